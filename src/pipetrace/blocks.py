@@ -1,0 +1,244 @@
+"""Waist 2: every thing a page can show, as frozen, tagged, plain structs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+
+
+class Piece(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A piece of a block: never on a page alone."""
+
+
+class Block(Piece, frozen=True, kw_only=True, tag_field="block", tag=str.lower):
+    """A thing that a view can render without looking at its neighbours."""
+
+
+class Text(Block, frozen=True):
+    """A paragraph. `tone`: plain, key, muted, good, warning or bad."""
+
+    text: str
+    tone: str = "plain"
+
+
+class Fact(Piece, frozen=True):
+    """A labelled value."""
+
+    label: str
+    value: str
+    note: str = ""
+
+
+class Facts(Block, frozen=True):
+    """A list of labelled values."""
+
+    facts: tuple[Fact, ...]
+
+
+class Check(Piece, frozen=True):
+    """One line of a checklist. `state`: yes, no or unknown."""
+
+    label: str
+    state: str
+    detail: str = ""
+
+
+class Checks(Block, frozen=True):
+    """A checklist."""
+
+    checks: tuple[Check, ...]
+
+
+class Head(Piece, frozen=True):
+    """A column's heading; numbers align right; `note` says what the column is."""
+
+    label: str
+    number: bool = False
+    note: str = ""
+
+
+class Table(Block, frozen=True):
+    """Cells as text, ready to be shown."""
+
+    heads: tuple[Head, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str = ""
+
+
+class Line(Piece, frozen=True):
+    """One curve; None where nothing was measured."""
+
+    label: str
+    values: tuple[float | None, ...]
+    style: str = "solid"
+    """`solid`, `dashed` or `dotted`."""
+
+
+class Chart(Block, frozen=True):
+    """Curves over a common x."""
+
+    title: str
+    x_label: str
+    y_label: str
+    x: tuple[float, ...]
+    lines: tuple[Line, ...]
+
+
+class Remark(Piece, frozen=True):
+    """A sentence with its rule's id and where it belongs (`epoch 3`). `tone` as in Text."""
+
+    id: str
+    where: str
+    text: str
+    tone: str = "plain"
+
+
+class Remarks(Block, frozen=True):
+    """Sentences, each with the rule that made it."""
+
+    remarks: tuple[Remark, ...]
+
+
+class Code(Block, frozen=True):
+    """Source text; `marks` are the line numbers to point at."""
+
+    text: str
+    path: str = ""
+    first: int = 1
+    marks: tuple[int, ...] = ()
+
+
+class Spot(Piece, frozen=True):
+    """A line of the user's code."""
+
+    file: str
+    line: int
+    text: str = ""
+
+
+class Strip(Piece, frozen=True):
+    """A row of real numbers; `struck` marks those that were dropped; `total` if there are more."""
+
+    label: str
+    values: tuple[float, ...]
+    struck: tuple[bool, ...] = ()
+    total: int = 0
+    note: str = ""
+
+
+class Stage(Piece, frozen=True):
+    """One station of a flow."""
+
+    id: str
+    name: str
+    words: str = ""
+    """What it does here, in a sentence with its real arguments."""
+    mode: str = ""
+    """`train mode`, `eval mode` or empty."""
+    shape: str = ""
+    """`32 × 20 → 32 × 10`."""
+    strips: tuple[Strip, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    spots: tuple[Spot, ...] = ()
+    tone: str = "plain"
+    stages: tuple[Stage, ...] = ()
+
+
+class Flow(Block, frozen=True):
+    """Stages in order."""
+
+    stages: tuple[Stage, ...]
+
+
+class Bar(Piece, frozen=True):
+    """One bar; `share` in [0, 1]; `mark` says what is special about it."""
+
+    label: str
+    share: float
+    value: str
+    mark: str = ""
+
+
+class Bars(Block, frozen=True):
+    """Labelled shares."""
+
+    bars: tuple[Bar, ...]
+    title: str = ""
+
+
+class Option(Piece, frozen=True):
+    """One answer; letters A, B, C, ... follow from the order."""
+
+    text: str
+    correct: bool
+    feedback: str
+
+
+class Question(Block, frozen=True):
+    """A question that the page grades."""
+
+    id: str
+    level: str
+    text: str
+    options: tuple[Option, ...]
+    code: str = ""
+    hint: str = ""
+    steps: tuple[str, ...] = ()
+    answer: str = ""
+    check: str = ""
+    mistakes: tuple[str, ...] = ()
+
+
+class Crash(Block, frozen=True):
+    """A section of ours that failed; the rest of the page stands."""
+
+    title: str
+    text: str
+
+
+AnyBlock = (
+    Text | Facts | Checks | Table | Chart | Remarks | Code | Flow | Bars | Question | Crash
+)  # fmt: skip
+
+
+class Section(Piece, frozen=True):
+    """A titled part of a page; `id` is its permanent anchor."""
+
+    id: str
+    title: str
+    blocks: tuple[AnyBlock, ...]
+    intro: str = ""
+
+
+class Page(Piece, frozen=True):
+    """All that a view needs."""
+
+    title: str
+    subtitle: str
+    sections: tuple[Section, ...]
+    contents: str = ""
+    """What the file carries: rows of values, source text."""
+    generator: str = ""
+
+
+def plain(value: Any) -> Any:
+    """Turn a struct into lists, dicts and numbers that any JSON reader accepts.
+
+    JSON has no NaN and no infinity: they become the strings "NaN", "Infinity" and "-Infinity".
+
+    >>> plain(Line(label="loss", values=(1.0, float("nan"))))
+    {'label': 'loss', 'values': [1.0, 'NaN']}
+    """
+    return _finite(msgspec.to_builtins(value))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value

@@ -1,0 +1,19 @@
+"""What can go wrong, each said as: what happened, where, and what to write instead."""
+
+from __future__ import annotations
+
+
+class PipetraceError(Exception):
+    """Any error that pipetrace raises about its own input."""
+
+
+class RunFileError(PipetraceError):
+    """A run file that cannot be read or written."""
+
+
+class TableError(PipetraceError):
+    """A table that cannot be trained on."""
+
+
+class ScriptError(PipetraceError):
+    """A script that cannot be run."""
