@@ -1,0 +1,1 @@
+"""Ordinary PyTorch scripts: none of them knows that it may be watched."""
