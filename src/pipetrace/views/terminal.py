@@ -1,0 +1,428 @@
+"""A page in the terminal: one column, readable at 80, and without colour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+from rich import box
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.segment import Segment
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from pipetrace import blocks
+from pipetrace.blocks import Page, Section, Stage, Strip
+from pipetrace.views import chart, text
+
+WIDEST = 120
+NARROWEST = 40
+LABEL = 200
+PARAGRAPH = 4000
+ROWS = 40
+STAGES = 40
+BARS = 26
+DEEPEST = 6
+TONES = {
+    "plain": ("", ""),
+    "key": ("★ ", "bold"),
+    "muted": ("", "dim"),
+    "good": ("✓ ", "green"),
+    "warning": ("! ", "yellow"),
+    "bad": ("✗ ", "red"),
+}
+STATES = {"yes": ("✓", "green"), "no": ("✗", "red"), "unknown": ("?", "yellow")}
+_NEAREST = {
+    "+": "✓└┴┼", "x": "✗×", "*": "★", "-": "→−─━╌", ".": "·…┈░", "|": "│┤", "o": "●○",
+    "s": "■□", "^": "▲△", "v": "◆◇", "#": "█", '"': "“”", "'": "‘’", ">": "▸", "i": "∞",
+}  # fmt: skip
+_ASCII = {ord(each): plain for plain, several in _NEAREST.items() for each in several}
+
+
+def show(page: Page, file: IO[str] | None = None, width: int | None = None) -> None:
+    """Print a page.
+
+    Args:
+        page: The page.
+        file: Where to; standard output by default. A file that cannot carry every character
+            (an ASCII terminal) gets the nearest one instead.
+        width: Columns; the terminal's own by default, at most 120 are used.
+
+    >>> show(Page(title="Run", subtitle="one epoch", sections=()), width=60)
+    Run
+    one epoch
+    """
+    console = Console(file=file, width=width, highlight=False, markup=False, emoji=False)
+    encoding = (console.encoding or "utf-8").lower().replace("-", "")
+    if encoding.startswith("utf"):
+        console.print(render(page))
+        return
+    with console.capture() as captured:
+        console.print(render(page))
+    console.file.write(_fit(captured.get(), encoding))
+
+
+def render(page: Page, width: int | None = None) -> RenderableType:
+    """Turn a page into something that Rich can print.
+
+    Args:
+        page: The page.
+        width: Columns to use; what the console offers by default, at most 120.
+
+    Returns:
+        A renderable. Text of the page is never read as markup.
+    """
+
+    def build(room: int) -> RenderableType:
+        return Group(_head(page), *(_section(section, room) for section in page.sections))
+
+    return _Fitted(build, width)
+
+
+def block(value: blocks.Block, width: int | None = None) -> RenderableType:
+    """Turn one block into something that Rich can print; one that fails becomes a red panel.
+
+    Args:
+        value: The block.
+        width: Columns to use; what the console offers by default, at most 120.
+    """
+
+    def build(room: int) -> RenderableType:
+        try:
+            return _DRAW[type(value)](value, room)
+        except Exception as error:  # the rest of the page stands
+            title = f"{type(value).__name__} could not be drawn"
+            words = f"{type(error).__name__}: {error}"
+            return _crash(blocks.Crash(title=title, text=words), room)
+
+    return _Fitted(build, width)
+
+
+def styled(value: str, limit: int = PARAGRAPH, style: str = "") -> Text:
+    """Turn text of a page into Rich's, with code between backticks set apart.
+
+    Args:
+        value: Any text; hidden characters are shown as escapes.
+        limit: The most characters to keep.
+        style: A Rich style for all of it.
+    """
+    drawn = Text(style=style)
+    for piece, code in text.spans(text.visible(value, limit)):
+        drawn.append(f"`{piece}`" if code else piece, "cyan" if code else "")
+    return drawn
+
+
+def _fit(value: str, encoding: str) -> str:
+    braille = dict.fromkeys(range(0x2801, 0x2900), "*")
+    return value.translate(_ASCII | braille).encode(encoding, "replace").decode(encoding)
+
+
+def _head(page: Page) -> RenderableType:
+    lines: list[RenderableType] = [Text(text.line(page.title, LABEL), "bold")]
+    for value in (page.subtitle, page.contents, page.generator):
+        if value:
+            lines.append(styled(value, LABEL * 2, "dim"))
+    return Group(*lines)
+
+
+def _section(section: Section, room: int) -> RenderableType:
+    title = text.line(section.title, LABEL)
+    rule = Text("\n").append(f"━━ {title} ", "bold cyan")
+    rule.append("━" * max(0, room - len(title) - 4), "cyan")
+    drawn: list[RenderableType] = [rule]
+    if section.intro:
+        drawn += [styled(section.intro, style="dim")]
+    before: object = None
+    for value in section.blocks:
+        if not isinstance(value, blocks.Text) or not isinstance(before, (blocks.Text, type(None))):
+            drawn.append(Text(""))
+        before = value
+        drawn.append(block(value, room))
+    if any(isinstance(value, blocks.Question) for value in section.blocks):
+        words = "`pipetrace quiz` asks these one by one and grades them; so does the HTML page."
+        drawn += [Text(""), styled(words, style="dim")]
+    return Group(*drawn)
+
+
+def _text(value: blocks.Text, room: int) -> RenderableType:
+    sign, style = TONES.get(value.tone, ("", ""))
+    if not sign:
+        return styled(value.text, style=style)
+    body = styled(value.text, style="bold" if value.tone == "key" else "")
+    return _Gutter(body, Text(sign, style), Text(" " * len(sign)))
+
+
+def _facts(value: blocks.Facts, room: int) -> RenderableType:
+    return _labelled(value.facts)
+
+
+def _labelled(facts: Iterable[blocks.Fact]) -> Table:
+    grid = Table.grid(padding=(0, 2), pad_edge=False)
+    grid.add_column(style="dim", max_width=28)
+    grid.add_column(overflow="fold")
+    for fact in facts:
+        words = styled(fact.value, LABEL * 4)
+        if fact.note:
+            words.append("  ").append_text(styled(fact.note, LABEL * 4, "dim"))
+        grid.add_row(styled(fact.label, LABEL), words)
+    return grid
+
+
+def _checks(value: blocks.Checks, room: int) -> RenderableType:
+    grid = Table.grid(padding=(0, 1), pad_edge=False)
+    for check in value.checks:
+        sign, style = STATES.get(check.state, STATES["unknown"])
+        words = styled(check.label, LABEL * 2)
+        if check.detail:
+            words.append("  ").append_text(styled(check.detail, LABEL * 4, "dim"))
+        grid.add_row(Text(sign, style), words)
+    return grid
+
+
+def _table(value: blocks.Table, room: int) -> RenderableType:
+    drawn = Table(
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1), header_style="bold"
+    )
+    for head in value.heads:
+        justify = "right" if head.number else "left"
+        drawn.add_column(styled(head.label, LABEL), justify=justify, overflow="fold")  # type: ignore[arg-type]  # a str, not a Literal
+    cut = len(value.rows) - ROWS
+    for index, row in enumerate(value.rows):
+        if cut <= 0 or index < ROWS * 3 // 4 or index >= ROWS * 3 // 4 + cut:
+            drawn.add_row(*(styled(cell, LABEL) for cell in row[: len(value.heads)]))
+        elif index == ROWS * 3 // 4:
+            drawn.add_row(*(Text("…", "dim") for _ in value.heads))
+    parts: list[RenderableType] = []
+    if value.caption:
+        parts.append(styled(value.caption, style="bold"))
+    parts.append(drawn)
+    if cut > 0:
+        parts.append(Text(f"{cut:,} of {len(value.rows):,} rows are left out here.", "dim"))
+    for head in value.heads:
+        if head.note:
+            note = styled(head.label, LABEL).append(": ").append_text(styled(head.note))
+            parts.append(_Gutter(note, Text("  "), Text("    "), "dim"))
+    return Group(*parts)
+
+
+def _chart(value: blocks.Chart, room: int) -> RenderableType:
+    return chart.plot(value, min(room, 96), 10)
+
+
+def _remarks(value: blocks.Remarks, room: int) -> RenderableType:
+    width = max((len(text.line(remark.where, 24)) for remark in value.remarks), default=0)
+    grid = Table.grid(padding=(0, 2), pad_edge=False)
+    grid.add_column(style="bold", width=min(width, 24), no_wrap=True)
+    grid.add_column(overflow="fold")
+    for remark in value.remarks:
+        sign, style = TONES.get(remark.tone, ("", ""))
+        words = Text(sign, style).append_text(styled(remark.text))
+        words.append(f"  [{text.line(remark.id, LABEL)}]", "dim")
+        grid.add_row(Text(text.line(remark.where, 24)), words)
+    return grid
+
+
+def _code(value: blocks.Code, room: int) -> RenderableType:
+    lines = text.visible(value.text, PARAGRAPH).split("\n")
+    if lines and not lines[-1]:
+        lines.pop()
+    digits = len(str(value.first + len(lines)))
+    drawn: list[RenderableType] = []
+    if value.path:
+        drawn.append(Text(text.line(value.path, LABEL), "dim"))
+    for index, line in enumerate(lines, value.first):
+        marked = index in value.marks
+        number = f"{'▸' if marked else ' '}{index:>{digits}} │ "
+        first = Text(number, "yellow" if marked else "dim")
+        rest = Text(" " * (digits + 1) + " │ ", "dim")
+        drawn.append(_Gutter(Text(line, "bold" if marked else ""), first, rest))
+    return Group(*drawn)
+
+
+def _flow(value: blocks.Flow, room: int) -> RenderableType:
+    return Group(*_stages(value.stages, "", room, 0))
+
+
+def _stages(stages: Sequence[Stage], prefix: str, room: int, depth: int) -> list[RenderableType]:
+    drawn: list[RenderableType] = []
+    shown = stages[:STAGES] if depth < DEEPEST else ()
+    for index, stage in enumerate(shown, 1):
+        number = f"{prefix}{index}"
+        last = index == len(stages)
+        drawn += _stage(stage, number, room, depth, last)
+    if len(stages) > len(shown):
+        words = f"… {len(stages) - len(shown):,} more stages: the HTML page has them all"
+        drawn.append(Text(words, "dim"))
+    return drawn
+
+
+def _stage(stage: Stage, number: str, room: int, depth: int, last: bool) -> list[RenderableType]:
+    sign, style = TONES.get(stage.tone, ("", ""))
+    head = Text(f"{number} ", "bold cyan").append(sign, style)
+    head.append(text.line(stage.name, LABEL), "bold")
+    if stage.mode:
+        head.append("  ").append(f"[{text.line(stage.mode, 40)}]", "yellow")
+    body: list[RenderableType] = []
+    shape = Text(text.line(stage.shape, LABEL), "cyan")
+    gap = room - head.cell_len - shape.cell_len
+    if gap >= 2:
+        head.append(" " * gap).append_text(shape)
+    elif stage.shape:
+        body.append(shape)
+    inner = max(room - 2, NARROWEST // 2)
+    if stage.words:
+        body.append(styled(stage.words))
+    if stage.strips:
+        body.append(_strips(stage.strips, inner))
+    if stage.facts:
+        body.append(_labelled(stage.facts))
+    for spot in stage.spots:
+        place = Text(f"{text.line(spot.file, LABEL)}:{spot.line}", "dim")
+        body.append(place.append("  ").append(text.visible(spot.text.strip(), LABEL), "cyan"))
+    if stage.stages:
+        body += [Text(""), *_stages(stage.stages, f"{number}.", inner, depth + 1)]
+    if not last:
+        body.append(Text(""))
+    rail = Text("  " if last else "│ ", "dim cyan")
+    return [head, *(_Gutter(part, rail, rail) for part in body)]
+
+
+def _strips(strips: Sequence[Strip], room: int) -> RenderableType:
+    """Put strips under each other with equal columns; what does not fit is counted."""
+    labels = [text.line(strip.label, 24) for strip in strips]
+    indent = max(len(label) for label in labels)
+    cells = [[_cell(strip, index) for index in range(len(strip.values))] for strip in strips]
+    widest = max((len(cell) for row in cells for cell, _ in row), default=1)
+    fit = max(1, (room - indent - 14) // (widest + 1))
+    drawn = Text()
+    for strip, label, row in zip(strips, labels, cells, strict=True):
+        if drawn:
+            drawn.append("\n")
+        drawn.append(f"{label:<{indent}} ", "dim")
+        for cell, struck in row[:fit]:
+            drawn.append(" " * (widest - len(cell) + 1))
+            drawn.append(cell, "dim strike" if struck else "")
+        total = max(strip.total, len(strip.values))
+        if total > min(fit, len(row)):
+            drawn.append(f"  … of {total:,}", "dim")
+        if strip.note:
+            drawn.append("\n").append(" " * (indent + 2)).append_text(
+                styled(strip.note, 400, "dim")
+            )
+    if any(any(strip.struck) for strip in strips):
+        drawn.append("\n").append(" " * (indent + 2)).append("·x· was dropped", "dim")
+    return drawn
+
+
+def _cell(strip: Strip, index: int) -> tuple[str, bool]:
+    shown = text.number(strip.values[index])
+    struck = index < len(strip.struck) and strip.struck[index]
+    return (f"·{shown}·" if struck else f"{shown} " if any(strip.struck) else shown), struck
+
+
+def _bars(value: blocks.Bars, room: int) -> RenderableType:
+    grid = Table.grid(padding=(0, 2), pad_edge=False)
+    grid.add_column(max_width=30, overflow="fold")
+    grid.add_column(no_wrap=True)
+    grid.add_column(justify="right")
+    grid.add_column()
+    for bar in value.bars:
+        share = bar.share if bar.share == bar.share else 0.0
+        full = round(min(max(share, 0.0), 1.0) * BARS)
+        drawn = Text("█" * full, "cyan").append("░" * (BARS - full), "dim")
+        mark = Text(f"▸ {text.line(bar.mark, LABEL)}", "bold") if bar.mark else Text("")
+        grid.add_row(styled(bar.label, LABEL), drawn, styled(bar.value, LABEL), mark)
+    if not value.title:
+        return grid
+    return Group(styled(value.title, LABEL, "bold"), grid)
+
+
+def question(value: blocks.Question, room: int) -> RenderableType:
+    """Draw a question with its options and hint, and keep its key to itself.
+
+    Args:
+        value: The question.
+        room: Columns to use.
+    """
+    level = Text(f"{text.line(value.level, 40)}  " if value.level else "", "yellow")
+    parts: list[RenderableType] = [level.append_text(styled(value.text, style="bold"))]
+    if value.code:
+        parts.append(Padding(_code(blocks.Code(text=value.code), room), (0, 0, 0, 2)))
+    for index, option in enumerate(value.options):
+        name = f"  {text.letter(index)}  "
+        parts.append(_Gutter(styled(option.text), Text(name, "bold cyan"), Text(" " * len(name))))
+    if value.hint:
+        parts.append(_Gutter(styled(value.hint, style="dim"), Text("  Hint: ", "dim"), Text("  ")))
+    return Group(*parts)
+
+
+def _crash(value: blocks.Crash, room: int) -> RenderableType:
+    title = Text(f" ✗ {text.line(value.title, LABEL)} ", "bold red")
+    body = Text(text.visible(value.text, PARAGRAPH))
+    return Panel(body, title=title, title_align="left", border_style="red", width=room)
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """Something that is built for the width it is given."""
+
+    build: Callable[[int], RenderableType]
+    width: int | None = None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        room = max(NARROWEST, min(self.width or WIDEST, options.max_width, WIDEST))
+        for line in console.render_lines(self.build(room), options.update(width=room), pad=False):
+            yield from _trimmed(line)
+
+
+@dataclass(frozen=True)
+class _Gutter:
+    """Something with a mark before its first line and another before the rest."""
+
+    body: RenderableType
+    first: Text
+    rest: Text
+    style: str = ""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = max(1, options.max_width - max(self.first.cell_len, self.rest.cell_len))
+        style = Style.parse(self.style)
+        inner = options.update(width=width)
+        drawn = console.render_lines(self.body, inner, style=style, pad=False)
+        for index, line in enumerate(drawn):
+            before = list((self.rest if index else self.first).render(console))
+            yield from _trimmed([*before, *line])
+
+
+def _trimmed(line: Sequence[Segment]) -> Iterable[Segment]:
+    """Drop the spaces at a line's end, so that a copied page has none."""
+    kept = list(line)
+    while kept and not kept[-1].control and not kept[-1].text.strip(" "):
+        kept.pop()
+    if kept:
+        kept[-1] = Segment(kept[-1].text.rstrip(" "), kept[-1].style, kept[-1].control)
+    return [*kept, Segment.line()]
+
+
+_DRAW: dict[type, Callable[..., RenderableType]] = {
+    blocks.Text: _text,
+    blocks.Facts: _facts,
+    blocks.Checks: _checks,
+    blocks.Table: _table,
+    blocks.Chart: _chart,
+    blocks.Remarks: _remarks,
+    blocks.Code: _code,
+    blocks.Flow: _flow,
+    blocks.Bars: _bars,
+    blocks.Question: question,
+    blocks.Crash: _crash,
+}
+
+if __name__ == "__main__":
+    from pipetrace.views import demo
+
+    show(demo.page())
