@@ -1,0 +1,69 @@
+# make demo        install into .venv and show what the built-in pipeline does
+# make test        install what the tests need and run all checks and tests
+#                  (BROWSER=install also installs Chromium, which the browser tests open)
+# make bench       measure, one JSON list per benchmark
+# make lock        renew constraints.txt
+# make screenshots renew the pictures of the documentation
+# make clean       remove what was installed and built
+
+PYTHON ?= python3
+TORCH ?= 2.13.0
+PARALLEL ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+BENCHMARKS := $(filter-out benchmarks/measure.py,$(wildcard benchmarks/*.py))
+
+ifeq ($(CI),true)
+BROWSER := install
+endif
+
+.PHONY: demo test bench lock screenshots clean browser
+
+demo: $(VENV)/demo.stamp
+	$(BIN)/pipetrace run
+
+test: $(VENV)/test.stamp browser
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -n $(PARALLEL)
+
+bench: $(VENV)/demo.stamp
+	@for benchmark in $(BENCHMARKS); do $(BIN)/python $$benchmark --json || exit 1; done
+
+browser:
+	@if [ "$(BROWSER)" = install ]; then bash .ci/browser; fi
+
+screenshots: $(VENV)/test.stamp
+	$(BIN)/python docs/screenshots.py
+
+lock:
+	PYTHON=$(PYTHON) TORCH=$(TORCH) bash .ci/lock
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .import_linter_cache
+	find src tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "pipetrace needs Python 3.11 or newer, and there is no '$(PYTHON)' here." \
+	       "Name another one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "pipetrace needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." \
+	       "Name another one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "'$(PYTHON) -m venv' failed. On Debian and Ubuntu: apt-get install python3-venv"; \
+	  exit 1; }
+
+$(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install --quiet -c constraints.txt -e ".[all]"
+	@touch $@
+
+# Dependency groups need pip 25.1; a fresh Python 3.11 brings an older one.
+$(VENV)/test.stamp: $(VENV)/demo.stamp
+	$(PIP) install --quiet "pip>=25.1"
+	$(PIP) install --quiet -c constraints.txt --group test
+	@touch $@
