@@ -1,0 +1,149 @@
+"""One training is joined into one row per epoch, each number with where it was measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from pipetrace.records import Capture, Dataset, Epoch, Evaluation, Prediction, Probe, Score
+from pipetrace.records import Training as TrainingRecord
+from pipetrace.tracefile import Recording
+
+OfTraining = TypeVar("OfTraining", Epoch, Probe, Evaluation)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One epoch; epoch 0 holds evaluations made before any training."""
+
+    index: int
+    epoch: Epoch | None = None
+    probe: Probe | None = None
+    scores: dict[str, Score] = field(default_factory=dict)
+    """The last evaluation of the epoch under each label."""
+
+    @property
+    def loop(self) -> Score | None:
+        """The loop's own mean, over weights that changed underneath."""
+        return self.epoch.score if self.epoch else None
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One training, epoch by epoch."""
+
+    training: TrainingRecord
+    rows: tuple[Row, ...]
+    labels: tuple[str, ...]
+    """Labels of the evaluations, the held-out ones first."""
+    notes: dict[str, str]
+    """What each label means."""
+    classes: int | None = None
+
+    @property
+    def epochs(self) -> tuple[Row, ...]:
+        """The rows of real epochs."""
+        return tuple(row for row in self.rows if row.epoch is not None)
+
+    @property
+    def held(self) -> str:
+        """The label of the evaluation to compare with, or nothing."""
+        return next((name for name in self.labels if not name.startswith("seen")), "")
+
+    @property
+    def dropout(self) -> bool:
+        """Whether the probes found anything that drops."""
+        return any(row.probe and row.probe.drop_share is not None for row in self.rows)
+
+
+def traces(recording: Recording) -> list[Trace]:
+    """Return every training of the run with its epochs."""
+    epochs = _by_training(recording.all(Epoch))
+    probes = _by_training(recording.all(Probe))
+    evaluations = _by_training(recording.all(Evaluation))
+    return [
+        _trace(
+            training,
+            epochs.get(training.id, []),
+            {probe.epoch: probe for probe in probes.get(training.id, [])},
+            evaluations.get(training.id, []),
+            classes(recording, training),
+        )
+        for training in recording.all(TrainingRecord)
+    ]
+
+
+def classes(recording: Recording, training: TrainingRecord) -> int | None:
+    """Return how many classes a classifier chooses from, or None where that is unknown."""
+    if training.task == "binary":
+        return 2
+    if training.task != "classes":
+        return None
+    for capture in recording.all(Capture):
+        if capture.model == training.model and capture.outputs:
+            sizes = capture.outputs[0][1].shape
+            if len(sizes) == 2:
+                return sizes[1]
+    named = max((len(data.classes) for data in recording.all(Dataset)), default=0)
+    shares = max((len(item.probabilities) for item in recording.all(Prediction)), default=0)
+    return max(named, shares) or None
+
+
+def finite(value: float | None) -> float | None:
+    """Return a number that can be compared, else None."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _by_training(facts: Iterable[OfTraining]) -> dict[int, list[OfTraining]]:
+    groups: dict[int, list[OfTraining]] = {}
+    for fact in facts:
+        groups.setdefault(fact.training, []).append(fact)
+    return groups
+
+
+def _trace(
+    training: TrainingRecord,
+    epochs: list[Epoch],
+    probes: dict[int, Probe],
+    evaluations: list[Evaluation],
+    classes: int | None,
+) -> Trace:
+    notes: dict[str, str] = {}
+    scores: dict[int, dict[str, Score]] = {}
+    for evaluation in evaluations:
+        label, note = _label(evaluation)
+        notes[label] = note
+        scores.setdefault(evaluation.epoch, {})[label] = evaluation.score
+    found = {epoch.index: epoch for epoch in epochs}
+    rows = tuple(
+        Row(
+            index=index,
+            epoch=found.get(index),
+            probe=probes.get(index),
+            scores=scores.get(index, {}),
+        )
+        for index in sorted({*found, *scores})
+    )
+    order = ("held-out", "evaluation", "seen")
+    labels = sorted(notes, key=lambda label: order.index(label.split(" ")[0]))
+    return Trace(training, rows, tuple(labels), notes, classes)
+
+
+def _label(evaluation: Evaluation) -> tuple[str, str]:
+    """Name an evaluation by what is known of its rows; only proven ones are called held-out."""
+    name = f" ({evaluation.name})" if evaluation.name else ""
+    seen = evaluation.seen
+    if seen is None:
+        label = "evaluation"
+        note = "rows evaluated by the script; whether they were trained on is unknown"
+    elif seen == 0:
+        label = "held-out"
+        note = "rows evaluated by the script, none of them trained on"
+    else:
+        label = "seen rows"
+        note = f"rows evaluated by the script, {seen * 100:.0f} % of them also trained on"
+    mode = {True: "train mode", False: "eval mode", None: "mixed modes"}[evaluation.mode]
+    by = "; the loss is pipetrace's own computation" if evaluation.loss_by == "pipetrace" else ""
+    return label + name, f"{note}; {mode}{by}"

@@ -1,0 +1,146 @@
+"""A captured forward is gathered here with all that its stages quote."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from pipetrace.blocks import Spot
+from pipetrace.records import (
+    Capture,
+    Dataset,
+    Model,
+    ModulePart,
+    Op,
+    Place,
+    Provenance,
+    Tensor,
+)
+from pipetrace.story.sentences import plain_name
+from pipetrace.story.words import is_view
+from pipetrace.tracefile import Recording
+
+
+@dataclass
+class Forward:
+    """A captured forward with all that its stages quote."""
+
+    capture: Capture
+    ops: list[Op]
+    model: Model | None = None
+    folder: str = ""
+    values: bool = True
+    data: Dataset | None = None
+    parts: dict[str, ModulePart] = field(default_factory=dict)
+    weights: dict[str, int] = field(default_factory=dict)
+    """Parameters of each module with all that it contains."""
+    around: set[str] = field(default_factory=set)
+    """Paths of modules that contain others with operations."""
+    direct: Counter[tuple[str, int]] = field(default_factory=Counter)
+    """How many operations each call of a module has of its own, views not counted."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """An operation with the views that follow it."""
+
+    op: Op
+    views: tuple[Op, ...] = ()
+
+
+def forwards(recording: Recording) -> list[Forward]:
+    """Return every captured forward of a run with its operations, in the order of the run."""
+    origin = recording.first(Provenance)
+    models = {model.id: model for model in recording.all(Model)}
+    roles = {data.role: data for data in recording.all(Dataset)}
+    ops: dict[int, list[Op]] = {}
+    for op in recording.all(Op):
+        ops.setdefault(op.capture, []).append(op)
+    found = []
+    for capture in recording.all(Capture):
+        forward = Forward(
+            capture=capture,
+            ops=ops.get(capture.id, []),
+            model=models.get(capture.model),
+            folder=origin.folder if origin else "",
+            values=origin.values if origin else True,
+            data=roles.get("training" if capture.purpose == "training" else "evaluation"),
+        )
+        for part in forward.model.modules if forward.model else ():
+            forward.parts[part.path] = part
+            for path in ancestors(part.path):
+                forward.weights[path] = forward.weights.get(path, 0) + part.parameters
+        for path in {op.module for op in forward.ops}:
+            forward.around.update(above for above in ancestors(path) if above != path)
+        forward.direct.update((op.module, op.call) for op in forward.ops if not is_view(op))
+        found.append(forward)
+    return found
+
+
+def spots(forward: Forward, op: Op) -> tuple[Spot, ...]:
+    """Return the line that made the operation's module, then the line that called it."""
+    part = forward.parts.get(op.module)
+    made = part.made if part and op.module not in forward.around else None
+    places = [place for place in (made, op.called) if place]
+    return tuple(spot(forward.folder, place) for place in dict.fromkeys(places))
+
+
+def spot(folder: str, place: Place) -> Spot:
+    """Return a place of the user's code, its file named from the user's folder."""
+    return Spot(file=short(folder, place.file), line=place.line, text=place.text)
+
+
+def short(folder: str, file: str) -> str:
+    """Name a file from the folder where the program was started.
+
+    >>> short("/home/ada", "/home/ada/nets/train.py"), short("/home/ada", "/opt/net.py")
+    ('nets/train.py', '/opt/net.py')
+    """
+    inside = folder.rstrip("/\\")
+    if inside and file.startswith(inside) and file[len(inside) : len(inside) + 1] in ("/", "\\"):
+        return file[len(inside) + 1 :]
+    return file
+
+
+def name(forward: Forward, op: Op) -> str:
+    """Name a stage as its user wrote it: the module's type, or the function called."""
+    if op.module and op.module not in forward.around and op.module_type:
+        plain, kind = plain_name(op.function).replace("_", ""), op.module_type.lower()
+        alone = forward.direct[op.module, op.call] == 1
+        if alone or plain in kind or kind in plain:
+            return op.module_type
+    return op.function
+
+
+def source(forward: Forward, op: Op) -> Tensor | None:
+    """Return the tensor that entered an operation first, from the record of where it came from."""
+    if not op.inputs:
+        return None
+    link = op.inputs[0]
+    if link.source == "input":
+        return next((tensor for name, tensor in forward.capture.inputs if name == link.name), None)
+    if link.source == "op" and link.index is not None and link.index < len(forward.ops):
+        made = forward.ops[link.index].outputs
+        return made[0] if made else None
+    return None
+
+
+def fold(ops: Sequence[Op]) -> tuple[tuple[Op, ...], list[Step]]:
+    """Put each view behind the operation that it follows; the first ones belong to the input."""
+    leading: list[Op] = []
+    groups: list[tuple[Op, list[Op]]] = []
+    for op in ops:
+        if not is_view(op):
+            groups.append((op, []))
+        else:
+            (groups[-1][1] if groups else leading).append(op)
+    return tuple(leading), [Step(op, tuple(views)) for op, views in groups]
+
+
+def ancestors(path: str) -> Iterator[str]:
+    """Yield the path and all paths around it, up to the root."""
+    while path:
+        yield path
+        path = path.rpartition(".")[0]
+    yield ""

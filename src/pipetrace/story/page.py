@@ -1,0 +1,111 @@
+"""A recording becomes a page: every section in order, and a crash of one spares the others."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path, PurePath
+
+import pipetrace
+from pipetrace.blocks import Crash, Page, Section
+from pipetrace.records import Capture, Ended, Epoch, Model, Provenance, SourceText, Training
+from pipetrace.story import (
+    failure,
+    flow,
+    insight,
+    notices,
+    prediction,
+    provenance,
+    questions,
+    source,
+    training,
+)
+from pipetrace.story.figures import plural, seconds
+from pipetrace.story.registry import Entry, entries
+from pipetrace.tracefile import Recording
+
+SECTIONS = (
+    provenance, failure, insight, flow, training, prediction, questions, notices, source
+)  # fmt: skip
+"""The modules whose sections a page has: importing them registers these."""
+
+
+def page(recording: Recording) -> Page:
+    """Turn a recording into the page that every view shows.
+
+    Args:
+        recording: what a run has stated so far; it may be unfinished, or of a failed program.
+
+    Returns:
+        The page. A section that raises is a `Crash` block; one with nothing to say is left out.
+    """
+    found = (_guarded(entry, recording) for entry in entries())
+    origin = recording.first(Provenance)
+    return Page(
+        title=f"{_name(origin)} - pipeline trace",
+        subtitle=_subtitle(recording),
+        sections=tuple(section for section in found if section),
+        contents=_contents(recording, origin),
+        generator=f"pipetrace {pipetrace.__version__}",
+    )
+
+
+def _guarded(entry: Entry, recording: Recording) -> Section | None:
+    try:
+        return entry.make(recording)
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(last.filename).name}, line {last.lineno}"
+        text = f"{type(error).__name__}: {error} ({where}). The other sections are not affected."
+        crash = Crash(title=f"The section “{entry.title}” could not be made", text=text)
+        return Section(id=entry.id, title=entry.title, blocks=(crash,))
+
+
+def _name(origin: Provenance | None) -> str:
+    if origin is None:
+        return "A run"
+    return PurePath(origin.path).name or origin.name
+
+
+def _subtitle(recording: Recording) -> str:
+    """Write what ran in one line: model, training, device, time."""
+    parts = []
+    models = recording.all(Model)
+    if len(models) == 1:
+        parts.append(f"{models[0].type}, {plural(models[0].parameters, 'parameter')}")
+    elif models:
+        parts.append(plural(len(models), "model"))
+    trainings, epochs = recording.all(Training), recording.all(Epoch)
+    if len(trainings) > 1:
+        parts.append(plural(len(trainings), "training"))
+    if epochs:
+        parts.append(plural(len(epochs), "epoch"))
+    devices = dict.fromkeys(model.device for model in models if model.device)
+    parts.extend(devices)
+    ended, origin = recording.last(Ended), recording.first(Provenance)
+    if ended:
+        parts.append(f"{ended.status} after {seconds(ended.seconds)}")
+    if origin and origin.started:
+        parts.append(origin.started[:10])
+    return " · ".join(parts)
+
+
+def _contents(recording: Recording, origin: Provenance | None) -> str:
+    """Say what of the user's own the file carries."""
+    captures = sum(
+        any(tensor.row for _, tensor in capture.inputs) for capture in recording.all(Capture)
+    )
+    texts = len(recording.all(SourceText))
+    held = []
+    if captures:
+        held.append(f"rows of real values from {plural(captures, 'capture')}")
+    if texts:
+        held.append(f"the source text of {plural(texts, 'file')}")
+    out = []
+    if origin and not origin.values:
+        out.append("rows of real values")
+    if origin and not origin.source:
+        out.append("source text")
+    text = f"This file holds: {'; '.join(held)}." if held else ""
+    if out:
+        text += f" Left out, as asked: {'; '.join(out)}."
+    return text.strip() or "This file holds no rows of real values and no source text."

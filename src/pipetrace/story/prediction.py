@@ -1,0 +1,128 @@
+"""The prediction trace: one sample through the trained model in eval mode, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipetrace.blocks import AnyBlock, Bar, Bars, Check, Checks, Fact, Facts, Flow, Text
+from pipetrace.records import Column, Dataset, Prediction
+from pipetrace.story.figures import number, plural
+from pipetrace.story.forwards import forwards
+from pipetrace.story.registry import Content, section
+from pipetrace.story.stages import stages
+from pipetrace.tracefile import Recording
+
+MOST = 10
+"""More classes than this are cut to the most probable ones, and the true one."""
+
+
+@section(id="prediction", title="Prediction trace", order=50)
+def prediction(recording: Recording) -> Content | None:
+    """Tell how one sample became a prediction, and whether a second pass agrees."""
+    told = recording.last(Prediction)
+    if told is None:
+        return None
+    blocks: list[AnyBlock] = []
+    title = ""
+    forward = next((item for item in forwards(recording) if item.capture.id == told.capture), None)
+    if forward:
+        found = stages(forward)
+        title = f"Prediction trace, {plural(len(found), 'layer')}"
+        blocks.append(Flow(stages=found))
+    names = _names(recording)
+    if told.task == "values":
+        blocks.append(_value(recording, told))
+    elif told.probabilities:
+        blocks += [_bars(told, names), _verdict(told, names)]
+    elif told.scores:
+        blocks.append(_value(recording, told))
+    blocks.append(_passes(told))
+    rows = {
+        True: "held out from training",
+        False: "one of the training rows",
+        None: "whether it was trained on is unknown",
+    }[told.heldout]
+    intro = f"Sample {told.sample}, {rows}, through the trained model in eval mode."
+    return Content(blocks=tuple(blocks), intro=intro, title=title)
+
+
+def _names(recording: Recording) -> tuple[str, ...]:
+    return next((data.classes for data in recording.all(Dataset) if data.classes), ())
+
+
+def _class(index: int, names: Sequence[str]) -> str:
+    return names[index] if 0 <= index < len(names) else f"class {index}"
+
+
+def _bars(told: Prediction, names: Sequence[str]) -> Bars:
+    truth = None if told.truth is None else int(told.truth)
+    order = sorted(range(len(told.probabilities)), key=lambda at: -told.probabilities[at])
+    shown = sorted(order) if len(order) <= MOST else order[:MOST]
+    if truth is not None and truth not in shown and 0 <= truth < len(told.probabilities):
+        shown.append(truth)
+    bars = []
+    for index in shown:
+        marks = (("predicted", told.predicted), ("true", truth))
+        mark = ", ".join(word for word, chosen in marks if chosen == index)
+        share = told.probabilities[index]
+        paired = len(told.scores) == len(told.probabilities)
+        score = f" (output {number(told.scores[index])})" if paired else ""
+        bars.append(
+            Bar(label=_class(index, names), share=share, value=f"{share:.3f}{score}", mark=mark)
+        )
+    how = "sigmoid" if told.task == "binary" else "softmax"
+    cut = f", {len(bars)} of {len(order)} classes" if len(bars) < len(order) else ""
+    return Bars(bars=tuple(bars), title=f"Probabilities ({how} of the output{cut})")
+
+
+def _verdict(told: Prediction, names: Sequence[str]) -> Text:
+    if told.predicted is None:
+        return Text(text="No class was predicted.", tone="muted")
+    share = told.probabilities[told.predicted]
+    text = f"Predicted: {_class(told.predicted, names)}, with probability {share:.3f}"
+    if told.truth is None:
+        return Text(text=f"{text}; the true class is not known.")
+    truth = int(told.truth)
+    if truth == told.predicted:
+        return Text(text=f"{text}; that is the true class.", tone="good")
+    given = (
+        f", which got {told.probabilities[truth]:.3f}"
+        if 0 <= truth < len(told.probabilities)
+        else ""
+    )
+    return Text(text=f"{text}; the true class is {_class(truth, names)}{given}.", tone="warning")
+
+
+def _value(recording: Recording, told: Prediction) -> Facts:
+    target = next((item.name for item in recording.all(Column) if item.role == "target"), "")
+    predicted = ", ".join(number(score) for score in told.scores[:8])
+    more = f" and {len(told.scores) - 8} more" if len(told.scores) > 8 else ""
+    facts = [Fact(label=f"predicted {target}".strip(), value=predicted + more)]
+    if told.truth is not None:
+        facts.append(Fact(label="truth", value=number(told.truth)))
+        if len(told.scores) == 1:
+            gap = told.scores[0] - told.truth
+            side = "above" if gap > 0 else "below"
+            value = f"{number(abs(gap))} {side} the truth" if gap else "none"
+            facts.append(Fact(label="error", value=value))
+    return Facts(facts=tuple(facts))
+
+
+def _passes(told: Prediction) -> Checks:
+    state = {True: "yes", False: "no", None: "unknown"}[told.passes_equal]
+    detail = {
+        True: "a second pass of the same sample in eval mode",
+        False: "something random is still on in eval mode, or the model keeps a state",
+        None: "no second pass was made",
+    }[told.passes_equal]
+    checks = [Check(label="Two eval passes gave the same bits", state=state, detail=detail)]
+    if told.train_difference is not None:
+        same = told.train_difference == 0
+        words = (
+            "the same sample in train mode gave the same output"
+            if same
+            else f"largest difference {number(told.train_difference)} in one pass in train mode"
+        )
+        label = "Train mode gives another output than eval mode"
+        checks.append(Check(label=label, state="no" if same else "yes", detail=words))
+    return Checks(checks=tuple(checks))

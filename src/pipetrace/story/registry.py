@@ -1,0 +1,69 @@
+"""A section of the page is one function, registered under a permanent id."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipetrace.blocks import AnyBlock, Section
+from pipetrace.tracefile import Recording
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a section says about one run; a `title` replaces the registered one."""
+
+    blocks: tuple[AnyBlock, ...]
+    intro: str = ""
+    title: str = ""
+
+
+Tell = Callable[[Recording], Content | None]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered section."""
+
+    id: str
+    title: str
+    order: int
+    tell: Tell
+
+    def make(self, recording: Recording) -> Section | None:
+        """Return the section for this run, or None where it has nothing to say."""
+        content = self.tell(recording)
+        if content is None:
+            return None
+        title = content.title or self.title
+        return Section(id=self.id, title=title, blocks=content.blocks, intro=content.intro)
+
+
+_entries: dict[str, Entry] = {}
+
+
+def section(*, id: str, title: str, order: int) -> Callable[[Tell], Tell]:  # noqa: A002
+    """Register a function that turns a recording into the content of a section.
+
+    Args:
+        id: the permanent anchor of the section.
+        title: its heading.
+        order: where it stands on the page; smaller comes first.
+
+    Raises:
+        ValueError: another section has this id.
+    """
+
+    def register(tell: Tell) -> Tell:
+        known = _entries.get(id)
+        if known is not None and known.tell.__qualname__ != tell.__qualname__:
+            raise ValueError(f"The section id {id!r} is taken by {known.tell.__qualname__}.")
+        _entries[id] = Entry(id=id, title=title, order=order, tell=tell)
+        return tell
+
+    return register
+
+
+def entries() -> tuple[Entry, ...]:
+    """Return the registered sections in the order of the page."""
+    return tuple(sorted(_entries.values(), key=lambda entry: (entry.order, entry.id)))

@@ -1,0 +1,214 @@
+"""The training trace: each epoch's numbers, told apart by the weights and rows they are of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from pipetrace.blocks import AnyBlock, Chart, Head, Line, Remark, Remarks, Table, Text
+from pipetrace.records import Score
+from pipetrace.story.epochs import Row, Trace, finite, traces
+from pipetrace.story.figures import accuracy, listing, loss, plural, setting, whole
+from pipetrace.story.observations import observe
+from pipetrace.story.registry import Content, section
+from pipetrace.tracefile import Recording
+
+LONGEST = 30
+"""A table of more epochs is thinned."""
+_Read = Callable[[Row], Score | None]
+
+
+@section(id="training", title="Training trace", order=40)
+def training(recording: Recording) -> Content | None:
+    """Tell every training of the run, one after the other."""
+    found = traces(recording)
+    if not found:
+        return None
+    blocks: list[AnyBlock] = []
+    for number, trace in enumerate(found, 1):
+        if len(found) > 1:
+            blocks.append(Text(text=_heading(trace, number, len(found)), tone="key"))
+        blocks += _blocks(trace)
+    epochs = plural(len(found[0].epochs), "epoch")
+    title = (
+        f"Training trace, {epochs}"
+        if len(found) == 1
+        else f"Training trace, {len(found)} trainings"
+    )
+    return Content(blocks=tuple(blocks), title=title)
+
+
+def thinned(trace: Trace) -> list[Row]:
+    """Return the rows to show: up to 30 epochs all, else first, best, last and an even choice."""
+    rows = trace.rows
+    if len(rows) <= LONGEST:
+        return list(rows)
+    step = (len(rows) - 1) / (LONGEST * 2 // 3 - 1)
+    chosen = {round(index * step) for index in range(LONGEST * 2 // 3)}
+    lowest = best(trace)
+    return [row for at, row in enumerate(rows) if at in chosen or row is lowest]
+
+
+def best(trace: Trace) -> Row | None:
+    """Return the epoch with the lowest held-out loss, without held-out data the loop's lowest."""
+
+    def value(row: Row) -> float | None:
+        score = row.scores.get(trace.held) if trace.held else row.loop
+        return finite(score.loss) if score else None
+
+    measured = [(found, row) for row in trace.epochs if (found := value(row)) is not None]
+    return min(measured, key=lambda pair: pair[0])[1] if measured else None
+
+
+def _heading(trace: Trace, number: int, count: int) -> str:
+    made = trace.training
+    by = f" by {made.optimizer}" if made.optimizer else ""
+    return f"Training {number} of {count}{by}, {plural(len(trace.epochs), 'epoch')}"
+
+
+def _blocks(trace: Trace) -> list[AnyBlock]:
+    if not trace.rows:
+        return [Text(text="Optimizer steps were seen, but no epoch was completed.", tone="muted")]
+    shown = thinned(trace)
+    blocks: list[AnyBlock] = [_table(trace, shown)]
+    chart = _chart(trace)
+    if chart:
+        blocks.append(chart)
+    remarks = _remarks(trace, shown)
+    if remarks:
+        blocks.append(Remarks(remarks=remarks))
+    blocks += [
+        Text(text=words, tone="muted") for words in (_fixed(trace), _missing(trace)) if words
+    ]
+    return blocks
+
+
+def _columns(trace: Trace) -> list[tuple[str, str, _Read]]:
+    """Return the label, the meaning and the reader of each pair of columns."""
+    rows = next((row.probe.off.rows for row in trace.rows if row.probe), 0)
+    masks = max((row.probe.masks for row in trace.rows if row.probe), default=0)
+    modes = {row.epoch.mode for row in trace.epochs if row.epoch}
+    mode = {True: " in train mode", False: " in eval mode", None: ""}[
+        modes.pop() if len(modes) == 1 else None
+    ]
+    columns: list[tuple[str, str, _Read]] = [
+        ("loop", f"the loop's own mean over weights that change{mode}", lambda row: row.loop)
+    ]
+    fixed = f"{plural(rows, 'fixed training row')} at the epoch's last weights"
+    if trace.dropout:
+        on = f"{fixed}, dropout on, mean of {plural(masks, 'mask')}"
+        columns.append(("on", on, lambda row: row.probe.on if row.probe else None))
+        columns.append(("off", f"{fixed}, dropout off", _off))
+    else:
+        columns.append(("end", f"{fixed}, eval mode", _off))
+    columns += [(label, trace.notes[label], _reader(label)) for label in trace.labels]
+    return columns
+
+
+def _off(row: Row) -> Score | None:
+    return row.probe.off if row.probe else None
+
+
+def _reader(label: str) -> _Read:
+    return lambda row: row.scores.get(label)
+
+
+def _measured(trace: Trace, read: _Read, field: str) -> bool:
+    return any((score := read(row)) and getattr(score, field) is not None for row in trace.rows)
+
+
+def _table(trace: Trace, shown: Sequence[Row]) -> Table:
+    heads = [Head(label="epoch", number=True)]
+    cells = [[str(row.index) for row in shown]]
+    for label, note, read in _columns(trace):
+        written = note
+        for field, write in (("loss", loss), ("accuracy", accuracy)):
+            if _measured(trace, read, field):
+                heads.append(Head(label=f"{label} {field}", number=True, note=written))
+                cells.append([write(getattr(read(row), field, None)) for row in shown])
+                written = ""
+    if len(_rates(trace)) > 1:
+        heads.append(Head(label="learning rate", number=True, note="at the epoch's end"))
+        cells.append(
+            [setting(row.epoch.rates[0]) if row.epoch and row.epoch.rates else "–" for row in shown]
+        )
+    caption = ""
+    if len(shown) < len(trace.rows):
+        lowest = best(trace)
+        low = (
+            f"; the lowest {trace.held or 'loop'} loss is in epoch {lowest.index}" if lowest else ""
+        )
+        caption = f"{len(shown)} of {whole(len(trace.rows))} epochs{low}"
+    return Table(heads=tuple(heads), rows=tuple(zip(*cells, strict=True)), caption=caption)
+
+
+def _rates(trace: Trace) -> set[float]:
+    return {row.epoch.rates[0] for row in trace.rows if row.epoch and row.epoch.rates}
+
+
+def _chart(trace: Trace) -> Chart | None:
+    if len(trace.rows) < 2:
+        return None
+    styles = {"loop": "dotted", "on": "dashed"}
+    names = {"on": "dropout on", "off": "dropout off", "end": "training rows, eval mode"}
+    lines = tuple(
+        Line(
+            label=names.get(label, label),
+            values=tuple(score.loss if (score := read(row)) else None for row in trace.rows),
+            style=styles.get(label, "solid"),
+        )
+        for label, _, read in _columns(trace)
+        if _measured(trace, read, "loss")
+    )
+    if not lines:
+        return None
+    x = tuple(float(row.index) for row in trace.rows)
+    name = trace.training.loss
+    title = "Loss by epoch" + (f" ({name})" if name else "")
+    return Chart(title=title, x_label="epoch", y_label="loss", x=x, lines=lines)
+
+
+def _remarks(trace: Trace, shown: Sequence[Row]) -> tuple[Remark, ...]:
+    """Return the observation of each epoch shown, and of others that warn, 60 at most."""
+    remarks = observe(trace)
+    places = {f"epoch {row.index}" for row in shown}
+    loud = [item.where for item in remarks if item.tone in ("bad", "warning")]
+    places.update(loud[:LONGEST])
+    return tuple(item for item in remarks if item.where in places)
+
+
+def _fixed(trace: Trace) -> str:
+    """Say what held for all epochs: learning rate, steps, how epochs were recognised."""
+    epochs = [row.epoch for row in trace.rows if row.epoch]
+    steps = {epoch.steps for epoch in epochs}
+    parts = []
+    if len(_rates(trace)) == 1:
+        parts.append(f"learning rate {setting(_rates(trace).pop())} throughout")
+    if len(steps) == 1:
+        parts.append(f"{plural(steps.pop(), 'optimizer step')} per epoch")
+    rules = dict.fromkeys(epoch.rule for epoch in epochs if epoch.rule)
+    if rules:
+        parts.append(f"epochs recognised by {listing(rules)}")
+    text = "; ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def _missing(trace: Trace) -> str:
+    """Say which columns have no number, and why where that is known."""
+    missing = []
+    for label, _, read in _columns(trace):
+        if not _measured(trace, read, "loss"):
+            what = {"loop": "the loop's loss", "on": "the loss with dropout on",
+                    "off": "the loss with dropout off",
+                    "end": "the loss at the end of each epoch"}  # fmt: skip
+            missing.append(what.get(label, f"the {label} loss"))
+    task = trace.training.task
+    if task in ("classes", "binary") and not _measured(trace, lambda row: row.loop, "accuracy"):
+        missing.append("the loop's accuracy")
+    if not trace.labels:
+        missing.append("held-out data (the script evaluated none)")
+    text = f"Not measured: {listing(missing)}." if missing else ""
+    if task == "values":
+        text += " Accuracy does not apply: the loss compares values, not classes."
+    if not task:
+        text += " Accuracy was not measured: no loss function told outputs and targets."
+    return text.strip()
