@@ -56,7 +56,8 @@ def show(page: Page, file: IO[str] | None = None, width: int | None = None) -> N
     Run
     one epoch
     """
-    console = Console(file=file, width=width, highlight=False, markup=False, emoji=False)
+    jupyter = False if file else None
+    console = Console(file=file, width=width, highlight=False, force_jupyter=jupyter)
     encoding = (console.encoding or "utf-8").lower().replace("-", "")
     if encoding.startswith("utf"):
         console.print(render(page))

@@ -1,0 +1,129 @@
+"""A page as one HTML file that works offline and runs no code but our own."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import os
+import re
+import tempfile
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+from pipetrace.blocks import Page
+from pipetrace.views import data, text
+
+MODULES = ("dom.js", "chart.js", "flow.js", "question.js", "blocks.js", "viewer.js")
+SHEETS = ("viewer.css", "blocks.css", "flow.css")
+START = """
+const el = document.getElementById("page");
+const page = JSON.parse(document.getElementById("data").textContent);
+const values = { page, owns_address: true };
+render({ model: { get: (name) => values[name] }, el });
+"""
+_IMPORT = re.compile(r"^import \{[^}]*\} from \"\./[a-z]+\.js\";\n", re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const) )", re.MULTILINE)
+
+
+@cache
+def module() -> str:
+    """Join the viewer's files into one ES module.
+
+    Returns:
+        JavaScript with one export, `default`, an object with `render({ model, el })`. The model's
+        `get("page")` gives the plain dict of a page; `get("owns_address")` says whether the place
+        on the page may be written to the address.
+
+    >>> module().count("export default { render };")
+    1
+    """
+    return "\n".join(_EXPORT.sub("", _IMPORT.sub("", _static(name))) for name in MODULES)
+
+
+@cache
+def style() -> str:
+    """Join the viewer's style sheets.
+
+    >>> ".pipetrace {" in style()
+    True
+    """
+    return "\n".join(_static(name) for name in SHEETS)
+
+
+def document(page: Page) -> str:
+    """Write a page as one HTML document.
+
+    The document asks nothing of a network and may not: its Content-Security-Policy allows exactly
+    its own script and style, by hash.
+
+    Args:
+        page: The page.
+
+    Returns:
+        HTML in Unicode; encode it as UTF-8.
+
+    >>> document(Page(title="a < b", subtitle="", sections=())).count("<title>a &lt; b</title>")
+    1
+    """
+    script = module() + START
+    sheet = "html, body { margin: 0; height: 100%; }\n" + style()
+    policy = (
+        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(sheet)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    values = data.render(page).replace("<", "\\u003c")
+    title = html.escape(text.line(text.encodable(page.title), 300))
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="referrer" content="no-referrer">
+<title>{title}</title>
+<style>{sheet}</style>
+</head>
+<body>
+<div id="page"></div>
+<noscript>This page draws itself with JavaScript, which is off. The same page is printed in a
+terminal by pipetrace show and written as text by pipetrace export --to md.</noscript>
+<script type="application/json" id="data">{values}</script>
+<script type="module">{script}</script>
+</body>
+</html>
+"""
+
+
+def write(page: Page, path: Path) -> None:
+    """Write a page to an HTML file, whole or not at all.
+
+    Args:
+        page: The page.
+        path: Where to; what stands there is replaced only once the new file is complete.
+
+    Raises:
+        OSError: The folder cannot be written to.
+    """
+    handle, name = tempfile.mkstemp(prefix=f".{path.name[:50]}-", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(document(page))
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(name).chmod(0o666 & ~mask)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _static(name: str) -> str:
+    return (resources.files("pipetrace.views") / "static" / name).read_text(encoding="utf-8")
+
+
+def _hash(source: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
+    return f"'sha256-{digest}'"

@@ -1,0 +1,271 @@
+"""A page as Markdown, with the key to its questions at the end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from pipetrace import blocks
+from pipetrace.blocks import Page, Stage
+from pipetrace.views import text
+
+SIGNS = {"key": "**Key point:** ", "good": "✓ ", "warning": "**!** ", "bad": "✗ "}
+STATES = {"yes": "✓", "no": "✗", "unknown": "?"}
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#+!|~&$])")
+
+
+def render(page: Page) -> str:
+    r"""Write a page as Markdown (CommonMark with pipe tables).
+
+    Args:
+        page: The page.
+
+    Returns:
+        Markdown that ends with a newline. Text of the page is escaped; code between backticks
+        stays code.
+
+    >>> print(render(Page(title="Run *1*", subtitle="one epoch", sections=())), end="")
+    # Run \*1\*
+    <BLANKLINE>
+    one epoch
+    """
+    parts = [f"# {escaped(page.title)}"]
+    parts += [escaped(value) for value in (page.subtitle, page.contents) if value]
+    questions: list[blocks.Question] = []
+    for section in page.sections:
+        parts.append(f"## {escaped(section.title)}")
+        if section.intro:
+            parts.append(escaped(section.intro))
+        for value in section.blocks:
+            parts.append(block(value, len(questions) + 1))
+            if isinstance(value, blocks.Question):
+                questions.append(value)
+    if questions:
+        parts.append("## Answers")
+        parts += [_key(value, number) for number, value in enumerate(questions, 1)]
+    if page.generator:
+        parts.append(f"---\n\n{escaped(page.generator)}")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def block(value: blocks.Block, number: int = 1) -> str:
+    """Write one block; one that fails says so in its place.
+
+    Args:
+        value: The block.
+        number: The number a question gets.
+    """
+    try:
+        if isinstance(value, blocks.Question):
+            return _question(value, number)
+        return _WRITE[type(value)](value)
+    except Exception as error:  # the rest of the page stands
+        words = f"{type(value).__name__} could not be written: {type(error).__name__}: {error}"
+        return f"> ✗ {escaped(words)}"
+
+
+def escaped(value: str) -> str:
+    r"""Show a text on one line, so that Markdown takes it for words.
+
+    >>> escaped("1. <b>bold</b> | `a|b`")
+    '1\\. \\<b\\>bold\\</b\\> \\| `a|b`'
+    """
+    pieces = []
+    for piece, code in text.spans(" ".join(text.visible(value).split())):
+        pieces.append(f"`{piece}`" if code else _SPECIAL.sub(r"\\\1", piece))
+    line = "".join(pieces)
+    line = re.sub(r"^([-=])", r"\\\1", line)
+    return re.sub(r"^(\d+)([.)])", r"\1\\\2", line)
+
+
+def fenced(value: str, language: str = "") -> str:
+    r"""Write a text as a code block whose fence it cannot close.
+
+    >>> fenced("a = 1\n")
+    '```\na = 1\n```'
+    """
+    shown = text.visible(value).rstrip("\n")
+    longest = max((len(run) for run in re.findall(r"`+", shown)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{shown}\n{fence}"
+
+
+def _cell(value: str) -> str:
+    """Escape a table's cell: a pipe inside code would end it too."""
+    return re.sub(r"(?<!\\)\|", r"\\|", escaped(value))
+
+
+def _span(value: str) -> str:
+    """Write a short text as code."""
+    shown = text.line(value)
+    longest = max((len(run) for run in re.findall(r"`+", shown)), default=0)
+    fence = "`" * (longest + 1)
+    return f"{fence} {shown} {fence}" if longest else f"`{shown}`" if shown else ""
+
+
+def _rows(heads: Sequence[blocks.Head], rows: Iterable[Sequence[str]]) -> str:
+    lines = [
+        [_cell(head.label) for head in heads],
+        ["---:" if head.number else "---" for head in heads],
+        *([_cell(cell) for cell in row[: len(heads)]] for row in rows),
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _text(value: blocks.Text) -> str:
+    return SIGNS.get(value.tone, "") + escaped(value.text)
+
+
+def _listed(facts: Iterable[blocks.Fact]) -> str:
+    lines = []
+    for fact in facts:
+        note = f" ({escaped(fact.note)})" if fact.note else ""
+        lines.append(f"- {escaped(fact.label)}: **{escaped(fact.value)}**{note}")
+    return "\n".join(lines)
+
+
+def _facts(value: blocks.Facts) -> str:
+    return _listed(value.facts)
+
+
+def _checks(value: blocks.Checks) -> str:
+    lines = []
+    for check in value.checks:
+        detail = f" ({escaped(check.detail)})" if check.detail else ""
+        lines.append(f"- {STATES.get(check.state, '?')} {escaped(check.label)}{detail}")
+    return "\n".join(lines)
+
+
+def _table(value: blocks.Table) -> str:
+    parts = [f"**{escaped(value.caption)}**"] if value.caption else []
+    parts.append(_rows(value.heads, value.rows))
+    notes = [f"- {escaped(head.label)}: {escaped(head.note)}" for head in value.heads if head.note]
+    if notes:
+        parts.append("\n".join(notes))
+    return "\n\n".join(parts)
+
+
+def _chart(value: blocks.Chart) -> str:
+    heads = [blocks.Head(label=value.x_label, number=True)]
+    heads += [blocks.Head(label=line.label, number=True) for line in value.lines]
+    rows = [
+        [
+            text.number(x),
+            *(
+                text.number(line.values[index] if index < len(line.values) else None)
+                for line in value.lines
+            ),
+        ]
+        for index, x in enumerate(value.x)
+    ]
+    return f"**{escaped(value.title)}** ({escaped(value.y_label)})\n\n{_rows(heads, rows)}"
+
+
+def _remarks(value: blocks.Remarks) -> str:
+    lines = []
+    for remark in value.remarks:
+        sign = SIGNS.get(remark.tone, "")
+        place = f"**{escaped(remark.where)}**: " if remark.where else ""
+        lines.append(f"- {place}{sign}{escaped(remark.text)} ({_span(remark.id)})")
+    return "\n".join(lines)
+
+
+def _code(value: blocks.Code) -> str:
+    marks = ", ".join(str(mark) for mark in value.marks)
+    place = escaped(value.path) + (f", from line {value.first}" if value.first != 1 else "")
+    if marks:
+        place += f" (see line {marks})"
+    return (f"{place.strip()}\n\n" if place.strip() else "") + fenced(value.text, "python")
+
+
+def _flow(value: blocks.Flow) -> str:
+    parts: list[str] = []
+    _stages(value.stages, "", parts)
+    return "\n\n".join(parts)
+
+
+def _stages(stages: Sequence[Stage], prefix: str, parts: list[str]) -> None:
+    level = "#" * min(6, 3 + prefix.count("."))
+    for index, stage in enumerate(stages, 1):
+        mode = f" ({escaped(stage.mode)})" if stage.mode else ""
+        sign = SIGNS.get(stage.tone, "")
+        parts.append(f"{level} {prefix}{index} {sign}{escaped(stage.name)}{mode}")
+        if stage.shape:
+            parts.append(_span(stage.shape))
+        if stage.words:
+            parts.append(escaped(stage.words))
+        parts += [_strip(strip) for strip in stage.strips]
+        if stage.facts:
+            parts.append(_listed(stage.facts))
+        for spot in stage.spots:
+            code = f": {_span(spot.text.strip())}" if spot.text.strip() else ""
+            parts.append(f"{_span(f'{spot.file}:{spot.line}')}{code}")
+        _stages(stage.stages, f"{prefix}{index}.", parts)
+
+
+def _strip(value: blocks.Strip) -> str:
+    struck = value.struck + (False,) * (len(value.values) - len(value.struck))
+    cells = [
+        f"~~{text.number(each)}~~" if gone else text.number(each)
+        for each, gone in zip(value.values, struck, strict=False)
+    ]
+    more = f" … {len(cells)} of {value.total}" if value.total > len(cells) else ""
+    note = f" ({escaped(value.note)})" if value.note else ""
+    dropped = " (~~struck out~~: dropped)" if any(value.struck) else ""
+    return f"{escaped(value.label)}: {', '.join(cells)}{more}{note}{dropped}"
+
+
+def _bars(value: blocks.Bars) -> str:
+    heads = [blocks.Head(label="name"), blocks.Head(label="value", number=True)]
+    rows = [[bar.label, bar.value + (f" ({bar.mark})" if bar.mark else "")] for bar in value.bars]
+    title = f"**{escaped(value.title)}**\n\n" if value.title else ""
+    return title + _rows(heads, rows)
+
+
+def _question(value: blocks.Question, number: int) -> str:
+    level = f" ({escaped(value.level)})" if value.level else ""
+    parts = [f"**Question {number}**{level}: {escaped(value.text)}"]
+    if value.code:
+        parts.append(fenced(value.code, "python"))
+    options = [
+        f"- **{text.letter(index)}** {escaped(option.text)}"
+        for index, option in enumerate(value.options)
+    ]
+    parts.append("\n".join(options))
+    if value.hint:
+        parts.append(f"Hint: {escaped(value.hint)}")
+    return "\n\n".join(parts)
+
+
+def _key(value: blocks.Question, number: int) -> str:
+    right = [text.letter(index) for index, option in enumerate(value.options) if option.correct]
+    lines = [f"**{number}.** {' or '.join(right) or 'no option is right'}"]
+    lines += [
+        f"- **{text.letter(index)}** {'✓' if option.correct else '✗'} {escaped(option.feedback)}"
+        for index, option in enumerate(value.options)
+    ]
+    lines += [f"- Step {index}: {escaped(step)}" for index, step in enumerate(value.steps, 1)]
+    if value.answer:
+        lines.append(f"- Final answer: {escaped(value.answer)}")
+    if value.check:
+        lines.append(f"- Quick check: {escaped(value.check)}")
+    lines += [f"- Common mistake: {escaped(mistake)}" for mistake in value.mistakes]
+    return lines[0] + "\n\n" + "\n".join(lines[1:])
+
+
+def _crash(value: blocks.Crash) -> str:
+    return f"> ✗ **{escaped(value.title)}**\n\n{fenced(value.text)}"
+
+
+_WRITE: dict[type, Callable[..., str]] = {
+    blocks.Text: _text,
+    blocks.Facts: _facts,
+    blocks.Checks: _checks,
+    blocks.Table: _table,
+    blocks.Chart: _chart,
+    blocks.Remarks: _remarks,
+    blocks.Code: _code,
+    blocks.Flow: _flow,
+    blocks.Bars: _bars,
+    blocks.Crash: _crash,
+}

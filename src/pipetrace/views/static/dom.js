@@ -1,0 +1,95 @@
+// Every string of a page reaches the document as text, never as markup.
+
+const CONTROLS = "\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f";
+const DIRECTIONS = "\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f";
+const INVISIBLE = "\\u00ad\\u180e\\u200b\\ufeff\\ufff9-\\ufffb";
+const HIDDEN = new RegExp(`[${CONTROLS}${DIRECTIONS}${INVISIBLE}]|[\\u{e0000}-\\u{e007f}]`, "gu");
+const SVG = "http://www.w3.org/2000/svg";
+let made = 0;
+
+export function visible(text) {
+  return String(text ?? "")
+    .replace(/\r\n/g, "\n")
+    .replace(HIDDEN, (character) => {
+      const code = character.codePointAt(0).toString(16);
+      return code.length > 2 ? `\\u${code.padStart(4, "0")}` : `\\x${code.padStart(2, "0")}`;
+    });
+}
+
+export function unique(word) {
+  made += 1;
+  return `pipetrace-${word}-${made}`;
+}
+
+function fill(element, properties, children) {
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : visible(value));
+  }
+  for (const child of children.flat()) {
+    if (child === undefined || child === null || child === false || child === "") continue;
+    element.append(child instanceof Node ? child : document.createTextNode(visible(child)));
+  }
+  return element;
+}
+
+export function make(tag, properties = {}, ...children) {
+  return fill(document.createElement(tag), properties, children);
+}
+
+export function draw(tag, properties = {}, ...children) {
+  return fill(document.createElementNS(SVG, tag), properties, children);
+}
+
+// Text with `code` between backticks set apart.
+export function words(text) {
+  return visible(text)
+    .split(/`([^`\n]+)`/)
+    .map((piece, index) => (index % 2 ? make("code", {}, piece) : piece));
+}
+
+export function unseen(text) {
+  return make("span", { class: "unseen" }, text);
+}
+
+export function toNumber(value) {
+  if (value === null || value === undefined) return null;
+  return typeof value === "number" ? value : Number(value);
+}
+
+export function showNumber(value) {
+  const number = toNumber(value);
+  if (number === null) return "not measured";
+  if (Number.isNaN(number)) return "NaN";
+  if (!Number.isFinite(number)) return number > 0 ? "∞" : "-∞";
+  const size = Math.abs(number);
+  if (Number.isInteger(number) && size < 1e6) return String(number === 0 ? 0 : number);
+  if (size >= 1e-4 && size < 1e4) {
+    const short = Number(number.toPrecision(4));
+    if (Math.abs(short) < 1e4) return String(short);
+  }
+  const [mantissa, exponent] = number.toExponential(3).split("e");
+  return `${Number(mantissa)}e${Number(exponent)}`;
+}
+
+export const SIGNS = { key: "★", good: "✓", warning: "!", bad: "✗" };
+const SAID = { key: "key point", good: "good", warning: "warning", bad: "problem" };
+
+export function sign(tone) {
+  if (!SIGNS[tone]) return null;
+  return make(
+    "span",
+    { class: `sign ${tone}`, role: "img", "aria-label": SAID[tone] },
+    SIGNS[tone],
+  );
+}
+
+// A pane that scrolls sideways on its own, reachable by keyboard.
+export function pane(label, ...children) {
+  return make(
+    "div",
+    { class: "pane", role: "region", tabindex: 0, "aria-label": label },
+    ...children,
+  );
+}
