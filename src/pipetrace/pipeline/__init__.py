@@ -1,0 +1,1 @@
+"""A table on its way to a trained model: read, split, prepare, train."""
