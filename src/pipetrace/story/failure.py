@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pipetrace.blocks import AnyBlock, Fact, Facts, Flow, Head, Table, Text
-from pipetrace.records import Failure, Provenance
+from pipetrace.records import Failure
 from pipetrace.story.figures import plural, shape
 from pipetrace.story.flow import shown
-from pipetrace.story.forwards import forwards, short
+from pipetrace.story.forwards import forwards, home, short
 from pipetrace.story.registry import Content, section
 from pipetrace.story.stages import stages
 from pipetrace.tracefile import Recording
@@ -42,8 +42,7 @@ def failure(recording: Recording) -> Content | None:
 
 
 def _frames(recording: Recording, told: Failure) -> Table:
-    origin = recording.first(Provenance)
-    folder = origin.folder if origin else ""
+    folder = home(recording)
     rows = tuple(
         (f"{short(folder, place.file)}:{place.line}", place.function, place.text.strip())
         for place in told.frames

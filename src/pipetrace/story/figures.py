@@ -83,6 +83,15 @@ def whole(count: int) -> str:
     return f"{count:,}" if abs(count) >= 10_000 else str(count)
 
 
+def whole_number(value: float) -> str:
+    """Write a number that is known to be whole.
+
+    >>> whole_number(49.0), whole_number(float("nan"))
+    ('49', 'NaN')
+    """
+    return whole(int(value)) if math.isfinite(value) else number(value)
+
+
 def plural(count: int, noun: str, nouns: str = "") -> str:
     """Write a count with its noun.
 

@@ -44,10 +44,13 @@ def columns(recording: Recording) -> Content | None:
         )
         for column in found
     )
-    out = [column for column in found if column.role == "left out"]
     used = sum(column.role == "feature" for column in found)
-    intro = f"{plural(used, 'column')} of {len(found)} went into the model"
-    intro += f"; {len(out)} left out, each with its reason." if out else "; none was left out."
+    targets = [column.name for column in found if column.role == "target"]
+    out = sum(column.role == "left out" for column in found)
+    parts = [f"{used} of {plural(len(found), 'column')} went into the model"]
+    parts += [f"{name} is the target" for name in targets]
+    parts.append(f"{out} left out, for the reasons below" if out else "none was left out")
+    intro = "; ".join(parts) + "."
     return Content(blocks=(Table(heads=heads, rows=rows),), intro=intro)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 
 from pipetrace.blocks import Spot
 from pipetrace.records import (
@@ -63,7 +64,7 @@ def forwards(recording: Recording) -> list[Forward]:
             capture=capture,
             ops=ops.get(capture.id, []),
             model=models.get(capture.model),
-            folder=origin.folder if origin else "",
+            folder=home(recording),
             values=origin.values if origin else True,
             data=roles.get("training" if capture.purpose == "training" else "evaluation"),
         )
@@ -76,6 +77,14 @@ def forwards(recording: Recording) -> list[Forward]:
         forward.direct.update((op.module, op.call) for op in forward.ops if not is_view(op))
         found.append(forward)
     return found
+
+
+def home(recording: Recording) -> str:
+    """Return the folder that files are named from: the user's, or that of the example."""
+    origin = recording.first(Provenance)
+    if origin is None:
+        return ""
+    return str(PurePath(origin.path).parent) if origin.origin == "example" else origin.folder
 
 
 def spots(forward: Forward, op: Op) -> tuple[Spot, ...]:

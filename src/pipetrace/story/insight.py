@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipetrace.blocks import Text
-from pipetrace.records import Capture, Ended, Failure, Mask, Model, Op, Probe
+from pipetrace.records import Capture, Ended, Failure, Mask, Model, Op, Probe, Score
 from pipetrace.story.epochs import Trace, finite, traces
 from pipetrace.story.figures import accuracy, loss, percent, plural, relative, setting, whole
 from pipetrace.story.registry import Content, section
@@ -35,8 +35,10 @@ def _stopped(recording: Recording) -> str:
 def _dropout(recording: Recording) -> str:
     """Quote the probe of the last epoch and the mask of the first training batch."""
     share = _masks(recording)
-    last = next((trace for trace in traces(recording) if trace.dropout), None)
-    effect = _effect(last) if last else ""
+    found = traces(recording)
+    chosen = next((number for number, trace in enumerate(found, 1) if trace.dropout), 0)
+    which = f" of training {chosen} of {len(found)}" if len(found) > 1 else ""
+    effect = _effect(found[chosen - 1], which) if chosen else ""
     if effect and share:
         return f"{effect}; {share}."
     if effect or share:
@@ -45,13 +47,15 @@ def _dropout(recording: Recording) -> str:
     return ""
 
 
-def _effect(trace: Trace) -> str:
+def _effect(trace: Trace, which: str) -> str:
     probes = [row.probe for row in trace.rows if row.probe and _losses(row.probe)]
     if not probes:
         return ""
     probe = probes[-1]
     off, on = _losses(probe) or (0.0, 0.0)
-    head = f"At the weights of epoch {probe.epoch}, on the same {plural(probe.on.rows, 'row')}"
+    head = (
+        f"At the weights of epoch {probe.epoch}{which}, on the same {plural(probe.on.rows, 'row')}"
+    )
     masks = f"mean of {plural(probe.masks, 'mask')}"
     low, high = probe.on_low, probe.on_high
     if low is not None and high is not None and probe.masks > 1:
@@ -95,10 +99,10 @@ def _masks(recording: Recording) -> str:
 def _one(mask: Mask, batch: str) -> str:
     dropped = mask.total - mask.kept
     low, high = mask.total - mask.high, mask.total - mask.low
-    inside = "among" if low <= dropped <= high else "not among"
+    inside = "inside" if low <= dropped <= high else "outside"
     return (
         f"the mask of {batch} dropped {whole(dropped)} of {whole(mask.total)} {mask.unit}, "
-        f"{percent(dropped / mask.total)} against p = {setting(mask.p)}, {inside} "
+        f"{percent(dropped / mask.total)} against p = {setting(mask.p)}: {inside} "
         f"the {whole(low)} to {whole(high)} that 95 % of such masks drop"
     )
 
@@ -137,16 +141,27 @@ def _trained(recording: Recording) -> str:
             if last.probe.off.accuracy is not None:
                 text += f" (accuracy {accuracy(last.probe.off.accuracy)})"
         return text + "."
+    start, end = (row.probe.off if row.probe else None for row in (first, last))
+    if start and end and start.loss is not None and end.loss is not None and first is not last:
+        text = (
+            f"From the end of epoch {first.index} to the end of epoch {last.index} the loss of "
+            f"the same {plural(end.rows, 'training row')} in eval mode went from "
+            f"{loss(start.loss)} to {loss(end.loss)}"
+        )
+        return f"{text}{_accuracies(start, end)}."
     start, end = first.loop, last.loop
     if start and end and start.loss is not None and end.loss is not None and first is not last:
-        text = f"From epoch 1 to {last.index} the loop's mean loss went from {loss(start.loss)} "
-        text += f"to {loss(end.loss)}"
-        if start.accuracy is not None and end.accuracy is not None:
-            text += f" and its accuracy from {accuracy(start.accuracy)} to {accuracy(end.accuracy)}"
-        return text + "."
+        text = f"From epoch {first.index} to {last.index} the loop's mean loss went from "
+        return f"{text}{loss(start.loss)} to {loss(end.loss)}{_accuracies(start, end)}."
     if end and end.loss is not None:
         return f"The loop's mean loss over {epochs} is {loss(end.loss)}."
     return ""
+
+
+def _accuracies(start: Score, end: Score) -> str:
+    if start.accuracy is None or end.accuracy is None:
+        return ""
+    return f" and the accuracy from {accuracy(start.accuracy)} to {accuracy(end.accuracy)}"
 
 
 def _forward(recording: Recording) -> str:

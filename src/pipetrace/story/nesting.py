@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -13,6 +13,8 @@ from pipetrace.story.forwards import Forward, Step
 
 ALIKE = 3
 """From this many equal modules in a row on, they are rolled up."""
+TRIES = 32
+"""So many places are tried where a second call of a module might begin."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,11 @@ def _nodes(
     nodes: list[_Node] = []
     for path, members in _runs(steps, prefix):
         if path is None or len(members) == 1:
-            nodes += [_Node(make(step), step.op, step.op) for step in members]
+            alike = path or ""
+            nodes += [
+                _Node(make(step), step.op, step.op, alike=alike, kind=step.op.module_type)
+                for step in members
+            ]
             continue
         inside = _nodes(forward, members, path, make)
         if len(inside) == 1 and inside[0].path:
@@ -57,19 +63,13 @@ def _nodes(
     return list(_rolled(forward, nodes))
 
 
-def _runs(steps: Sequence[Step], prefix: str) -> list[tuple[str | None, list[Step]]]:
-    """Cut steps into runs below one child of `prefix`; its own operations have no child.
-
-    A second call of the same child begins where the first module of the run is called again.
-    """
-    runs: list[tuple[str | None, list[Step]]] = []
-    for step in steps:
-        path = _child(step.op.module, prefix)
-        if runs and runs[-1][0] == path and not _again(runs[-1][1][0].op, step.op):
-            runs[-1][1].append(step)
-        else:
-            runs.append((path, [step]))
-    return runs
+def _runs(steps: Sequence[Step], prefix: str) -> Iterator[tuple[str | None, Sequence[Step]]]:
+    """Cut steps into calls of the children of `prefix`; its own operations have no child."""
+    for path, group in groupby(steps, key=lambda step: _child(step.op.module, prefix)):
+        members = list(group)
+        length = len(members) if path is None else _period(members)
+        for start in range(0, len(members), length):
+            yield path, members[start : start + length]
 
 
 def _child(module: str, prefix: str) -> str | None:
@@ -80,8 +80,22 @@ def _child(module: str, prefix: str) -> str | None:
     return module if end < 0 else module[:end]
 
 
-def _again(first: Op, op: Op) -> bool:
-    return op.module == first.module and op.call != first.call
+def _period(steps: Sequence[Step]) -> int:
+    """Return how many operations one call of a module has, where it was called again and again.
+
+    A module inside it may be called twice as well: only a whole sequence that repeats counts.
+    """
+    modules = [step.op.module for step in steps]
+    first = steps[0].op
+    tried = 0
+    for length, step in enumerate(steps):
+        if step.op.module == first.module and step.op.call != first.call:
+            if modules[length:] == modules[:-length]:
+                return length
+            tried += 1
+            if tried == TRIES:
+                break
+    return len(steps)
 
 
 def _container(forward: Forward, path: str, inside: Sequence[_Node]) -> _Node:
@@ -118,7 +132,7 @@ def _rolled(forward: Forward, nodes: Iterable[_Node]) -> Iterable[_Node]:
 def _roll_up(forward: Forward, members: Sequence[_Node]) -> _Node:
     first, last = members[0].first, members[-1].last
     operations = sum(node.operations for node in members)
-    paths = list(dict.fromkeys(node.path for node in members))
+    paths = list(dict.fromkeys(node.path or node.first.module for node in members))
     held = sum(forward.weights.get(path, 0) for path in paths)
     where = (
         f"`{paths[0]}` to `{paths[-1]}`, one after the other"

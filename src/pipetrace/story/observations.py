@@ -105,7 +105,7 @@ def _choose(sight: Sight, last: str) -> Remark:
     spare: Remark | None = None
     for entry in OBSERVATIONS:
         text = entry.rule(sight)
-        if text:
+        if text and not (spare and entry.id == "OBS199"):
             remark = Remark(
                 id=entry.id, where=f"epoch {sight.row.index}", text=text, tone=entry.tone
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from pipetrace.blocks import Check, Checks, Fact, Facts, Text
@@ -28,7 +29,7 @@ _ORIGINS = {
 }
 _ENDS = {
     "finished": "finished",
-    "raised": "ended by an exception",
+    "raised": "by an exception",
     "interrupted": "interrupted",
     "stopped": "stopped by --steps",
 }
@@ -41,7 +42,10 @@ def provenance(recording: Recording) -> Content | None:
     receipt = _receipt(recording.all(Capture))
     if not facts and not receipt:
         return None
-    heading = "The faithfulness receipt: what the traced forwards were compared with."
+    heading = (
+        "Faithfulness receipt: each traced forward against the plain one, what was left "
+        "against what was found."
+    )
     blocks: tuple[Facts | Text | Checks, ...] = (Facts(facts=facts),) if facts else ()
     if receipt:
         blocks = (*blocks, Text(text=heading, tone="muted"), Checks(checks=receipt))
@@ -52,14 +56,15 @@ def _facts(recording: Recording) -> Iterable[Fact]:
     origin = recording.first(Provenance)
     ended = recording.last(Ended)
     if origin:
-        command = " ".join(origin.command) or origin.path or origin.name
+        shown = origin.name if origin.origin == "example" else origin.path or origin.name
+        command = " ".join(origin.command) or shown
         yield Fact(label="ran", value=command, note=_ORIGINS.get(origin.origin, origin.origin))
         if origin.started:
             yield Fact(label="started", value=origin.started.replace("T", " ")[:19])
     if ended:
         code = f", exit code {ended.code}" if ended.code else ""
         how = f"{_ENDS.get(ended.status, ended.status)}{code}"
-        yield Fact(label="ended", value=f"{how} after {seconds(ended.seconds)}")
+        yield Fact(label="ended", value=f"{how}, after {seconds(ended.seconds)}")
     if origin:
         versions = [f"{name} {version}" for name, version in origin.versions.items()]
         if versions:
@@ -71,7 +76,7 @@ def _facts(recording: Recording) -> Iterable[Fact]:
     seed = recording.last(Seed)
     if seed:
         value = "not set" if seed.value is None else str(seed.value)
-        note = "another run draws other numbers" if seed.value is None else "torch.manual_seed"
+        note = "another run draws other numbers" if seed.value is None else "of torch"
         yield Fact(label="seed", value=value, note=note)
     if origin and origin.commit:
         dirty = {True: "with uncommitted changes", False: "nothing uncommitted", None: ""}
@@ -79,17 +84,28 @@ def _facts(recording: Recording) -> Iterable[Fact]:
 
 
 def _models(recording: Recording) -> Iterable[Fact]:
-    for model in recording.all(Model)[:8]:
-        held = plural(model.parameters, "parameter")
-        frozen = model.parameters - model.trainable
-        note = f"{whole(frozen)} of them frozen" if frozen else "all trainable"
-        value = f"{model.type}, {held}" + (f" on {model.device}" if model.device else "")
-        yield Fact(label="model", value=value, note=note if model.parameters else "")
-    for training in recording.all(Training)[:8]:
-        if training.optimizer:
-            given = ", ".join(f"{item.name}={item.value}" for item in training.settings)
-            value = f"{training.optimizer}({given})"
-            yield Fact(label="optimizer", value=value, note=training.loss)
+    models = Counter(map(_model, recording.all(Model)))
+    for (value, note), count in list(models.items())[:8]:
+        yield Fact(label="model", value=f"{count} × {value}" if count > 1 else value, note=note)
+    optimizers = Counter(map(_optimizer, recording.all(Training)))
+    for (value, note), count in list(optimizers.items())[:8]:
+        if value:
+            times = f"{count} × {value}" if count > 1 else value
+            yield Fact(label="optimizer", value=times, note=note)
+
+
+def _model(model: Model) -> tuple[str, str]:
+    value = f"{model.type}, {plural(model.parameters, 'parameter')}"
+    frozen = model.parameters - model.trainable
+    note = f"{whole(frozen)} of them frozen" if frozen else "all trainable"
+    on = f" on {model.device}" if model.device else ""
+    return value + on, note if model.parameters else ""
+
+
+def _optimizer(training: Training) -> tuple[str, str]:
+    given = ", ".join(f"{item.name}={item.value}" for item in training.settings)
+    value = f"{training.optimizer}({given})" if given else training.optimizer
+    return value, f"loss: {training.loss}" if training.loss else ""
 
 
 def _receipt(captures: Sequence[Capture]) -> tuple[Check, ...]:

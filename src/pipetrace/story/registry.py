@@ -42,7 +42,7 @@ class Entry:
 _entries: dict[str, Entry] = {}
 
 
-def section(*, id: str, title: str, order: int) -> Callable[[Tell], Tell]:  # noqa: A002
+def section(*, id: str, title: str, order: int) -> Callable[[Tell], Tell]:
     """Register a function that turns a recording into the content of a section.
 
     Args:

@@ -146,10 +146,11 @@ def _linear(op: Op) -> str:
     bias = len(op.input_shapes) > 2
     if not ins or not outs:
         return "Each output is a weighted sum of the inputs."
-    held = f"{outs} × {ins} weights" + (f" and {outs} biases" if bias else ", no bias")
-    return f"Each of {outs} outputs is a weighted sum of {ins} inputs" + (
-        f" plus a bias: {held}." if bias else f": {held}."
-    )
+    biases = "1 bias" if outs == "1" else f"{outs} biases"
+    held = f"{outs} × {ins} weights" + (f" and {biases}" if bias else ", no bias")
+    which = "The one output" if outs == "1" else f"Each of {outs} outputs"
+    sum_of = "1 input" if ins == "1" else f"{ins} inputs"
+    return f"{which} is a weighted sum of {sum_of}{' plus a bias' if bias else ''}: {held}."
 
 
 @says("dropout", "feature_dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout",
@@ -247,7 +248,10 @@ def _embedding(op: Op) -> str:
     weight = next((sizes for sizes in op.input_shapes[1:] if len(sizes) == 2), ())
     if not weight:
         return "Looks up a row of a learned table for each number."
-    return f"Looks up {whole(weight[1])} values for each number, in a table of {whole(weight[0])}."
+    return (
+        f"Looks up {whole(weight[1])} values for each number, in a table of "
+        f"{plural(weight[0], 'row')}."
+    )
 
 
 @says("softmax", "log_softmax", "softmin", "gumbel_softmax")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pipetrace.blocks import Code
-from pipetrace.records import Failure, Model, Op, Place, Provenance, SourceText
-from pipetrace.story.forwards import short
+from pipetrace.records import Failure, Model, Op, Place, SourceText
+from pipetrace.story.forwards import home, short
 from pipetrace.story.registry import Content, section
 from pipetrace.tracefile import Recording
 
@@ -15,8 +15,7 @@ def source(recording: Recording) -> Content | None:
     texts = recording.all(SourceText)
     if not texts:
         return None
-    origin = recording.first(Provenance)
-    folder = origin.folder if origin else ""
+    folder = home(recording)
     marks: dict[str, set[int]] = {}
     for place in _places(recording):
         marks.setdefault(place.file, set()).add(place.line)

@@ -10,7 +10,17 @@ from msgspec.structs import replace
 
 from pipetrace.blocks import Fact, Stage, Strip
 from pipetrace.records import Dataset, Failure, Op, Tensor
-from pipetrace.story.figures import expected, kept, number, percent, plural, setting, shape, whole
+from pipetrace.story.figures import (
+    expected,
+    kept,
+    number,
+    percent,
+    plural,
+    setting,
+    shape,
+    whole,
+    whole_number,
+)
 from pipetrace.story.forwards import Forward, Step, fold, name, source, spot, spots
 from pipetrace.story.nesting import nest
 from pipetrace.story.words import call, describe
@@ -40,25 +50,27 @@ def stages(forward: Forward, failure: Failure | None = None) -> tuple[Stage, ...
     return tuple(found)
 
 
-def statistics(tensor: Tensor) -> tuple[Fact, ...]:
-    """Return a tensor's statistics, each with whether it is exact or sampled."""
-    if not tensor.count:
+def statistics(tensor: Tensor, label: str) -> tuple[Fact, ...]:
+    """Return a tensor's statistics under a label, told apart as exact or sampled."""
+    size = math.prod(tensor.shape)
+    if not tensor.count or size < 2:
         return ()
-    values = plural(math.prod(tensor.shape), "value")
+    values = plural(size, "value")
     note = (
         f"exact, over {values}" if tensor.exact else f"sampled, {whole(tensor.count)} of {values}"
     )
-    facts = []
+    write = whole_number if tensor.dtype.startswith(("int", "uint", "bool")) else number
+    parts = []
     if tensor.mean is not None and tensor.std is not None:
-        parts = [f"mean {number(tensor.mean)}", f"standard deviation {number(tensor.std)}"]
-        if tensor.minimum is not None and tensor.maximum is not None:
-            parts.append(f"from {number(tensor.minimum)} to {number(tensor.maximum)}")
-        if tensor.zeros:
-            parts.append(f"{percent(tensor.zeros)} zeros")
-        facts.append(Fact(label="whole batch", value="; ".join(parts), note=note))
+        parts += [f"mean {number(tensor.mean)}", f"standard deviation {number(tensor.std)}"]
+    if tensor.minimum is not None and tensor.maximum is not None:
+        parts.append(f"from {write(tensor.minimum)} to {write(tensor.maximum)}")
+    if tensor.zeros:
+        parts.append(f"{percent(tensor.zeros)} zeros")
+    facts = [Fact(label=label, value="; ".join(parts), note=note)] if parts else []
     if tensor.nans or tensor.infinities:
         bad = f"{whole(tensor.nans)} NaN, {whole(tensor.infinities)} infinite"
-        facts.append(Fact(label="not numbers", value=bad, note=note))
+        facts.append(Fact(label=f"{label}, not numbers", value=bad, note=note))
     return tuple(facts)
 
 
@@ -94,16 +106,17 @@ def _change(op: Op) -> str:
 def _input(forward: Forward, views: tuple[Op, ...]) -> Stage:
     capture, data = forward.capture, forward.data
     tensors = capture.inputs
-    words = [_rows(data)] if data and data.rows else []
+    sized = data and data.rows and capture.purpose != "prediction"
+    words = [_rows(data)] if data and sized else []
     if capture.complete or tensors:
         words.append(_arrived(forward))
     if not forward.values:
         words.append("Rows of real values were left out of the file.")
     facts: list[Fact] = []
     for argument, tensor in tensors:
-        found = statistics(tensor)
+        found = statistics(tensor, argument)
         if len(tensors) > 1:
-            size = Fact(label=argument, value=shape(tensor.shape), note=tensor.dtype)
+            size = Fact(label=f"{argument}, shape", value=shape(tensor.shape), note=tensor.dtype)
             found = (size, *found)
         facts.extend(found)
     if data and data.names:
@@ -133,13 +146,19 @@ def _rows(data: Dataset) -> str:
 
 def _arrived(forward: Forward) -> str:
     capture = forward.capture
-    rows = f" of {plural(capture.rows, 'row')}" if capture.rows else ""
-    when = f" after {plural(capture.step, 'optimizer step')}" if capture.step else ""
-    return {
-        "training": f"Shown here: the training batch{rows}{when or ' of the first step'}.",
-        "evaluation": f"Shown here: an evaluation batch{rows}{when}.",
-        "prediction": f"Shown here: one sample{', from a batch' + rows if rows else ''}.",
-    }.get(capture.purpose, f"Shown here: one forward{rows}.")
+    rows = f", {plural(capture.rows, 'row')}" if capture.rows else ""
+    after = f"after {plural(capture.step, 'optimizer step')}"
+    if capture.purpose == "prediction":
+        batch = (
+            f", in a batch of {whole(capture.rows)}" if capture.rows and capture.rows > 1 else ""
+        )
+        return f"One sample{batch}."
+    if capture.purpose == "training":
+        which = f"a training batch {after}" if capture.step else "the first training batch"
+        return f"Shown here: {which}{rows}."
+    if capture.purpose == "evaluation":
+        return f"Shown here: an evaluation batch {after}{rows}."
+    return f"Shown here: one forward{rows}."
 
 
 def _names(names: Sequence[str]) -> str:
@@ -159,7 +178,11 @@ def _stage(forward: Forward, step: Step) -> Stage:
     if out and out.row:
         struck = tuple(not kept for kept in op.mask.row) if op.mask else ()
         strips.append(values(forward, "out", out, struck))
-    facts = (*_dropped(forward, op), *(statistics(out) if out else ()), *_where(forward, op))
+    facts = (
+        *_dropped(forward, op),
+        *(statistics(out, "output") if out else ()),
+        *_where(forward, op),
+    )
     return Stage(
         id=f"capture-{forward.capture.id}-op-{op.index}",
         name=name(forward, op),
@@ -194,7 +217,7 @@ def _where(forward: Forward, op: Op) -> Iterator[Fact]:
         if before[:1] == after[:1] == (rows,) and len(after) > 1 and rows < data.rows:
             total = f"{shape((data.rows, *before[1:]))} → {shape((data.rows, *after[1:]))}"
             yield Fact(label="all rows", value=total)
-    if op.module:
+    if op.module and op.module not in forward.around:
         calls = f", call {op.call + 1}" if op.call else ""
         yield Fact(label="module", value=f"`{op.module}` ({op.module_type}){calls}")
     if op.random and op.mask is None:

@@ -14,6 +14,8 @@ from pipetrace.tracefile import Recording
 
 LONGEST = 30
 """A table of more epochs is thinned."""
+MOST = 10
+"""Of more trainings only so many are shown epoch by epoch."""
 _Read = Callable[[Row], Score | None]
 
 
@@ -23,11 +25,13 @@ def training(recording: Recording) -> Content | None:
     found = traces(recording)
     if not found:
         return None
-    blocks: list[AnyBlock] = []
-    for number, trace in enumerate(found, 1):
-        if len(found) > 1:
-            blocks.append(Text(text=_heading(trace, number, len(found)), tone="key"))
-        blocks += _blocks(trace)
+    blocks: list[AnyBlock] = [_summary(found)] if len(found) > 1 else []
+    for number, trace in enumerate(found[:MOST], 1):
+        heading = _heading(trace, number, len(found)) if len(found) > 1 else ""
+        blocks += _blocks(trace, heading)
+    if len(found) > MOST:
+        words = f"The first {MOST} of {len(found)} trainings are shown epoch by epoch."
+        blocks.append(Text(text=words, tone="muted"))
     epochs = plural(len(found[0].epochs), "epoch")
     title = (
         f"Training trace, {epochs}"
@@ -65,11 +69,29 @@ def _heading(trace: Trace, number: int, count: int) -> str:
     return f"Training {number} of {count}{by}, {plural(len(trace.epochs), 'epoch')}"
 
 
-def _blocks(trace: Trace) -> list[AnyBlock]:
+def _summary(found: Sequence[Trace]) -> Table:
+    """Put the last epoch of every training side by side."""
+    heads = [Head(label="training", number=True), Head(label="model"), Head(label="optimizer")]
+    heads += [Head(label="epochs", number=True), Head(label="loop loss", number=True)]
+    heads += [Head(label=f"held-out {field}", number=True) for field in ("loss", "accuracy")]
+    rows = []
+    for number, trace in enumerate(found, 1):
+        last = trace.epochs[-1] if trace.epochs else None
+        loop = last.loop if last else None
+        held = last.scores.get(trace.held) if last and trace.held.startswith("held-out") else None
+        cells = [str(number), f"model {trace.training.model}", trace.training.optimizer]
+        cells += [str(len(trace.epochs)), loss(loop.loss if loop else None)]
+        cells += [loss(held.loss if held else None), accuracy(held.accuracy if held else None)]
+        rows.append(tuple(cells))
+    return Table(heads=tuple(heads), rows=tuple(rows), caption="Each training's last epoch")
+
+
+def _blocks(trace: Trace, heading: str) -> list[AnyBlock]:
     if not trace.rows:
-        return [Text(text="Optimizer steps were seen, but no epoch was completed.", tone="muted")]
+        words = "Optimizer steps were seen, but no epoch was completed."
+        return [Text(text=f"{heading}: {words}" if heading else words, tone="muted")]
     shown = thinned(trace)
-    blocks: list[AnyBlock] = [_table(trace, shown)]
+    blocks: list[AnyBlock] = [_table(trace, shown, heading)]
     chart = _chart(trace)
     if chart:
         blocks.append(chart)
@@ -87,11 +109,15 @@ def _columns(trace: Trace) -> list[tuple[str, str, _Read]]:
     rows = next((row.probe.off.rows for row in trace.rows if row.probe), 0)
     masks = max((row.probe.masks for row in trace.rows if row.probe), default=0)
     modes = {row.epoch.mode for row in trace.epochs if row.epoch}
-    mode = {True: " in train mode", False: " in eval mode", None: ""}[
+    mode = {True: ", in train mode", False: ", in eval mode", None: ""}[
         modes.pop() if len(modes) == 1 else None
     ]
     columns: list[tuple[str, str, _Read]] = [
-        ("loop", f"the loop's own mean over weights that change{mode}", lambda row: row.loop)
+        (
+            "loop",
+            f"the loop's own mean{mode}, over weights that change with every step",
+            lambda row: row.loop,
+        )
     ]
     fixed = f"{plural(rows, 'fixed training row')} at the epoch's last weights"
     if trace.dropout:
@@ -116,7 +142,7 @@ def _measured(trace: Trace, read: _Read, field: str) -> bool:
     return any((score := read(row)) and getattr(score, field) is not None for row in trace.rows)
 
 
-def _table(trace: Trace, shown: Sequence[Row]) -> Table:
+def _table(trace: Trace, shown: Sequence[Row], caption: str) -> Table:
     heads = [Head(label="epoch", number=True)]
     cells = [[str(row.index) for row in shown]]
     for label, note, read in _columns(trace):
@@ -131,13 +157,13 @@ def _table(trace: Trace, shown: Sequence[Row]) -> Table:
         cells.append(
             [setting(row.epoch.rates[0]) if row.epoch and row.epoch.rates else "–" for row in shown]
         )
-    caption = ""
     if len(shown) < len(trace.rows):
         lowest = best(trace)
         low = (
             f"; the lowest {trace.held or 'loop'} loss is in epoch {lowest.index}" if lowest else ""
         )
-        caption = f"{len(shown)} of {whole(len(trace.rows))} epochs{low}"
+        some = f"{len(shown)} of {whole(len(trace.rows))} epochs{low}"
+        caption = f"{caption}: {some}" if caption else some
     return Table(heads=tuple(heads), rows=tuple(zip(*cells, strict=True)), caption=caption)
 
 
