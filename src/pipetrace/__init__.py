@@ -1,3 +1,31 @@
 """pipetrace makes any PyTorch pipeline show its work."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+__all__ = ["Run", "__version__", "epochs", "fit", "load", "record", "run", "trace"]
+
+if TYPE_CHECKING:
+    from pipetrace.api import Run, epochs, fit, load, record, run, trace
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first asked for: importing pipetrace must not import torch."""
+    if name in __all__:
+        from pipetrace import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'pipetrace' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Make `%load_ext pipetrace` provide the cell magic `%%pipetrace`."""
+    from pipetrace.integrations.ipython import register
+
+    register(shell)

@@ -291,6 +291,8 @@ class Evaluation(Record, frozen=True):
     """`loop` if the script called the loss function, `pipetrace` if we applied the training's."""
     seen: float | None = None
     """Share of its rows that were also trained on; None if unknown."""
+    step: int = 0
+    """Optimizer steps of the whole program before it."""
     name: str = ""
 
 
@@ -350,6 +352,19 @@ class Preparation(Record, frozen=True):
     row: tuple[str, ...] = ()
     """The sample's cells after the stage, as text."""
     facts: tuple[Argument, ...] = ()
+
+
+class Outcome(Part, frozen=True):
+    """What one snippet of a question did when it was executed."""
+
+    value: str = ""
+    """The last expression as text; tensors as lists of numbers with at most 4 decimals."""
+    error: str = ""
+    """The type of the exception that it raised, `ValueError` for example."""
+    message: str = ""
+    printed: str = ""
+    fields: dict[str, str] = {}
+    """The items of the last expression as text, where it is a dict."""
 
 
 class Choice(Part, frozen=True):

@@ -1,0 +1,326 @@
+"""The public functions: each makes or opens a run; a run shows itself."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pipetrace.errors import RunFileError
+from pipetrace.records import Ended, Op
+from pipetrace.story.page import page as tell
+from pipetrace.tracefile import SUFFIX, Recording, free_path
+from pipetrace.tracefile import load as read
+from pipetrace.views import html, notebook, terminal
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from pipetrace.blocks import Page
+    from pipetrace.training.script import Ending
+
+FOLDER = Path("pipetrace-runs")
+"""Where runs are kept unless another folder is named."""
+
+Item = TypeVar("Item")
+
+
+class Run:
+    """A recorded run; in a notebook it shows its page.
+
+    Attributes:
+        recording: The facts, in the order in which they were stated.
+        output: What the model returned, for a run of `trace`.
+    """
+
+    def __init__(self, recording: Recording | None = None, output: Any = None) -> None:
+        self.recording = Recording([], {}, None) if recording is None else recording
+        self.output = output
+
+    @property
+    def path(self) -> Path | None:
+        """The run file, or None for a run in memory."""
+        return self.recording.path
+
+    @property
+    def ops(self) -> list[Op]:
+        """The ops of all captured forwards, in order."""
+        return self.recording.all(Op)
+
+    @property
+    def code(self) -> int:
+        """The exit code that the program ended with."""
+        ended = self.recording.last(Ended)
+        return 0 if ended is None else ended.code
+
+    def page(self) -> Page:
+        """Return the page as blocks."""
+        return tell(self.recording)
+
+    def save_html(self, path: str | Path) -> Path:
+        """Write the page as one HTML file that works offline.
+
+        Raises:
+            RunFileError: the file cannot be written.
+        """
+        target = Path(path)
+        try:
+            html.write(self.page(), target)
+        except OSError as error:
+            reason = error.strerror or error
+            raise RunFileError(f"{target}: the page cannot be written here ({reason}).") from error
+        return target
+
+    def show(self) -> None:
+        """Print the page in the terminal."""
+        terminal.show(self.page())
+
+    def __str__(self) -> str:
+        text = io.StringIO()
+        terminal.show(self.page(), file=text, width=100)
+        return text.getvalue()
+
+    def __repr__(self) -> str:
+        where = "in memory" if self.path is None else str(self.path)
+        return f"<Run {where}: {len(self.recording.facts)} facts>"
+
+    def _repr_html_(self) -> str:
+        return notebook.html(self.page())
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return notebook.bundle(self.page())
+
+
+def run(
+    script: str | Path | None = None,
+    arguments: Sequence[str] = (),
+    *,
+    module: bool = False,
+    out: str | Path = FOLDER,
+    name: str | None = None,
+    steps: int | None = None,
+    sample: int = 0,
+    values: bool = True,
+    source: bool = True,
+) -> Run:
+    """Execute a script as `__main__`, unmodified, and record what it does.
+
+    Args:
+        script: A Python file, or the built-in dropout example where it is None.
+        arguments: The script's own arguments.
+        module: Whether `script` names a module, as after `python -m`.
+        out: Folder of the run file and the HTML page; nothing in it is written over.
+        name: Their name; the script's by default.
+        steps: Stop the script after so many optimizer steps.
+        sample: Which held-out row the prediction is about, from 0.
+        values: Whether rows of real values are kept in the run file.
+        source: Whether source text is kept in the run file.
+
+    Returns:
+        The run. What the script raised was printed as Python prints it; `run.code` is its exit
+        code.
+
+    Raises:
+        ScriptError: there is no such script or module, or it is not Python.
+        RunFileError: the folder cannot be written to.
+    """
+    return execute(script, arguments, module=module, out=out, name=name, steps=steps,
+                   sample=sample, values=values, source=source)[0]  # fmt: skip
+
+
+def execute(
+    script: str | Path | None, arguments: Sequence[str], *, module: bool, out: str | Path,
+    name: str | None, steps: int | None, sample: int, values: bool, source: bool,
+) -> tuple[Run, Ending]:  # fmt: skip
+    """Do what `run` does, and also return how the script ended."""
+    from pipetrace.session import Session
+    from pipetrace.training import script as scripts
+
+    origin = "example" if script is None else "module" if module else "script"
+    if module:
+        found = scripts.from_module(str(script), tuple(arguments))
+    else:
+        path = Path(__file__).parent / "examples" / "dropout.py" if script is None else Path(script)
+        found = scripts.from_file(path, tuple(arguments))
+    label = name or (str(script) if module else Path(found.path).stem)
+    file = free_path(Path(out), label)
+    session = Session(
+        label, origin, file=file, path=found.path, command=("run", *found.arguments),
+        steps=steps, values=values, source=source, sample=sample,
+    )  # fmt: skip
+    ending = scripts.run(found, session.begin, session.end)
+    recording = session.close(ending.status, ending.code, ending.error,
+                              page=file.with_suffix(".html"))  # fmt: skip
+    if session.writer.trouble:
+        import sys
+
+        print(f"pipetrace: nothing more was recorded: {session.writer.trouble}", file=sys.stderr)
+    return Run(recording), ending
+
+
+@contextmanager
+def record(path: str | Path | None = None, *, sample: int = 0) -> Iterator[Run]:
+    """Record what runs inside a `with` block.
+
+    Args:
+        path: The run file to make; None keeps the run in memory.
+        sample: Which held-out row the prediction is about, from 0.
+
+    Yields:
+        The run; it is complete when the block has ended.
+
+    Raises:
+        RunFileError: the file exists, its folder cannot be written to, or a recording is going on.
+    """
+    from pipetrace.session import Session
+
+    file = None if path is None else Path(path)
+    name = "recording" if file is None else file.stem
+    run = Run()
+    session = Session(name, "python", file=file, sample=sample)
+    status, error = "finished", None
+    session.begin()
+    try:
+        yield run
+    except KeyboardInterrupt:
+        status = "interrupted"
+        raise
+    except BaseException as raised:
+        status, error = "raised", raised
+        raise
+    finally:
+        session.end()
+        run.recording = session.close(status, int(status != "finished"), error)
+
+
+def trace(model: nn.Module, *args: Any, **kwargs: Any) -> Run:
+    """Call a model once, and show that call op by op.
+
+    The model is called as you would call it; then the call is replayed under the tracer from the
+    same state, and both outputs are compared: that comparison is the page's receipt.
+
+    Args:
+        model: Any module; its mode is left as it is.
+        *args: The model's inputs.
+        **kwargs: All of them go to the model.
+
+    Returns:
+        The run; `run.output` is what the model returned, `run.ops` is the list of ops.
+    """
+    from pipetrace.capture import forward
+    from pipetrace.session import Session
+
+    session = Session(type(model).__name__, "python")
+    try:
+        output = forward.trace(model, args, kwargs, session.writer.append)
+    except Exception as error:
+        session.close("raised", 1, error)
+        raise
+    session.recorder.forwards = 1
+    return Run(session.close(), output)
+
+
+def fit(
+    table: Any,
+    target: str | None = None,
+    *,
+    task: str | None = None,
+    hidden: Sequence[int] = (10,),
+    dropout: float = 0.3,
+    epochs: int | None = None,
+    seed: int = 0,
+    drop: Sequence[str] = (),
+    path: str | Path | None = None,
+    sample: int = 0,
+    values: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Run:
+    """Train the dropout pipeline on a table of your own, and record it.
+
+    Args:
+        table: A CSV or Parquet file, a polars or pandas DataFrame, a pair (X, y) of arrays, or a
+            scikit-learn Bunch.
+        target: The column to predict.
+        task: `classification` or `regression`; decided by the target where it is None.
+        hidden: Width of each hidden layer.
+        dropout: Probability that an input is dropped in training, in [0, 1).
+        epochs: Passes over the training rows.
+        seed: Decides the split, the initial weights, the order and the masks.
+        drop: Columns to leave out.
+        path: The run file to make; None keeps the run in memory.
+        sample: Which held-out row the prediction is about, from 0.
+        values: Whether rows of real values are kept.
+        progress: Called with the epoch that begins, from 1, and how many there are.
+
+    Raises:
+        TableError: the table cannot be trained on; the message says what to write instead.
+    """
+    from pipetrace.pipeline import prepare, train
+    from pipetrace.session import Session
+
+    prepared = prepare.prepare(table, target, task=task, drop=drop, seed=seed)
+    file = None if path is None else Path(path)
+    shown = str(table) if isinstance(table, (str, Path)) else ""
+    session = Session(prepared.name, "table", file=file, path=shown,
+                      command=("fit", prepared.name), values=values, sample=sample)  # fmt: skip
+    count = train.EPOCHS if epochs is None else epochs
+    status, error = "finished", None
+
+    def mark(numbers: Iterable[int]) -> Iterator[int]:
+        for number in _mark(numbers):
+            if progress is not None:
+                progress(number + 1, count)
+            yield number
+
+    try:
+        for fact in prepared.facts:
+            session.writer.append(fact if values else prepare.without_values(fact))
+        session.begin()
+        try:
+            train.train(prepared, hidden=hidden, dropout=dropout, epochs=count, seed=seed,
+                        each_epoch=mark)  # fmt: skip
+        finally:
+            session.end()
+    except KeyboardInterrupt:
+        status = "interrupted"
+    except BaseException as raised:
+        status, error = "raised", raised
+        raise
+    finally:
+        page = None if file is None else file.with_suffix(".html")
+        recording = session.close(status, 130 if status == "interrupted" else 0, error, page=page)
+    return Run(recording)
+
+
+def load(path: str | Path) -> Run:
+    """Open a run file; it needs no torch and executes nothing.
+
+    Raises:
+        RunFileError: there is no such file, or it is empty, damaged, of something else, or newer.
+    """
+    return Run(read(Path(path)))
+
+
+def epochs(iterable: Iterable[Item]) -> Iterator[Item]:
+    """Mark epochs explicitly: `for epoch in pt.epochs(range(5)):`; without a recorder, a no-op."""
+    return _mark(iterable)
+
+
+def _mark(iterable: Iterable[Item]) -> Iterator[Item]:
+    import sys
+
+    session = sys.modules.get("pipetrace.session")
+    now = None if session is None else session.current
+    if now is None:
+        yield from iterable
+        return
+    course = now.recorder.course
+    for item in iterable:
+        course.marked()
+        yield item
+    course.unmarked()
+
+
+__all__ = ["FOLDER", "SUFFIX", "Run", "epochs", "fit", "load", "record", "run", "trace"]

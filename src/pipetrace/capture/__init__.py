@@ -1,0 +1,1 @@
+"""One forward, op by op: replayed from a snapshot, compared with the original, put back."""

@@ -1,0 +1,42 @@
+"""What a root module consists of, as a record."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from pipetrace.capture.places import maker
+from pipetrace.records import Model, ModulePart
+
+
+def inventory(model: nn.Module, id: int) -> Model:
+    """List a model's submodules with their own parameters, modes, and the lines that made them."""
+    parameters = list(model.parameters())
+    first = next(iter(parameters), None)
+    return Model(
+        id=id,
+        type=type(model).__name__,
+        parameters=sum(_count(p) for p in parameters),
+        trainable=sum(_count(p) for p in parameters if p.requires_grad),
+        device="" if first is None else str(first.device),
+        modules=tuple(_part(path, module) for path, module in model.named_modules()),
+    )
+
+
+def _part(path: str, module: nn.Module) -> ModulePart:
+    own = [p for p in module._parameters.values() if p is not None]
+    leaf = not any(True for _ in module.children())
+    return ModulePart(
+        path=path,
+        type=type(module).__name__,
+        detail=module.extra_repr()[:200] if leaf else "",
+        parameters=sum(_count(p) for p in own),
+        trainable=sum(_count(p) for p in own if p.requires_grad),
+        training=module.training,
+        made=maker(module),
+    )
+
+
+def _count(parameter: torch.Tensor) -> int:
+    return 0 if is_lazy(parameter) else parameter.numel()

@@ -1,0 +1,1 @@
+"""Places where pipetrace is used that are not a shell: notebooks first."""

@@ -1,0 +1,223 @@
+"""One recording, from the line that says what runs to the page that shows it."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+import torch
+
+import pipetrace
+from pipetrace.capture import places
+from pipetrace.errors import RunFileError
+from pipetrace.lessons import select
+from pipetrace.probes.execute import execute
+from pipetrace.records import (
+    Ended,
+    Failure,
+    Model,
+    Notice,
+    Op,
+    Place,
+    Provenance,
+    SourceText,
+)
+from pipetrace.story.page import page as tell
+from pipetrace.tracefile import Recording, Writer
+from pipetrace.training.recorder import Recorder
+from pipetrace.views import html
+
+_GIT_SECONDS = 2.0
+_LARGE = 400_000
+current: Session | None = None
+"""The session in progress: `epochs()` marks its epochs."""
+
+
+class Session:
+    """A recording in progress.
+
+    Args:
+        name: What the page calls it.
+        origin: `example`, `script`, `module`, `table`, `python` or `notebook`.
+        file: The run file to make; None keeps the facts in memory.
+        path: The script or table.
+        command: What was typed after `pipetrace`.
+        steps: Stop after so many optimizer steps.
+        values: Whether rows of real values are kept.
+        source: Whether source text is kept.
+        sample: Which held-out row the prediction is about.
+
+    Raises:
+        RunFileError: the run file cannot be made, or another recording is in progress.
+    """
+
+    def __init__(
+        self, name: str, origin: str, *, file: Path | None = None, path: str = "",
+        command: Sequence[str] = (), steps: int | None = None, values: bool = True,
+        source: bool = True, sample: int = 0,
+    ) -> None:  # fmt: skip
+        if current is not None:
+            raise RunFileError("A recording is in progress already: recordings do not nest.")
+        self._started = started = time.perf_counter()
+        self.writer = Writer(file)
+        self.recorder = Recorder(self.writer, steps=steps, values=values, sample=sample)
+        self._path = path
+        self._source = source
+        folder = os.path.dirname(os.path.abspath(path)) if path else os.getcwd()
+        places.quote(source)
+        self.writer.append(_provenance(name, origin, path, command, folder, values, source))
+        self.writer.flush()
+        self.recorder.spend("opening", started)
+
+    def begin(self) -> None:
+        """Start to watch."""
+        global current
+        current = self
+        self.recorder.begin()
+
+    def end(self) -> None:
+        """Stop to watch: after this the program is no longer slowed."""
+        global current
+        current = None
+        self.recorder.end()
+
+    def close(
+        self, status: str = "finished", code: int = 0, error: BaseException | None = None,
+        *, page: Path | None = None,
+    ) -> Recording:  # fmt: skip
+        """State how it ended, ask the questions, write the page, and close the file.
+
+        Args:
+            status: `finished`, `raised`, `interrupted` or `stopped`.
+            code: The program's exit code.
+            error: What it raised.
+            page: Where to write the HTML page; None writes none.
+
+        Returns:
+            All that was recorded.
+        """
+        writer, spend = self.writer, self.recorder.spend
+        seconds = time.perf_counter() - self._started
+        if error is not None and status == "raised":
+            writer.append(self._failure(error))
+        self._explain_nothing()
+        self._quote()
+        started = time.perf_counter()
+        recording = writer.recording()
+        for question in select.questions(recording, execute).questions:
+            writer.append(question)
+        spend("questions", started)
+        started = time.perf_counter()
+        if page is not None:
+            self._write(page, self._ended(status, code, seconds))
+        spend("page", started)
+        writer.append(self._ended(status, code, seconds))
+        writer.close()
+        places.quote(True)
+        return writer.recording()
+
+    def _ended(self, status: str, code: int, seconds: float) -> Ended:
+        return Ended(status=status, code=code, seconds=seconds, costs=dict(self.recorder.costs))
+
+    def _write(self, path: Path, ended: Ended) -> None:
+        recording = self.writer.recording()
+        recording.facts.append(ended)
+        try:
+            html.write(tell(recording), path)
+        except OSError as error:
+            self.writer.trouble = self.writer.trouble or f"{path}: {error}"
+
+    def _failure(self, error: BaseException) -> Failure:
+        known = self.recorder.failure
+        failed = known[1] if known is not None and known[0] == id(error) else None
+        found = places.places(error.__traceback__)
+        plain = Failure(type=type(error).__name__, message=str(error)[:2000], frames=found)
+        if failed is None:
+            return plain
+        return msgspec.structs.replace(
+            plain, module=failed.module, module_type=failed.module_type,
+            function=failed.function, input_shapes=failed.shapes,
+        )  # fmt: skip
+
+    def _explain_nothing(self) -> None:
+        """Say what was seen where no model was."""
+        if self.recorder.forwards:
+            return
+        seen = f"{_times(self.recorder.course.steps, 'optimizer step')} and " + _times(
+            self.recorder.backwards, "backward"
+        )
+        self.writer.append(
+            Notice(
+                id="no-forward",
+                text=f"No forward of an nn.Module was seen; what was seen: {seen}. A module is "
+                "seen when it is called, model(x), in the process and thread that was started.",
+            )
+        )
+
+    def _quote(self) -> None:
+        """Keep the text of the files whose lines are named."""
+        if not self._source:
+            return
+        files = dict.fromkeys(_files(self.writer.recording(), self._path))
+        for file in files:
+            try:
+                text = Path(file).read_text(encoding="utf-8", errors="replace")
+            except OSError:
+                continue
+            if len(text) <= _LARGE:
+                self.writer.append(SourceText(path=file, text=text))
+
+
+def _files(recording: Recording, path: str) -> Iterable[str]:
+    if path.endswith(".py"):
+        yield os.path.abspath(path)
+    made: list[Place | None] = [part.made for m in recording.all(Model) for part in m.modules]
+    called = [op.called for op in recording.all(Op)]
+    for place in (*made, *called):
+        if place is not None and not place.file.startswith("<"):
+            yield place.file
+
+
+def _times(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _provenance(
+    name: str, origin: str, path: str, command: Sequence[str], folder: str, values: bool,
+    source: bool,
+) -> Provenance:  # fmt: skip
+    commit = _git(folder, "rev-parse", "HEAD")
+    changed = None if commit is None else _git(folder, "status", "--porcelain", "-uno")
+    numpy = sys.modules.get("numpy")
+    versions = {
+        "pipetrace": pipetrace.__version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": "" if numpy is None else str(numpy.__version__),
+    }
+    return Provenance(
+        name=name, origin=origin, path=path, command=tuple(command), folder=folder,
+        started=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        versions={key: value for key, value in versions.items() if value},
+        platform=f"{platform.system()} {platform.machine()}", threads=torch.get_num_threads(),
+        commit=commit, dirty=None if changed is None else bool(changed),
+        values=values, source=source,
+    )  # fmt: skip
+
+
+def _git(folder: str, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "--no-optional-locks", "-C", folder, *arguments],
+            capture_output=True, text=True, timeout=_GIT_SECONDS, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,1 @@
+"""Any training loop, watched from outside: signals, phases, scores, the script runner."""

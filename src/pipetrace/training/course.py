@@ -1,0 +1,314 @@
+"""The course of a program: its forwards become epochs, evaluations and one prediction."""
+
+from __future__ import annotations
+
+import time
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from pipetrace.capture import trees
+from pipetrace.capture.replay import Call
+from pipetrace.records import Dataset, Epoch, Fact, Op, Training
+from pipetrace.training import scores
+from pipetrace.training.evaluations import Evaluations
+from pipetrace.training.nests import Nest
+from pipetrace.training.phases import OPEN, Phases
+from pipetrace.training.prediction import first_row, predict
+from pipetrace.training.probe import Gathering, probe
+from pipetrace.training.scores import LossCall, Pairing
+from pipetrace.training.strands import Strand, settings
+from pipetrace.training.tallies import Seen, Tally
+
+if TYPE_CHECKING:
+    from pipetrace.training.recorder import Recorder
+
+_FOLD = 512
+"""Forwards and steps kept before they are folded into sums."""
+_ALWAYS = 5
+_STEPS_PER_PROBE = 24
+"""After the first epochs, a probe for at least so many steps keeps its cost unnoticed."""
+
+
+class Course:
+    """Follows one program for a recorder."""
+
+    def __init__(self, recorder: Recorder, sample: int) -> None:
+        self.recorder = recorder
+        self.phases = Phases()
+        self.evaluations = Evaluations(self, sample)
+        self.strand: Strand | None = None
+        """The run of training in progress."""
+        self.steps = 0
+        self._strands = 0
+        self._forwards: list[Seen] = []
+        """Those that are not folded into the epoch or stated as an evaluation yet."""
+        self._unsettled = False
+        self._tally = Tally()
+        self._modes: set[bool] = set()
+        self._began = time.perf_counter()
+        self._results: list[torch.Tensor] = []
+        self._losses: list[torch.Tensor] = []
+        self._pair: tuple[int, LossCall, Pairing] | None = None
+        self._gathering: Gathering | None = None
+        self._address: int | None = None
+        self._loader: Any = None
+        self._batch: Any = None
+        self._key: Any = None
+        self._passes: dict[int, int] = {}
+        self._described: set[str] = set()
+
+    @property
+    def epochs(self) -> int:
+        """Epochs completed in the run of training in progress."""
+        return 0 if self.strand is None else self.strand.epochs
+
+    def about_to_call(self, around: Nest, first: torch.Tensor | None, evaluating: bool) -> None:
+        """A root is about to be called outside of a loader pass."""
+        address = None if first is None else _address(first)
+        if self.phases.forward(around, address, evaluating):
+            self._close()
+        if not evaluating:
+            self._address = address
+
+    def called(
+        self, id: int, model: nn.Module, args: Any, kwargs: Any, output: Any, learning: bool
+    ) -> Seen:  # fmt: skip
+        """A root has been called; `learning` says that a backward may follow."""
+        if learning and self._unsettled:
+            self._settle()
+        first = trees.first((args, kwargs))
+        rows = int(first.shape[0]) if first is not None and first.dim() else None
+        seen = Seen(id, model.training, rows, self.steps, self._key)
+        for _, tensor in trees.leaves(output):
+            if tensor.grad_fn is not None:
+                tensor.grad_fn.register_prehook(seen.reached)
+                break
+        self._forwards.append(seen)
+        if len(self._forwards) > 2 * _FOLD:
+            self._fold()
+        if self._batch is not None and not learning:
+            seen.target = self._target(first)
+        if not learning:
+            self._unsettled = True
+            self.evaluations.keep(seen, first, model, args, kwargs, output)
+        elif first is not None and not self.epochs:
+            self.evaluations.rows.add(first)
+            if self._gathering is not None and self._gathering.seen.model == id:
+                self._gathering.add(seen, args, kwargs)
+        return seen
+
+    def captured(self, call: Call, facts: list[Fact], seen: Seen) -> None:
+        """A training forward was captured: the probe's rows begin with it."""
+        if self._gathering is None or self._gathering.seen.model != seen.model:
+            random = any(isinstance(fact, Op) and fact.random for fact in facts)
+            self._gathering = Gathering(call, seen, random=random)
+
+    def loss_called(self, seen: Seen, call: LossCall, result: torch.Tensor, output: Any) -> None:
+        """A loss function has been called after a forward."""
+        seen.used = scores.thinned(call)
+        self.evaluations.loss_called(seen, call)
+        if not result.requires_grad:
+            return
+        self._results.append(result)
+        if self._gathering is not None and self._gathering.seen is seen:
+            self._gathering.target = call.target.detach().clone()
+        known = self.strand is not None and self.strand.pairing is not None
+        same = self.strand is not None and self.strand.model_id == seen.model
+        if self._pair is None and not (known and same) and output is not None:
+            pairing = scores.pair(output, call)
+            self._pair = None if pairing is None else (seen.model, call, pairing)
+
+    def another_loss(self, result: Any) -> None:
+        """A loss function has been called without a forward of its own."""
+        if isinstance(result, torch.Tensor) and result.requires_grad:
+            self._results.append(result)
+
+    def backward_called(self, root: torch.Tensor) -> None:
+        """A backward begins: the one loss behind it, or what it starts from, is the loss."""
+        results, self._results = self._results, []
+        value = results[0] if len(results) == 1 else root
+        if value.numel() == 1:
+            self._losses.append(value.detach().reshape(()))
+
+    def stepped(self, optimizer: torch.optim.Optimizer, around: Nest) -> None:
+        """An optimizer has stepped."""
+        strand = self.strand
+        if strand is None or not strand.owns(optimizer):
+            strand = self._join(optimizer)
+        self.steps += 1
+        self.phases.step(around, self._address)
+        strand.step(optimizer, self._losses)
+        self._losses = []
+        if strand.waiting() >= _FOLD:
+            strand.write(self.recorder.writer)
+
+    def batch_came(self, iterator: Any, batch: Any) -> None:
+        """A loader gives a batch."""
+        key = self._pass(iterator)
+        if key != self._key:
+            if self.phases.batch(key, key[0]):
+                self._close()
+            self._key, self._loader = key, iterator
+        self._batch = batch
+
+    def pass_ended(self, iterator: Any) -> None:
+        """A loader has no more batches."""
+        key = self._pass(iterator)
+        self._passes[id(iterator)] = key[2] + 1
+        if self.phases.end_pass(key):
+            self._close()
+        self._key = self._batch = None
+
+    def marked(self) -> None:
+        """An explicit epoch begins."""
+        if self.phases.mark():
+            self._close()
+
+    def unmarked(self) -> None:
+        """The explicit epochs are over."""
+        if self.phases.steps:
+            self._close()
+        self.phases.unmark()
+
+    def describe(self, role: str, rows: int) -> None:
+        """State once what is known of the rows behind a phase."""
+        if role in self._described:
+            return
+        self._described.add(role)
+        dataset: Any = getattr(self._loader, "_dataset", None)
+        batch = getattr(getattr(self._loader, "_index_sampler", None), "batch_size", None)
+        try:
+            rows = max(rows, len(dataset))
+        except TypeError:
+            dataset = None
+        name = "" if dataset is None else type(dataset).__name__
+        self.recorder.emit(Dataset(role=role, rows=rows, batch=batch, name=name))
+
+    def finish(self) -> None:
+        """The program has ended: state what is open."""
+        if self.phases.steps:
+            self.phases.rule = self.phases.rule or OPEN
+            self._close()
+        self._fold()
+        self.evaluations.settle(self._take(lambda seen: True), self.strand, 0)
+        strand, recorder = self.strand, self.recorder
+        if strand is not None:
+            strand.write(recorder.writer)
+            if strand.probed[0] != strand.epochs:
+                self._probe(strand)
+        started = time.perf_counter()
+        chosen = self.evaluations.chosen or first_row(strand)
+        if chosen is not None:
+            recorder.emit(*predict(recorder, chosen, strand))
+        recorder.spend("prediction", started)
+
+    def _join(self, optimizer: torch.optim.Optimizer) -> Strand:
+        """Let an optimizer join the run in progress, or begin a new run of training."""
+        reached = [seen for seen in self._forwards if seen.trained]
+        model = reached[-1].model if reached else -1
+        strand = self.strand
+        if strand is None or (self.phases.steps == 0 and model != strand.model_id):
+            if strand is not None:
+                strand.write(self.recorder.writer)
+            strand = self.strand = Strand(self._strands, model, self.recorder.model(model))
+            self._strands += 1
+            self._began = time.perf_counter()
+            if self._pair is not None and self._pair[0] == model:
+                _, strand.call, strand.pairing = self._pair
+            self._pair = None
+            used = reached[-1].used if reached else None
+            name = "" if used is None else used.name
+            self.recorder.emit(
+                Training(id=strand.id, model=model, optimizer=type(optimizer).__name__,
+                         settings=settings(optimizer), loss=name, task=scores.task(name))
+            )  # fmt: skip
+        strand.optimizers.append(weakref.ref(optimizer))
+        return strand
+
+    def _close(self) -> None:
+        """State the epoch in progress, what was evaluated during it, and the probe after it."""
+        strand = self.strand
+        if strand is None:
+            return
+        self._fold()
+        during = self._take(lambda seen: seen.step < self.steps)
+        self.evaluations.settle(during, strand, self.phases.steps)
+        strand.ends.append(self.steps)
+        strand.write(self.recorder.writer)
+        epoch = Epoch(
+            training=strand.id, index=strand.epochs, rule=self.phases.rule,
+            steps=self.phases.steps, score=self._tally.score(), rates=strand.rates(),
+            seconds=time.perf_counter() - self._began, gradient_norm=strand.gradient_norm(),
+            mode=self._modes.pop() if len(self._modes) == 1 else None,
+        )  # fmt: skip
+        self.recorder.emit(epoch)
+        if strand.epochs == 1:
+            self.describe("training", epoch.score.rows)
+            if self._gathering is not None and strand.call is not None and strand.pairing:
+                strand.fixed = self._gathering.fix(strand.call, strand.pairing)
+            self._gathering = None
+        self._tally, self._modes = Tally(), set()
+        self.phases.closed()
+        if strand.epochs <= _ALWAYS or self.steps - strand.probed[1] >= _STEPS_PER_PROBE:
+            self._probe(strand)
+        self._unsettled = bool(self._forwards)
+        self._began = time.perf_counter()
+
+    def _fold(self) -> None:
+        """Move the forwards that a backward went through into the epoch's sums."""
+        trained = self._take(lambda seen: seen.trained)
+        self._modes |= {seen.mode for seen in trained}
+        with torch.no_grad():
+            self._tally.fold(trained)
+
+    def _settle(self) -> None:
+        """State evaluations that are over: all between epochs, foreign passes during one."""
+        self._fold()
+        between = self.phases.steps == 0
+        over = self._take(
+            lambda seen: (between or (seen.key is not None and seen.key != self._key))
+            and (not seen.mode or seen.step < self.steps or between)
+        )
+        self.evaluations.settle(over, self.strand, 0)
+        self._unsettled = between and bool(self._forwards)
+
+    def _take(self, chosen: Any) -> list[Seen]:
+        taken = [seen for seen in self._forwards if chosen(seen)]
+        self._forwards = [seen for seen in self._forwards if not chosen(seen)]
+        return taken
+
+    def _probe(self, strand: Strand) -> None:
+        strand.probed = (strand.epochs, self.steps)
+        if strand.fixed is not None:
+            started = time.perf_counter()
+            with self.recorder.watch.quiet():
+                found = probe(strand.fixed, strand.id, strand.epochs)
+            if found is not None:
+                self.recorder.emit(found)
+            self.recorder.spend("probes", started)
+
+    def _pass(self, iterator: Any) -> tuple[int, int, int]:
+        """Name a pass: its data set, its iterator, and how often that has begun anew."""
+        number = self._passes.setdefault(id(iterator), 0)
+        return id(iterator._dataset), id(iterator), number
+
+    def _target(self, first: torch.Tensor | None) -> torch.Tensor | None:
+        """Return the tensor of the loader's batch that looks like the training's targets."""
+        known = None if self.strand is None else self.strand.call
+        if known is None:
+            return None
+        for _, tensor in trees.leaves(self._batch):
+            fits = tensor.dtype == known.target.dtype and tensor.dim() == known.target.dim()
+            if fits and tensor is not first:
+                return tensor if first is None else tensor.to(first.device)
+        return None
+
+
+def _address(tensor: torch.Tensor) -> int | None:
+    try:
+        return tensor.data_ptr()
+    except RuntimeError:
+        return None

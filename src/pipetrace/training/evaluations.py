@@ -1,0 +1,109 @@
+"""Forwards without a backward: which of them are evaluations, and what they scored."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from pipetrace.capture import replay, trees
+from pipetrace.records import Evaluation
+from pipetrace.training import scores
+from pipetrace.training.prediction import Chosen
+from pipetrace.training.rows import Rows
+from pipetrace.training.scores import LossCall
+from pipetrace.training.strands import Strand
+from pipetrace.training.tallies import Seen, Tally
+
+if TYPE_CHECKING:
+    from pipetrace.training.course import Course
+
+
+class Evaluations:
+    """The evaluations of a course, and the held-out row that the prediction will be about."""
+
+    def __init__(self, course: Course, sample: int) -> None:
+        self.rows = Rows()
+        self.chosen: Chosen | None = None
+        self._course = course
+        self._sample = sample
+        self._offset = 0
+        self._done: set[Any] = set()
+
+    def keep(
+        self, seen: Seen, first: torch.Tensor | None, model: nn.Module, args: Any, kwargs: Any,
+        output: Any,
+    ) -> None:  # fmt: skip
+        """Keep what scoring a forward, knowing its rows and predicting one of them needs."""
+        if seen.target is not None:
+            seen.output = trees.rebuild(output, torch.Tensor.detach)
+        strand = self._course.strand
+        if first is None or strand is None or strand.evaluations:
+            return
+        seen.inputs = first.detach()
+        row = self._sample - self._offset
+        self._offset += seen.rows
+        if self.chosen is None and 0 <= row < seen.rows and replay.traceable(model):
+            self.chosen = Chosen(seen, row, self._sample, args, kwargs)
+            if seen.target is not None:
+                self.chosen.take_target(seen.target)
+
+    def loss_called(self, seen: Seen, call: LossCall) -> None:
+        """The program scored a forward itself."""
+        seen.output = None
+        if self.chosen is not None and self.chosen.seen is seen:
+            self.chosen.take_target(call.target)
+
+    def settle(self, forwards: list[Seen], strand: Strand | None, during: int) -> None:
+        """State the evaluations among forwards that no backward went through.
+
+        Args:
+            forwards: In the order in which they ran.
+            strand: The training in progress.
+            during: Steps of the epoch that they ran in the middle of; 0 if they ran between
+                epochs. What comes with every other step is part of the training (a teacher, a
+                generator), and no evaluation.
+        """
+        groups = [list(g) for _, g in groupby(forwards, key=lambda seen: (seen.step, seen.key))]
+        if during > 1 and len(groups) * 2 >= during:
+            return
+        for group in groups:
+            self._state(group, strand)
+
+    def _state(self, group: list[Seen], strand: Strand | None) -> None:
+        tally = Tally()
+        with torch.no_grad(), self._course.recorder.watch.quiet():
+            tally.fold(group, self._assume)
+        modes = {seen.mode for seen in group}
+        share = self.rows.share([seen.inputs for seen in group if seen.inputs is not None])
+        if self.chosen is not None and self.chosen.seen in group:
+            self.chosen.heldout = None if share is None else share < 0.5
+        self._course.describe("evaluation", tally.rows)
+        if strand is not None:
+            strand.evaluations += 1
+        self._course.recorder.emit(
+            Evaluation(
+                training=0 if strand is None else strand.id,
+                epoch=0 if strand is None else sum(end <= group[0].step for end in strand.ends),
+                index=0 if strand is None else strand.evaluations,
+                score=tally.score(), forwards=len(group), loss_by=tally.by,
+                mode=modes.pop() if len(modes) == 1 else None, seen=share, step=group[0].step,
+            )
+        )  # fmt: skip
+
+    def _assume(self, seen: Seen) -> LossCall | None:
+        """Call the training's loss function on an evaluation's output and its loader's targets."""
+        strand = self._course.strand
+        if strand is None or strand.call is None or strand.pairing is None:
+            return None
+        if seen.output is None or seen.target is None:
+            return None
+        try:
+            prediction = strand.pairing.of(seen.output)
+            value = scores.apply(strand.call, prediction, seen.target)
+        except Exception:
+            return None
+        call = scores.loss_call(strand.call.name, (prediction, seen.target), {}, value)
+        return None if call is None else call._replace(options=strand.call.options)

@@ -1,0 +1,104 @@
+"""The loops around a running line, with the values of their variables, read from the source."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import linecache
+from types import CodeType, FrameType
+from typing import Any, NamedTuple
+
+from pipetrace.capture.places import is_users
+
+Nest = tuple[tuple[tuple[str, int], int | str | None], ...]
+"""Loops from the outermost inwards: (file and line of the loop, token of its variable's value)."""
+
+_DEPTH = 60
+
+
+class Loop(NamedTuple):
+    """A loop in the source: its lines, and the first variable it sets (none for `while`)."""
+
+    first: int
+    last: int
+    variable: str | None
+
+
+_files: dict[str, dict[int, list[Loop]]] = {}
+_sites: dict[tuple[CodeType, int], tuple[tuple[tuple[str, int], str | None], ...]] = {}
+
+
+def nest(frame: FrameType | None) -> Nest:
+    """Return the loops around a frame's line and around the lines that called it."""
+    found: list[tuple[tuple[str, int], int | str | None]] = []
+    depth = 0
+    while frame is not None and depth < _DEPTH:
+        code = frame.f_code
+        if is_users(code):
+            loops = _sites.get((code, frame.f_lasti))
+            if loops is None:
+                loops = _sites[code, frame.f_lasti] = _around(code, frame.f_lineno)
+            if loops:
+                found.extend(reversed(_read(frame, loops)))
+        frame, depth = frame.f_back, depth + 1
+    return tuple(reversed(found))
+
+
+def _read(
+    frame: FrameType, loops: tuple[tuple[tuple[str, int], str | None], ...]
+) -> list[tuple[tuple[str, int], int | str | None]]:
+    known = frame.f_locals
+    tokens = [(key, None if name is None else _token(known.get(name))) for key, name in loops]
+    # Before Python 3.13 the snapshot would keep the user's objects alive until the frame ends.
+    if frame.f_code.co_flags & inspect.CO_OPTIMIZED and isinstance(known, dict):
+        known.clear()
+    return tokens
+
+
+def _token(value: Any) -> int | str:
+    if isinstance(value, (int, str)):
+        return value
+    address = getattr(value, "data_ptr", None)
+    return id(value) if address is None else f"at {address()}"
+
+
+def _around(code: CodeType, line: int) -> tuple[tuple[tuple[str, int], str | None], ...]:
+    file = code.co_filename
+    if file not in _files:
+        _files[file] = _loops("".join(linecache.getlines(file)))
+    loops = _files[file].get(0 if code.co_name == "<module>" else code.co_firstlineno, [])
+    return tuple(
+        ((file, loop.first), loop.variable) for loop in loops if loop.first < line <= loop.last
+    )
+
+
+def _loops(source: str) -> dict[int, list[Loop]]:
+    """Return the loops of every function by its first line; 0 stands for the module."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return {}
+    found: dict[int, list[Loop]] = {}
+
+    def visit(node: ast.AST, owner: int) -> None:
+        for child in ast.iter_child_nodes(node):
+            inner = owner
+            if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                inner = min([child.lineno, *(d.lineno for d in child.decorator_list)])
+            elif isinstance(child, ast.Lambda):
+                continue
+            elif isinstance(child, (ast.For, ast.AsyncFor, ast.While)):
+                last = child.body[-1].end_lineno or child.lineno
+                variable = None if isinstance(child, ast.While) else _variable(child.target)
+                # The first line of the body may be the loop's own line.
+                first = min(child.lineno, child.body[0].lineno - 1)
+                found.setdefault(owner, []).append(Loop(first, last, variable))
+            visit(child, inner)
+
+    visit(tree, 0)
+    return found
+
+
+def _variable(target: ast.AST) -> str | None:
+    names = [node.id for node in ast.walk(target) if isinstance(node, ast.Name)]
+    return names[0] if names else None

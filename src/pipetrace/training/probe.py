@@ -1,0 +1,119 @@
+"""The same fixed training rows at an epoch's last weights, with dropout on and with dropout off."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from pipetrace.capture.guard import Snapshot
+from pipetrace.capture.replay import Call
+from pipetrace.records import Probe, Score
+from pipetrace.training import scores
+from pipetrace.training.scores import LossCall, Pairing
+from pipetrace.training.tallies import Seen
+
+MASKS = 4
+"""How many masks the loss with dropout on is the mean of."""
+_SEED = 20_260_000
+_WORK = 2_000_000
+"""Parameters x rows x passes up to which a probe costs next to nothing."""
+_ROWS = 512
+
+
+class Fixed(NamedTuple):
+    """What every probe of a training uses."""
+
+    model: nn.Module
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    target: torch.Tensor
+    call: LossCall
+    pairing: Pairing
+    modes: tuple[bool, ...]
+    """The mode of each module while the loop trained."""
+    random: bool
+    """Whether a forward in these modes draws random numbers."""
+
+
+class Gathering:
+    """The first training forward that was captured, and as many batches after it as are free."""
+
+    def __init__(self, call: Call, seen: Seen, *, random: bool) -> None:
+        self.seen = seen
+        self.target: torch.Tensor | None = None
+        self._call = call
+        self._random = random
+        self._more: list[tuple[torch.Tensor, Seen]] = []
+        parameters = sum(p.numel() for p in call.model.parameters())
+        self._free = min(_ROWS, _WORK // max(1, parameters * (MASKS + 1))) - seen.rows
+        self._single = len(call.args) == 1 and isinstance(call.args[0], torch.Tensor)
+
+    def add(self, seen: Seen, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Take another training batch, if the model takes one tensor and there is room."""
+        if self._single and not kwargs and seen.rows <= self._free:
+            self._more.append((args[0].detach().clone(), seen))
+            self._free -= seen.rows
+
+    def fix(self, call: LossCall, pairing: Pairing) -> Fixed | None:
+        """Return the rows that every probe will use; None where their targets are not known."""
+        if self.target is None:
+            return None
+        args, targets = self._call.args, [self.target]
+        for batch, seen in self._more:
+            if seen.used is None or seen.used.target.shape[:1] != batch.shape[:1]:
+                break
+            args, targets = (torch.cat([args[0], batch]),), [*targets, seen.used.target]
+        insides = self._call.snapshot.insides
+        # With normalisation in eval mode dropout alone is what differs.
+        norms = nn.modules.batchnorm._NormBase
+        modes = tuple(i.training and not isinstance(i.module, norms) for i in insides)
+        return Fixed(self._call.model, args, self._call.kwargs, torch.cat(targets), call, pairing,
+                     modes, self._random)  # fmt: skip
+
+
+def probe(fixed: Fixed, training: int, epoch: int) -> Probe | None:
+    """Measure; None where the forward or the loss function cannot be called again.
+
+    The masks of every epoch start from the same seeds, so that epochs differ by their weights.
+    """
+    try:
+        with torch.no_grad():
+            snapshot = Snapshot(fixed.model)
+            with snapshot.replayed(False):
+                off = _score(fixed)
+            on = [off]
+            if fixed.random:
+                with snapshot.replayed(fixed.modes):
+                    on = [_drawn(fixed, seed) for seed in range(MASKS)]
+            on_losses, on_rights = _read([loss for loss, _ in on]), [right for _, right in on]
+            off_loss = _read([off[0]])[0]
+    except Exception:
+        return None
+    count = int(fixed.target.shape[0])
+    accuracy = sum(right for right in on_rights if right is not None) / len(on)
+    return Probe(
+        training=training, epoch=epoch, masks=len(on) if fixed.random else 0,
+        on=Score(rows=count, loss=sum(on_losses) / len(on_losses),
+                 accuracy=None if off[1] is None else accuracy),
+        off=Score(rows=count, loss=off_loss, accuracy=off[1]),
+        on_low=min(on_losses), on_high=max(on_losses),
+    )  # fmt: skip
+
+
+def _drawn(fixed: Fixed, seed: int) -> tuple[torch.Tensor, float | None]:
+    torch.manual_seed(_SEED + seed)
+    return _score(fixed)
+
+
+def _score(fixed: Fixed) -> tuple[torch.Tensor, float | None]:
+    prediction = fixed.pairing.of(fixed.model(*fixed.args, **fixed.kwargs))
+    ignore = fixed.call.options.get("ignore_index", -100)
+    counts = scores.count(fixed.call.name, prediction, fixed.target, ignore)
+    loss = scores.apply(fixed.call, prediction, fixed.target)
+    return loss, None if counts is None or not counts[1] else counts[0] / counts[1]
+
+
+def _read(losses: list[torch.Tensor]) -> list[float]:
+    return [float(value) for value in torch.stack(losses).tolist()]

@@ -1,0 +1,274 @@
+"""Hears the signals of a program and states facts: models, epochs, evaluations, captures."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from pipetrace.capture import models, places, replay, trees
+from pipetrace.capture.tracer import Failed
+from pipetrace.records import Fact, Notice, Seed
+from pipetrace.tracefile import Writer
+from pipetrace.training.course import Course
+from pipetrace.training.nests import nest
+from pipetrace.training.scores import loss_call
+from pipetrace.training.signals import Watch
+from pipetrace.training.tallies import Seen
+
+_UNSEEDED = 67280421310721
+"""What `torch.initial_seed()` says in a process that nobody seeded."""
+_TRIES = 3
+
+
+class Stopped(BaseException):
+    """Ends a script after the number of steps that was asked for."""
+
+
+class Root:
+    """A module that the program calls from outside of any other."""
+
+    def __init__(self, model: nn.Module, id: int) -> None:
+        self.ref = weakref.ref(model)
+        self.id = id
+        self.tries = {"training": _TRIES, "evaluation": _TRIES}
+        self.traceable = replay.traceable(model)
+
+
+class Recorder:
+    """Watches one program and appends what it does to a run file.
+
+    Args:
+        writer: Where facts go.
+        steps: Stop the program after so many optimizer steps.
+        values: Whether real values may be kept.
+        sample: Which held-out row the prediction is about.
+    """
+
+    def __init__(
+        self, writer: Writer, *, steps: int | None = None, values: bool = True, sample: int = 0
+    ) -> None:
+        self.writer = writer
+        self.values = values
+        self.costs: dict[str, float] = {}
+        self.captures = 0
+        self.forwards = 0
+        self.backwards = 0
+        self.watch = Watch(self)
+        self.course = Course(self, sample)
+        self.failure: tuple[int, Failed] | None = None
+        self._limit = steps
+        self._roots: dict[int, Root | None] = {}
+        self._others: dict[int, weakref.ref[nn.Module]] = {}
+        self._output: Any = None
+        self._last: Seen | None = None
+        self._unmake: Callable[[], None] = lambda: None
+        self._on = False
+
+    def begin(self) -> None:
+        """Start to watch this process; a forked child is not watched."""
+        self._unmake = places.watch_making()
+        self.watch.begin()
+        self._on = True
+        os.register_at_fork(after_in_child=self._forget)
+
+    def end(self) -> None:
+        """Stop to watch, and state what is still open."""
+        if self._on:
+            self._on = False
+            self._output = None
+            self.watch.end()
+            self._unmake()
+            with self.watch.quiet():
+                self.course.finish()
+
+    def forward(
+        self, call: Callable[..., Any], model: nn.Module, args: Any, kwargs: Any
+    ) -> Any:  # fmt: skip
+        """Make an outermost call: what the program gets is what the call returns."""
+        root = self._root(model)
+        if root is None:
+            return call(model, *args, **kwargs)
+        self._output = self._last = None
+        course = self.course
+        learning = torch.is_grad_enabled() and model.training
+        if course.phases.wants_nest:
+            course.about_to_call(nest(sys._getframe(2)), trees.first(args), not learning)
+        self.forwards += 1
+        purpose = "training" if learning else "evaluation"
+        prepared = self._prepare(root, model, purpose, args, kwargs)
+        try:
+            output = call(model, *args, **kwargs)
+        except Exception as error:
+            self._raised(root, model, prepared, args, kwargs, error)
+            raise
+        self._last = seen = course.called(root.id, model, args, kwargs, output, learning)
+        self._output = output
+        if prepared is not None:
+            self._capture(root, purpose, prepared, output, seen)
+        return output
+
+    def loss_called(
+        self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
+    ) -> None:  # fmt: skip
+        """Keep what a loss function was given for the forward it came after."""
+        seen = self._last
+        if seen is None or seen.used is not None:
+            self.course.another_loss(result)
+            return
+        call = loss_call(name, args, kwargs, result)
+        if call is not None:
+            self.course.loss_called(seen, call, result, self._output)
+
+    def call_raised(
+        self, name: str, args: tuple[Any, ...], error: BaseException
+    ) -> None:  # fmt: skip
+        """Remember a loss function that raised: it may be what ends the program."""
+        shapes = tuple(tuple(t.shape) for _, t in trees.leaves(args))
+        self.failure = (id(error), Failed(name, "", "", shapes, places.here(sys._getframe(1))))
+
+    def backward_called(self, roots: Sequence[torch.Tensor]) -> None:
+        """Keep the loss."""
+        self.backwards += 1
+        if len(roots) == 1:
+            self.course.backward_called(roots[0])
+
+    def stepped(self, optimizer: torch.optim.Optimizer) -> None:
+        """Count a step, and stop the program where that was asked for."""
+        self._output = None
+        course = self.course
+        around = nest(sys._getframe(2)) if course.phases.wants_nest else ()
+        course.stepped(optimizer, around)
+        if self._limit is not None and course.steps >= self._limit:
+            raise Stopped
+
+    def batch_came(self, iterator: Any, batch: Any) -> None:
+        """Hear of a batch."""
+        self.course.batch_came(iterator, batch)
+
+    def pass_ended(self, iterator: Any) -> None:
+        """Hear that a loader is exhausted."""
+        self.course.pass_ended(iterator)
+
+    def model(self, id: int) -> nn.Module | None:
+        """Return a root by its id, while it lives."""
+        known = next((r for r in self._roots.values() if r is not None and r.id == id), None)
+        return None if known is None else known.ref()
+
+    def emit(self, *facts: Fact) -> None:
+        """State facts."""
+        for fact in facts:
+            self.writer.append(fact)
+
+    def spend(self, part: str, started: float) -> None:
+        """Add the time since `started` to what recording costs."""
+        self.costs[part] = self.costs.get(part, 0.0) + time.perf_counter() - started
+
+    def next_capture(self) -> int:
+        """Return an id for a capture."""
+        self.captures += 1
+        return self.captures - 1
+
+    def _forget(self) -> None:
+        if self._on:
+            self._on = False
+            self.writer.abandon()
+            self.watch.end()
+            self._unmake()
+
+    def _root(self, model: nn.Module) -> Root | None:
+        """Return what is known of a root; None for modules without parameters (losses, metrics)."""
+        key = id(model)
+        root = self._roots.get(key)
+        if root is not None and root.ref() is model:
+            return root
+        other = self._others.get(key)
+        if other is not None and other() is model:
+            return None
+        if next(model.parameters(), None) is None:
+            self._others[key] = weakref.ref(model)
+            return None
+        if not self._roots:
+            value = torch.initial_seed()
+            self.emit(Seed(value=None if value == _UNSEEDED else value))
+        root = self._roots[key] = Root(model, sum(r is not None for r in self._roots.values()))
+        self.emit(models.inventory(model, root.id))
+        if not root.traceable:
+            self.emit(Notice(id=f"opaque-{root.id}", text=_opaque(model)))
+        return root
+
+    def _prepare(
+        self, root: Root, model: nn.Module, purpose: str, args: Any, kwargs: Any
+    ) -> replay.Call | None:  # fmt: skip
+        if not root.traceable or root.tries[purpose] <= 0:
+            return None
+        if purpose == "evaluation" and not self.course.steps and root.tries["training"] > 0:
+            return None
+        started = time.perf_counter()
+        try:
+            return replay.prepare(model, args, kwargs)
+        except Exception as error:
+            root.tries[purpose] = 0
+            self.emit(_not_captured(root.id, purpose, error))
+            return None
+        finally:
+            self.spend("captures", started)
+
+    def _capture(
+        self, root: Root, purpose: str, prepared: replay.Call, output: Any, seen: Seen
+    ) -> None:  # fmt: skip
+        started = time.perf_counter()
+        root.tries[purpose] = 0
+        try:
+            with self.watch.quiet():
+                outcome = replay.replay(
+                    prepared, id=self.next_capture(), model_id=root.id, purpose=purpose,
+                    original=output, values=self.values, epoch=self.course.epochs,
+                    step=self.course.steps,
+                )  # fmt: skip
+            self.emit(*outcome.facts)
+            if purpose == "training":
+                self.course.captured(prepared, outcome.facts, seen)
+        except Exception as error:
+            self.emit(_not_captured(root.id, purpose, error))
+        self.spend("captures", started)
+
+    def _raised(
+        self, root: Root, model: nn.Module, prepared: replay.Call | None, args: Any, kwargs: Any,
+        error: Exception,
+    ) -> None:  # fmt: skip
+        """Play a forward that raised once more, to see how far it came."""
+        if not root.traceable or isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+            return
+        try:
+            with self.watch.quiet():
+                call = prepared or replay.prepare(model, args, kwargs)
+                outcome = replay.replay(
+                    call, id=self.next_capture(), model_id=root.id, purpose="failure",
+                    compare=False, values=self.values, epoch=self.course.epochs,
+                    step=self.course.steps,
+                )  # fmt: skip
+        except Exception:
+            return
+        if outcome.failed is not None and type(outcome.error) is type(error):
+            self.failure = (id(error), outcome.failed)
+            self.emit(*outcome.facts)
+
+
+def _opaque(model: nn.Module) -> str:
+    kind = "compiled by TorchScript" if isinstance(model, torch.jit.ScriptModule) else "lazy"
+    return f"The ops inside {type(model).__name__} were not traced: the module is {kind}."
+
+
+def _not_captured(root: int, purpose: str, error: Exception) -> Notice:
+    return Notice(
+        id=f"capture-{purpose}-{root}",
+        text=f"A {purpose} forward could not be replayed: {type(error).__name__}: "
+        f"{str(error).splitlines()[0][:200] if str(error) else ''}",
+    )

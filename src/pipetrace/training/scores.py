@@ -1,0 +1,183 @@
+"""From what a loss function received to loss and accuracy; from a model's output to what it gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from pipetrace.capture import trees
+from pipetrace.capture.guard import identical
+from pipetrace.training.signals import original
+
+_CLASSES = {"cross_entropy", "nll_loss", "multi_margin_loss"}
+_BINARY = {"binary_cross_entropy", "binary_cross_entropy_with_logits", "soft_margin_loss"}
+_VALUES = {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"}
+_LARGE = 1 << 16
+"""Batches of more numbers than this are scored on evenly spread rows only."""
+
+
+class LossCall(NamedTuple):
+    """One call of a loss function, without its graph."""
+
+    name: str
+    input: torch.Tensor
+    target: torch.Tensor
+    options: dict[str, Any]
+    value: torch.Tensor
+    versions: tuple[int, int]
+    rows: int
+
+    def unchanged(self) -> bool:
+        """Tell whether nobody has written into the input or the target since."""
+        return self.versions == _versions(self.input, self.target)
+
+
+def task(name: str) -> str:
+    """Return `classes`, `binary`, `values`, or nothing for a loss function that tells none."""
+    for kind, names in (("classes", _CLASSES), ("binary", _BINARY), ("values", _VALUES)):
+        if name in names:
+            return kind
+    return ""
+
+
+def loss_call(
+    name: str, args: tuple[Any, ...], kwargs: dict[str, Any], value: Any
+) -> LossCall | None:  # fmt: skip
+    """Keep what a loss function received; None where it was not given two tensors."""
+    given = dict(zip(("input", "target"), args, strict=False))
+    options = dict(kwargs)
+    for key in ("input", "target"):
+        if key in options:
+            given[key] = options.pop(key)
+    if len(args) > 2:
+        options["*"] = args[2:]
+    prediction, target = given.get("input"), given.get("target")
+    if not (isinstance(prediction, torch.Tensor) and isinstance(target, torch.Tensor)):
+        return None
+    if not isinstance(value, torch.Tensor) or prediction.dim() == 0:
+        return None
+    prediction = prediction.detach()
+    versions = _versions(prediction, target)
+    rows = int(prediction.shape[0])
+    return LossCall(name, prediction, target, options, value.detach(), versions, rows)
+
+
+def thinned(call: LossCall) -> LossCall:
+    """Return a call that holds little memory: evenly spread rows of a large one."""
+    prediction, target = call.input, call.target
+    if prediction.numel() <= _LARGE or prediction.shape[0] != target.shape[0]:
+        return call
+    step = min(-(-prediction.numel() // _LARGE), prediction.shape[0])
+    prediction, target = prediction[::step].clone(), target[::step].clone()
+    return call._replace(
+        input=prediction, target=target, versions=_versions(prediction, target)
+    )  # fmt: skip
+
+
+def apply(call: LossCall, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Call the same loss function with the same options on other tensors."""
+    options = {key: value for key, value in call.options.items() if key != "*"}
+    result: torch.Tensor = original(call.name)(prediction, target, *call.options.get("*", ()), **options)
+    return result if result.dim() == 0 else result.mean()
+
+
+def correct(call: LossCall) -> tuple[int, int] | None:
+    """Return how many predictions of a call are right, and of how many; None for no such thing."""
+    return count(call.name, call.input, call.target, call.options.get("ignore_index", -100))
+
+
+def count(
+    name: str, prediction: torch.Tensor, target: torch.Tensor, ignore: int = -100
+) -> tuple[int, int] | None:  # fmt: skip
+    """Count right predictions.
+
+    Args:
+        name: The loss function's name; it tells what the numbers mean.
+        prediction: Logits or log-probabilities, classes in dimension 1; or binary logits.
+        target: Class indices, class probabilities, or 0 and 1.
+        ignore: The class index that does not count.
+
+    Returns:
+        Right and counted predictions, or None where accuracy has no meaning.
+    """
+    kind = task(name)
+    if kind == "classes" and prediction.dim() >= 1:
+        dim = 1 if prediction.dim() > 1 else 0
+        chosen = prediction.argmax(dim)
+        truth = target.argmax(dim) if target.is_floating_point() else target
+        if truth.shape != chosen.shape:
+            return None
+        counted = truth != ignore
+        return int(((chosen == truth) & counted).sum()), int(counted.sum())
+    if kind == "binary" and prediction.shape == target.shape:
+        edge = 0.5 if name == "binary_cross_entropy" else 0.0
+        truth = target > (0.0 if name == "soft_margin_loss" else 0.5)
+        return int(((prediction > edge) == truth).sum()), target.numel()
+    return None
+
+
+class Pairing(NamedTuple):
+    """How the loss function's input was made from the model's output, found by trying."""
+
+    words: str
+    path: int
+    """Which tensor of the output."""
+    make: Callable[[torch.Tensor], torch.Tensor]
+
+    def of(self, output: Any) -> torch.Tensor:
+        """Make the loss function's input from another output."""
+        return self.make([tensor for _, tensor in trees.leaves(output)][self.path])
+
+
+def pair(output: Any, call: LossCall) -> Pairing | None:
+    """Find how `call`'s input was made from `output`.
+
+    The same storage seen with other sizes and strides is tried first, then a few functions whose
+    results are compared bit for bit.
+    """
+    tensors = [tensor.detach() for _, tensor in trees.leaves(output)]
+    wanted = call.input
+    for index, tensor in enumerate(tensors):
+        if tensor.data_ptr() == wanted.data_ptr() and tensor.shape == wanted.shape:
+            return Pairing("as it is", index, lambda t: t)
+    for index, tensor in enumerate(tensors):
+        for words, make in _candidates(wanted.shape):
+            try:
+                if identical(make(tensor), wanted):
+                    return Pairing(words, index, make)
+            except (RuntimeError, IndexError, TypeError):
+                continue
+    return None
+
+
+def _candidates(
+    shape: torch.Size,
+) -> list[tuple[str, Callable[[torch.Tensor], torch.Tensor]]]:
+    # The first size is left open: another batch may have other rows.
+    rest = tuple(shape[1:])
+    return [
+        ("reshaped", lambda t: t.reshape(-1, *rest)),
+        ("transposed", lambda t: t.transpose(1, 2)),
+        ("all but the last position, reshaped", lambda t: t[..., :-1, :].reshape(-1, *rest)),
+        ("log-softmax", lambda t: nn.functional.log_softmax(t, dim=1)),
+        ("log-softmax, last", lambda t: nn.functional.log_softmax(t, dim=-1)),
+        ("softmax", lambda t: t.softmax(1)),
+        ("log of softmax", lambda t: t.softmax(1).log()),
+        ("sigmoid", lambda t: t.sigmoid()),
+        ("sigmoid, reshaped", lambda t: t.sigmoid().reshape(-1, *rest)),
+        ("float", lambda t: t.float()),
+        ("manual softmax, then log", lambda t: _softmax(t).log()),
+        ("manual stable softmax, then log", lambda t: _softmax(t - t.amax(1, keepdim=True)).log()),
+    ]
+
+
+def _softmax(tensor: torch.Tensor) -> torch.Tensor:
+    powers = tensor.exp()
+    return powers / powers.sum(1, keepdim=True)
+
+
+def _versions(*tensors: torch.Tensor) -> tuple[int, int]:
+    return tuple(0 if t.is_inference() else t._version for t in tensors)  # type: ignore[return-value]  # two go in

@@ -1,0 +1,198 @@
+"""The places in PyTorch that every loop passes, watched while a recording lasts."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from types import CodeType, FunctionType
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
+from torch.utils.data import dataloader
+
+LOSSES = (
+    "cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "kl_div", "poisson_nll_loss",
+    "gaussian_nll_loss", "soft_margin_loss", "multi_margin_loss", "multilabel_margin_loss",
+    "multilabel_soft_margin_loss", "hinge_embedding_loss", "cosine_embedding_loss",
+    "margin_ranking_loss", "triplet_margin_loss", "ctc_loss",
+)  # fmt: skip
+"""The loss functions of `torch.nn.functional`; the `nn.*Loss` modules call these."""
+
+_WRAPPERS: set[CodeType] = set()
+
+
+class Listener(Protocol):
+    """What hears the signals."""
+
+    def forward(
+        self, call: Callable[..., Any], model: nn.Module, args: Any, kwargs: Any
+    ) -> Any:  # fmt: skip
+        """Make the outermost call of a module, and return its output."""
+
+    def loss_called(
+        self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
+    ) -> None:  # fmt: skip
+        """Hear of a loss function that has returned."""
+
+    def call_raised(
+        self, name: str, args: tuple[Any, ...], error: BaseException
+    ) -> None:  # fmt: skip
+        """Hear of a loss function that has raised."""
+
+    def backward_called(self, roots: Sequence[torch.Tensor]) -> None:
+        """Hear of a backward that is about to run."""
+
+    def stepped(self, optimizer: torch.optim.Optimizer) -> None:
+        """Hear of an optimizer that has stepped."""
+
+    def batch_came(self, iterator: Any, batch: Any) -> None:
+        """Hear of a batch that a data loader gives."""
+
+    def pass_ended(self, iterator: Any) -> None:
+        """Hear of a data loader that has no more batches."""
+
+
+class Watch:
+    """Sends signals to a listener between `begin` and `end`.
+
+    Outermost module calls are known by a flag per thread; only the thread that began is heard, and
+    nothing of what it runs under `quiet`.
+    """
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._inside = threading.local()
+        self._undo: list[Callable[[], None]] = []
+
+    def begin(self) -> None:
+        """Start to watch what this thread does."""
+        self._inside.now = self._inside.off = False
+        self._undo = [
+            _replace(nn.Module, "__call__", self._call),
+            _replace(dataloader._BaseDataLoaderIter, "__next__", self._next),
+            register_optimizer_step_post_hook(self._step).remove,
+        ]
+        for name in LOSSES:
+            original = getattr(nn.functional, name)
+            self._undo.append(
+                _replace(nn.functional, name, functools.partial(self._loss, original, name))
+            )
+        for module in (torch.autograd, torch.autograd.graph):
+            if hasattr(module, "_engine_run_backward"):
+                self._undo.append(_replace(module, "_engine_run_backward", self._backward))
+
+    def end(self) -> None:
+        """Stop to watch, and put everything back."""
+        while self._undo:
+            self._undo.pop()()
+
+    @contextlib.contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Hear nothing from this thread: what runs inside is our own."""
+        inside = self._inside
+        before = getattr(inside, "now", True), getattr(inside, "off", True)
+        inside.now = inside.off = True
+        try:
+            yield
+        finally:
+            inside.now, inside.off = before
+
+    def _call(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        inside, listener = self._inside, self._listener
+
+        def __call__(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+            if torch.compiler.is_compiling() or getattr(inside, "now", True):
+                return original(self, *args, **kwargs)
+            inside.now = True
+            try:
+                return listener.forward(original, self, args, kwargs)
+            finally:
+                inside.now = False
+
+        return _disguise(__call__, nn.Module.__call__)
+
+    def _next(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        listener = self._listener
+
+        def __next__(self: Any) -> Any:
+            try:
+                batch = original(self)
+            except StopIteration:
+                listener.pass_ended(self)
+                raise
+            listener.batch_came(self, batch)
+            return batch
+
+        return functools.wraps(original)(__next__)
+
+    def _loss(
+        self, original: Callable[..., Any], name: str, _: Callable[..., Any]
+    ) -> Callable[..., Any]:  # fmt: skip
+        inside, listener = self._inside, self._listener
+
+        def loss(*args: Any, **kwargs: Any) -> Any:
+            if torch.compiler.is_compiling() or getattr(inside, "off", True):
+                return original(*args, **kwargs)
+            try:
+                result = original(*args, **kwargs)
+            except Exception as error:
+                listener.call_raised(name, args, error)
+                raise
+            listener.loss_called(name, args, kwargs, result)
+            return result
+
+        return _disguise(loss, original)
+
+    def _backward(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        listener = self._listener
+
+        def _engine_run_backward(roots: Any, *args: Any, **kwargs: Any) -> Any:
+            listener.backward_called(roots)
+            return original(roots, *args, **kwargs)
+
+        return functools.wraps(original)(_engine_run_backward)
+
+    def _step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        self._listener.stepped(optimizer)
+
+
+def original(name: str) -> Callable[..., Any]:
+    """Return a loss function as PyTorch made it, also while it is watched."""
+    function: Callable[..., Any] = getattr(nn.functional, name)
+    return getattr(function, "__pipetrace_original__", function)
+
+
+def _replace(
+    owner: Any, name: str, wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]
+) -> Callable[[], None]:  # fmt: skip
+    before = getattr(owner, name)
+    setattr(owner, name, wrapper(before))
+    return functools.partial(setattr, owner, name, before)
+
+
+def _disguise(wrapper: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a wrapper its original's file and globals.
+
+    The compiler skips frames of PyTorch's own files, and the script compiler resolves names in the
+    globals of the function it was given: both then see what they would see without us.
+    """
+    assert isinstance(wrapper, FunctionType)
+    assert isinstance(original, FunctionType)
+    code = wrapper.__code__.replace(co_filename=original.__code__.co_filename)
+    twin = FunctionType(
+        code, original.__globals__, original.__name__, wrapper.__defaults__, wrapper.__closure__
+    )
+    functools.update_wrapper(twin, original)
+    twin.__dict__["__pipetrace_original__"] = original
+    _WRAPPERS.add(code)
+    return twin
+
+
+def is_wrapper(code: CodeType) -> bool:
+    """Tell the code of our wrappers, which carries the name of PyTorch's files."""
+    return code in _WRAPPERS

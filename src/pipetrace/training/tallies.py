@@ -1,0 +1,105 @@
+"""Sums over batches, kept on their device until somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from pipetrace.records import Score
+from pipetrace.training import scores
+from pipetrace.training.scores import LossCall
+
+Assume = Callable[["Seen"], LossCall | None]
+
+
+class Seen:
+    """One forward of a root: whether a backward went through it, and what the loss was given."""
+
+    __slots__ = ("inputs", "key", "mode", "model", "output", "rows", "step", "target", "trained",
+                 "used")  # fmt: skip
+
+    def __init__(self, model: int, mode: bool, rows: int | None, step: int, key: Any) -> None:
+        self.model = model
+        self.mode = mode
+        self.rows = rows or 0
+        self.step = step
+        self.key = key
+        self.trained = False
+        self.used: LossCall | None = None
+        self.output: Any = None
+        self.target: torch.Tensor | None = None
+        self.inputs: torch.Tensor | None = None
+
+    def reached(self, *_: Any) -> None:
+        """Hear from autograd that a backward went through the output."""
+        self.trained = True
+
+
+@dataclass
+class Tally:
+    """Loss and accuracy of many forwards, folded in as they come.
+
+    The loss is the mean over batches weighted by their rows; the accuracy counts predictions.
+    """
+
+    rows: int = 0
+    by: str = ""
+    """`loop` where the program called the loss function, `pipetrace` where we did."""
+    _loss: float = 0.0
+    _weight: int = 0
+    _right: int = 0
+    _counted: int = 0
+    _blind: bool = False
+    """Some predictions could not be counted: then no accuracy is stated."""
+
+    def fold(self, forwards: list[Seen], assume: Assume | None = None) -> None:
+        """Add forwards; `assume` makes a loss call where the program made none."""
+        calls = [seen.used for seen in forwards if seen.used is not None]
+        if calls:
+            self.by = "loop"
+        elif assume is not None and self.by != "loop":
+            calls = [call for call in map(assume, forwards) if call is not None]
+            self.by = "pipetrace" if calls else self.by
+        self.rows += sum(seen.rows for seen in forwards)
+        if calls:
+            weights = [call.rows for call in calls]
+            values = [call.value if call.value.dim() == 0 else call.value.mean() for call in calls]
+            self._loss += sum(v * w for v, w in zip(read(values), weights, strict=True))
+            self._weight += sum(weights)
+            self._count([call for call in calls if call.unchanged()], len(calls))
+
+    def score(self) -> Score:
+        """Return what the sums say."""
+        known = self._counted and not self._blind
+        return Score(
+            rows=self.rows,
+            loss=self._loss / self._weight if self._weight else None,
+            accuracy=self._right / self._counted if known else None,
+        )
+
+    def _count(self, calls: list[LossCall], expected: int) -> None:
+        self._blind = self._blind or len(calls) < expected
+        if not calls:
+            return
+        name, ignore = calls[0].name, calls[0].options.get("ignore_index", -100)
+        if len({(c.name, c.input.shape[1:], c.target.shape[1:]) for c in calls}) == 1:
+            inputs, targets = [c.input for c in calls], [c.target for c in calls]
+            counts = [scores.count(name, torch.cat(inputs), torch.cat(targets), ignore)]
+        else:
+            counts = [scores.correct(call) for call in calls]
+        for pair in counts:
+            if pair is not None:
+                self._right += pair[0]
+                self._counted += pair[1]
+
+
+def read(values: list[torch.Tensor]) -> list[float]:
+    """Read scalar tensors with one transfer per device."""
+    if not values:
+        return []
+    if len({value.device for value in values}) == 1:
+        return [float(v) for v in torch.stack([v.to(torch.float64) for v in values]).tolist()]
+    return [float(value) for value in values]
