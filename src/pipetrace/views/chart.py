@@ -45,7 +45,17 @@ def ticks(low: float, high: float, count: int, whole: bool = False) -> list[floa
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
     marks = [round(index * step, max(0, 1 - power)) for index in range(first, last + 1)]
-    return marks or [low]
+    return sorted(set(marks)) or [low]
+
+
+def names(marks: Sequence[float]) -> list[str]:
+    """Write ticks with four digits, or with more where two would read the same.
+
+    >>> names([0.5, 1.0]), names([1000.01, 1000.02])
+    (['0.5', '1'], ['1000.01', '1000.02'])
+    """
+    short = [text.number(mark) for mark in marks]
+    return short if len(set(short)) == len(short) else [f"{mark:.12g}" for mark in marks]
 
 
 def extent(values: Sequence[float]) -> tuple[float, float]:
@@ -115,7 +125,7 @@ def _frame(chart: Chart, finite: list[float], width: int, height: int) -> _Frame
     if step and high > marks[-1] + step * 1e-9:
         marks.append(marks[-1] + step)
     low, high = min(low, marks[0]), max(high, marks[-1])
-    labels = [text.number(_clean(mark, step)) for mark in marks]
+    labels = names([_clean(mark, step) for mark in marks])
     gutter = max(len(label) for label in labels)
     frame = _Frame(extent(_places(chart)), (low, high), width - gutter - 2, height, gutter)
     for index, line in enumerate(chart.lines):
@@ -136,19 +146,18 @@ def _places(chart: Chart) -> list[float]:
 
 def _axes(chart: Chart, frame: _Frame) -> Text:
     drawn = Text(text.line(chart.y_label, 60) + "\n", "dim")
-    for row in range(frame.height):
-        label = frame.labels.get(row, "")
+    for height in range(frame.height):
+        label = frame.labels.get(height, "")
         drawn.append(f"{label:>{frame.gutter}} {'┤' if label else '│'}", "dim")
-        cells = [frame.cell(row, column) for column in range(frame.width)]
+        cells = [frame.cell(height, column) for column in range(frame.width)]
         while cells and cells[-1][0] == " ":
             cells.pop()
         for character, style in cells:
             drawn.append(character, style)
         drawn.append("\n")
     marks = _columns(chart, frame)
-    rule, names, end = ["─"] * frame.width, [" "] * (frame.width + 12), -1
-    for mark in marks:
-        name = text.number(mark)
+    rule, below, end = ["─"] * frame.width, [" "] * (frame.width + 12), -1
+    for mark, name in zip(marks, names(marks), strict=True):
         column = frame.column(mark) // 2
         start = max(end + 1, column - len(name) // 2)
         if start > column or start + len(name) > frame.width + 1:
@@ -156,14 +165,14 @@ def _axes(chart: Chart, frame: _Frame) -> Text:
             if start <= end:
                 continue
         rule[column] = "┴"
-        names[start : start + len(name)] = name
+        below[start : start + len(name)] = name
         end = start + len(name)
     drawn.append(" " * frame.gutter + " └" + "".join(rule) + "\n", "dim")
-    below = "".join(names).rstrip()
+    row = "".join(below).rstrip()
     word = text.line(chart.x_label, 60)
-    room = frame.width - len(below) - 2
+    room = frame.width - len(row) - 2
     tail = f"  {word}" if len(word) <= room else f"\n{word:>{frame.gutter + 2 + frame.width}}"
-    return drawn.append(" " * (frame.gutter + 2) + below + tail, "dim")
+    return drawn.append(" " * (frame.gutter + 2) + row + tail, "dim")
 
 
 def _columns(chart: Chart, frame: _Frame) -> list[float]:

@@ -1,5 +1,5 @@
 // A line chart draws what was measured: a gap stays a gap, and every value can be read as text.
-import { draw, make, showNumber, toNumber, unique, words, pane } from "./dom.js";
+import { draw, make, showNumber, toNumber, unique, visible, words, pane } from "./dom.js";
 
 const DASHES = { solid: "", dashed: "8 5", dotted: "2 5" };
 const LARGEST = 1e300;
@@ -17,6 +17,12 @@ export function roundTicks(low, high, count, whole) {
     ticks.push(Number((index * step).toPrecision(12)));
   }
   return ticks.length ? ticks : [low];
+}
+
+function tickNames(ticks) {
+  const short = ticks.map(showNumber);
+  if (new Set(short).size === short.length) return short;
+  return ticks.map((tick) => String(Number(tick.toPrecision(12))));
 }
 
 function extent(values) {
@@ -118,7 +124,7 @@ export function chart(block) {
   const point = (index) => {
     if (!xs.length) return;
     cursor = Math.max(0, Math.min(xs.length - 1, index));
-    where.textContent = `${block.x_label} ${showNumber(xs[cursor])}`;
+    where.textContent = visible(`${block.x_label} ${showNumber(xs[cursor])}`);
     const said = lines.map((line, number) => {
       const value = showNumber(line.ys[cursor]);
       readings[number].textContent = value;
@@ -175,7 +181,7 @@ function sketch(block, xs, lines, plot, width) {
     ticks.push(Number((ticks.at(-1) + step).toPrecision(12)));
   low = Math.min(low, ticks[0]);
   high = Math.max(high, ticks.at(-1));
-  const names = ticks.map(showNumber);
+  const names = tickNames(ticks);
   const margin = {
     left: 14 + 8 * Math.max(...names.map((name) => name.length)),
     right: 14,
@@ -221,11 +227,12 @@ function sketch(block, xs, lines, plot, width) {
   );
   const single = new Set(places).size === 1;
   const count = Math.max(2, Math.floor((width - margin.left) / (widest * 8 + 28)));
-  for (const tick of single ? [places[0]] : roundTicks(first, last, count, whole)) {
-    const x = across(tick);
+  const marks = single ? [places[0]] : roundTicks(first, last, count, whole);
+  tickNames(marks).forEach((name, index) => {
+    const x = across(marks[index]);
     svg.append(draw("line", { class: "axis", x1: x, x2: x, y1: floor, y2: floor + 5 }));
-    svg.append(draw("text", { x, y: floor + 20, "text-anchor": "middle" }, showNumber(tick)));
-  }
+    svg.append(draw("text", { x, y: floor + 20, "text-anchor": "middle" }, name));
+  });
   svg.append(draw("text", { class: "name", x: 2, y: 14 }, block.y_label));
   svg.append(
     draw(

@@ -1,5 +1,5 @@
 // A page is drawn once from its blocks; where the reader is stands in the address.
-import { make, unique, words } from "./dom.js";
+import { make, unique, visible, words } from "./dom.js";
 import { drawBlock } from "./blocks.js";
 import { answers } from "./question.js";
 
@@ -165,7 +165,7 @@ function drawPage(page, el, memory, owns) {
     if (view !== current) {
       current?.link.removeAttribute("aria-current");
       view.link.setAttribute("aria-current", "true");
-      here.textContent = view.section.title;
+      here.textContent = visible(view.section.title);
       current = view;
     }
     if (owns) writeHash(view.section.id, stage ?? view.stage);
@@ -233,7 +233,7 @@ function drawPage(page, el, memory, owns) {
     requestAnimationFrame(() => restore() || spy());
   } else if (views.length) {
     views[0].link.setAttribute("aria-current", "true");
-    here.textContent = views[0].section.title;
+    here.textContent = visible(views[0].section.title);
     current = views[0];
   }
   return () => undo.forEach((step) => step());
