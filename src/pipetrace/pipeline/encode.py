@@ -124,17 +124,17 @@ def _category_pipeline() -> Any:
     )
 
 
-def _cells(frame: pl.DataFrame, columns: Sequence[Column]) -> npt.NDArray[np.object_]:
-    """Lay the columns side by side: floats with NaN for missing, texts with None."""
-    cells = np.empty((frame.height, len(columns)), dtype=object)
+def _cells(frame: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame:
+    """Lay the columns side by side as floats and texts, under names that nothing can confuse."""
+    cells = []
     for index, column in enumerate(columns):
         series = frame[column.name]
-        if column.type == "category":
-            cells[:, index] = series.to_list()
-        else:
-            plain = days(series) if column.type == "date" else series.cast(float)
-            cells[:, index] = plain.fill_null(float("nan")).to_numpy()
-    return cells
+        if column.type == "date":
+            series = days(series)
+        elif column.type != "category":
+            series = series.cast(float)
+        cells.append(series.alias(str(index)))
+    return frame.select(cells)
 
 
 def _matrix(values: Any) -> Matrix:

@@ -147,7 +147,7 @@ def _settle(series: pl.Series, comma: bool) -> tuple[pl.Series, str]:
         return _parse(series.cast(pl.String), comma)
     if kind == pl.String:
         return _parse(series, comma)
-    return series, str(kind)
+    return series, kind.base_type().__name__
 
 
 def _parse(series: pl.Series, comma: bool) -> tuple[pl.Series, str]:

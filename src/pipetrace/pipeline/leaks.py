@@ -15,6 +15,8 @@ from pipetrace.records import Column, Notice
 if TYPE_CHECKING:
     import polars as pl
 
+FEWEST = 10
+"""In fewer rows a column may give the target away by chance."""
 Numbers = npt.NDArray[np.int64] | npt.NDArray[np.float64]
 
 
@@ -33,7 +35,9 @@ def find_leaks(
         answer: The target.
         codes: Class indices or values of the training rows.
     """
-    notices = []
+    notices: list[Notice] = []
+    if train.height < FEWEST:
+        return notices
     for column in features:
         series = train[column.name]
         known = series.is_not_null().to_numpy()
@@ -57,7 +61,7 @@ def _one_to_one(series: pl.Series, codes: Numbers) -> str:
     values = series.rank("dense").to_numpy().astype(np.int64)
     classes = len(np.unique(codes))
     pairs = len(np.unique(np.stack((values, codes.astype(np.int64))), axis=1).T)
-    if not classes == pairs == series.n_unique() or classes < 2:
+    if not classes == pairs == series.n_unique() or len(series) < FEWEST:
         return ""
     return (
         f"in the {len(series)} training rows where it is known, each of its {pairs} values goes "
@@ -66,12 +70,13 @@ def _one_to_one(series: pl.Series, codes: Numbers) -> str:
 
 
 def _line(series: pl.Series, codes: Numbers, kind: str) -> str:
-    if kind not in ("numeric", "date") or len(series) < 3:
+    if kind not in ("numeric", "date") or len(series) < FEWEST:
         return ""
     values = (days(series) if kind == "date" else series.cast(float)).to_numpy()
     if min(len(np.unique(values)), len(np.unique(codes))) < 3:
         return ""
-    correlation = float(np.corrcoef(values, codes)[0, 1])
+    with np.errstate(all="ignore"):  # numbers near the smallest float have squares of 0
+        correlation = float(np.corrcoef(values, codes)[0, 1])
     if not abs(correlation) > 1 - 1e-9:
         return ""
     return (

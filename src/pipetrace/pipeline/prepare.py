@@ -101,7 +101,15 @@ def prepare(
     mean, std = _target_statistics(answer, train_rows, table.name)
     columns = [_with_inputs(column, encoded, names) for column in columns]
     stages = describe(
-        table, columns, answer, train, heldout, encoded, names, seed=seed, mean=mean, std=std
+        table,
+        columns,
+        answer,
+        (train, heldout),
+        (answer.codes[train_rows], answer.codes[heldout_rows]),
+        encoded,
+        names,
+        seed=seed,
+        statistics=(mean, std),
     )
     return Prepared(
         name=table.name,
@@ -185,8 +193,8 @@ def _target_statistics(
     mean, std = float(values.mean()), float(values.std())
     if len(values) < 2 or not std > 0:
         raise TableError(
-            f"{name}: the target '{answer.name}' has {len(np.unique(values))} different value in "
-            f"the {len(values)} rows of the training part, too few to learn from. Give more rows."
+            f"{name}: the target '{answer.name}' does not vary over the {len(values)} rows of the "
+            f"training part (mean {mean:.6g}, standard deviation {std:.6g}). Give more rows."
         )
     return mean, std
 

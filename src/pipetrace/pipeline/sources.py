@@ -39,15 +39,15 @@ def gather(source: Any, target: str | None) -> tuple[Table, str]:
     for package, convert in (("polars", _from_polars), ("pandas", _from_pandas)):
         module = sys.modules.get(package)
         if module is not None and isinstance(source, module.DataFrame):
-            table = settle("the DataFrame", convert(source))
+            table = settle("DataFrame", convert(source))
             if table.rows == 0:
                 raise TableError("The DataFrame has no rows. Pass one that holds data.")
-            return table, _named(target, "the DataFrame")
+            return table, _named(target, "DataFrame")
     if isinstance(source, tuple) and len(source) == 2:
         return _from_arrays("(X, y)", source[0], source[1], target or "target")
     if isinstance(source, Mapping) and "data" in source and "target" in source:
         return _from_bunch(source, target or "target")
-    raise TableError(f"A {type(source).__name__} is no table. Pass {ACCEPTED}.")
+    raise TableError(f"An object of the type {type(source).__name__} is no table. Pass {ACCEPTED}.")
 
 
 def _named(target: str | None, name: str) -> str:
@@ -86,7 +86,7 @@ def _from_bunch(bunch: Mapping[str, Any], target: str) -> tuple[Table, str]:
     if coded and truth.max() < len(classes) == len(set(classes)):
         truth = np.asarray(classes, dtype=object)[truth]
     names = [str(name) for name in bunch.get("feature_names", ())]
-    return _from_arrays("the Bunch", bunch["data"], truth, target, names)
+    return _from_arrays("Bunch", bunch["data"], truth, target, names)
 
 
 def _from_arrays(
@@ -99,7 +99,7 @@ def _from_arrays(
             "Give X of shape (rows, features) and y of shape (rows,), with as many rows."
         )
     if features.size == 0:
-        raise TableError(f"{name}: the inputs are empty (shape {features.shape}).")
+        raise TableError(f"{name}: the inputs are empty (shape {features.shape}). Pass rows.")
     flat = features.reshape(len(features), -1)
     names = names if names and len(names) == flat.shape[1] else []
     names = names or [f"x{index}" for index in range(flat.shape[1])]

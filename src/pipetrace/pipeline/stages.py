@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pipetrace.pipeline.encode import Encoded
 from pipetrace.pipeline.frame import Table
@@ -17,18 +18,20 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+Numbers = npt.NDArray[np.int64] | npt.NDArray[np.float64]
+
+
 def describe(
     table: Table,
     columns: Sequence[Column],
     answer: Target,
-    train: pl.DataFrame,
-    heldout: pl.DataFrame,
+    parts: tuple[pl.DataFrame, pl.DataFrame],
+    codes: tuple[Numbers, Numbers],
     encoded: Encoded,
     names: tuple[str, ...],
     *,
     seed: int,
-    mean: float | None,
-    std: float | None,
+    statistics: tuple[float | None, float | None],
 ) -> list[Preparation]:
     """Tell the stages read, split, impute/encode and standardise.
 
@@ -38,14 +41,14 @@ def describe(
         table: The table as it was read.
         columns: Every column with its final role.
         answer: The target.
-        train: The training rows, with all columns.
-        heldout: The held-out rows, with all columns.
+        parts: The training rows and the held-out rows, with all columns.
+        codes: Class indices or values of both parts.
         encoded: The inputs before and after they are standardised.
         names: The inputs' names.
         seed: What decided the split.
-        mean: Mean of the target in the training part, for values.
-        std: Standard deviation of the target in the training part, for values.
+        statistics: Mean and standard deviation of the target in the training part, for values.
     """
+    train, heldout = parts
     features = [column for column in columns if column.role == "feature"]
     kept = (*(column.name for column in features), answer.name)
     sample = heldout.row(0, named=True)
@@ -73,7 +76,7 @@ def describe(
             after=(rows, len(features)),
             names=kept[:-1],
             row=tuple(_cell(sample[name]) for name in kept[:-1]),
-            facts=_shares(answer, train),
+            facts=_shares(answer, codes),
         ),
         Preparation(
             index=2,
@@ -88,7 +91,7 @@ def describe(
         Preparation(
             index=3,
             name="standardise",
-            words=_standardise(answer, encoded, rows, inputs, mean, std),
+            words=_standardise(answer, encoded, rows, inputs, *statistics),
             before=(rows, inputs),
             after=(rows, inputs),
             names=names,
@@ -128,23 +131,16 @@ def _split(answer: Target, train: pl.DataFrame, heldout: pl.DataFrame, seed: int
     )
 
 
-def _shares(answer: Target, train: pl.DataFrame) -> tuple[Argument, ...]:
+def _shares(answer: Target, codes: tuple[Numbers, Numbers]) -> tuple[Argument, ...]:
     if answer.task != "classes":
         return ()
-    total = np.bincount(answer.codes.astype(np.int64), minlength=len(answer.classes))
-    series = train[answer.name]
-    counts = {_class(value): count for value, count in series.value_counts().iter_rows()}
-    return tuple(
-        Argument(
-            name=name,
-            value=f"{counts.get(name, 0)} to train on, {whole - counts.get(name, 0)} held out",
-        )
-        for name, whole in zip(answer.classes, total.tolist(), strict=True)
+    train, heldout = (
+        np.bincount(part.astype(np.int64), minlength=len(answer.classes)) for part in codes
     )
-
-
-def _class(value: Any) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return tuple(
+        Argument(name=name, value=f"{ours} to train on, {theirs} held out")
+        for name, ours, theirs in zip(answer.classes, train, heldout, strict=True)
+    )
 
 
 def _encode(

@@ -48,15 +48,16 @@ def read(path: str | os.PathLike[str]) -> Table:
         )
     suffix = file.suffix.lower()
     if suffix not in _TEXT + _PARQUET:
+        ending = f"not in {suffix}" if suffix else "and this name has no ending"
         raise TableError(
             f"{shown}: tables are read from files that end in {', '.join(_TEXT)} (text) or "
-            f"{', '.join(_PARQUET)}, not in {suffix or 'nothing'!r}. {_SAVE}"
+            f"{', '.join(_PARQUET)}, {ending}. {_SAVE}"
         )
     try:
         head = _head(file)
     except OSError as error:
         raise TableError(f"{shown}: the file cannot be read ({error.strerror}).") from error
-    if not head.strip():
+    if not head.removeprefix(b"\xef\xbb\xbf").strip():
         raise TableError(f"{shown}: the file is empty. {_SAVE}")
     table = (
         _read_parquet(shown, file, head) if suffix in _PARQUET else _read_text(shown, file, head)
