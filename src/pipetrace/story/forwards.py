@@ -44,10 +44,11 @@ class Forward:
 
 @dataclass(frozen=True)
 class Step:
-    """An operation with the views that follow it."""
+    """An operation with the views that follow it and the counting that went before."""
 
     op: Op
     views: tuple[Op, ...] = ()
+    counts: tuple[Op, ...] = ()
 
 
 def forwards(recording: Recording) -> list[Forward]:
@@ -74,7 +75,9 @@ def forwards(recording: Recording) -> list[Forward]:
                 forward.weights[path] = forward.weights.get(path, 0) + part.parameters
         for path in {op.module for op in forward.ops}:
             forward.around.update(above for above in ancestors(path) if above != path)
-        forward.direct.update((op.module, op.call) for op in forward.ops if not is_view(op))
+        forward.direct.update(
+            (op.module, op.call) for op in forward.ops if not is_view(op) and not _counts(op)
+        )
         found.append(forward)
     return found
 
@@ -136,15 +139,27 @@ def source(forward: Forward, op: Op) -> Tensor | None:
 
 
 def fold(ops: Sequence[Op]) -> tuple[tuple[Op, ...], list[Step]]:
-    """Put each view behind the operation that it follows; the first ones belong to the input."""
+    """Put each view behind the operation that it follows; the first ones belong to the input.
+
+    What only counts in a buffer (the batches that a BatchNorm saw) goes with the next operation.
+    """
     leading: list[Op] = []
-    groups: list[tuple[Op, list[Op]]] = []
+    counts: list[Op] = []
+    groups: list[tuple[Op, list[Op], tuple[Op, ...]]] = []
     for op in ops:
-        if not is_view(op):
-            groups.append((op, []))
-        else:
+        if is_view(op):
             (groups[-1][1] if groups else leading).append(op)
-    return tuple(leading), [Step(op, tuple(views)) for op, views in groups]
+        elif _counts(op):
+            counts.append(op)
+        else:
+            groups.append((op, [], tuple(counts)))
+            counts.clear()
+    return tuple(leading), [Step(op, tuple(views), before) for op, views, before in groups]
+
+
+def _counts(op: Op) -> bool:
+    one = op.input_shapes == ((),) and op.function.endswith("_")
+    return one and bool(op.inputs) and op.inputs[0].source == "buffer"
 
 
 def ancestors(path: str) -> Iterator[str]:

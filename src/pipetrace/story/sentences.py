@@ -52,6 +52,10 @@ PAIRS = {
     "mul": ("Multiplies two tensors element by element.", "Multiplies each element by {}."),
     "div": ("Divides one tensor by the other.", "Divides each element by {}."),
     "rdiv": ("Divides one tensor by the other.", "Divides {} by each element."),
+    "rpow": (
+        "Raises one tensor to the powers in the other.",
+        "Raises {} to the power of each element.",
+    ),
     "pow": ("Raises one tensor to the powers in the other.", "Raises each element to power {}."),
     "maximum": ("Keeps the larger of each pair of elements.", "Raises elements below {0} to {0}."),
     "minimum": ("Keeps the smaller of each pair of elements.", "Cuts elements above {0} to {0}."),
@@ -121,9 +125,12 @@ def _out(op: Op, dimension: int) -> str:
 
 
 def _window(op: Op, name: str = "kernel_size") -> str:
-    """Write a window's sizes: `3`, `(3, 3)` and `[3, 3]` become `3 × 3` or `3`."""
-    sizes = [part.strip() for part in (argument(op, name) or "").strip("()[]").split(",") if part]
-    return " × ".join(size for size in sizes if size)
+    """Write a window's sizes; one size stands for all dimensions: 2 becomes `2 × 2`."""
+    sizes = _several(argument(op, name) or argument(op, "argument 2"))
+    dimensions = plain_name(op.function)[-2:]
+    if len(sizes) == 1 and dimensions in ("2d", "3d"):
+        sizes = list(sizes) * int(dimensions[0])
+    return " × ".join(sizes)
 
 
 def _several(value: str | None) -> Sequence[str]:
@@ -134,7 +141,7 @@ def choose(op: Op, tensors: str, scalar: str) -> str:
     """Return the sentence for two tensors, or the one for a tensor with a number."""
     if len(op.input_shapes) >= 2:
         return tensors
-    for name in ("other", "exponent", "value", "self"):
+    for name in ("other", "exponent", "value", "self", "argument 2"):
         if argument(op, name) is not None:
             return scalar.format(argument(op, name))
     return tensors if not op.input_shapes else scalar.format("a number")
@@ -184,9 +191,12 @@ def _dropout(op: Op) -> str:
 
 @says("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
 def _convolution(op: Op) -> str:
-    filters = _out(op, -1 - int(plain_name(op.function)[-2]))
+    channel = -1 - int(plain_name(op.function)[-2])
+    count, channels = (
+        _plural(_out(op, channel), "filter"),
+        _plural(_size(op, 0, channel), "channel"),
+    )
     window = shape(op.input_shapes[1][2:]) if len(op.input_shapes) > 1 else _window(op)
-    channels = _size(op, 0, -1 - int(plain_name(op.function)[-2]))
     extra = "; ".join(
         f"{name} {' × '.join(_several(value))}"
         for name in _PLAIN
@@ -194,9 +204,13 @@ def _convolution(op: Op) -> str:
     )
     kind = "Spreads" if "transpose" in op.function else "Slides"
     return (
-        f"{kind} {filters} filters of {window} over {channels} channels: each output is a "
+        f"{kind} {count} of {window} over {channels}: each output is a "
         f"weighted sum over one window{'; ' + extra if extra else ''}."
     )
+
+
+def _plural(count: str, noun: str) -> str:
+    return f"1 {noun}" if count == "1" else f"{count} {noun}s".strip()
 
 
 @says("max_pool1d", "max_pool2d", "max_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d")
@@ -280,13 +294,19 @@ def _attention(op: Op) -> str:
 def _multi_head(op: Op) -> str:
     heads = argument(op, "num_heads")
     count = f"{heads} heads" if heads else "several heads"
-    return f"Attention with {count}, as one operation: what happens inside was not traced."
+    rate = real(op, "dropout_p") or 0.0
+    drop = f" Shares are dropped with p = {setting(rate)}." if rate else ""
+    return f"Attention with {count} as one operation: what happens inside was not traced.{drop}"
 
 
 @says("lstm", "gru", "rnn_tanh", "rnn_relu")
 def _recurrent(op: Op) -> str:
     kind = {"lstm": "an LSTM", "gru": "a GRU"}.get(plain_name(op.function), "a recurrent layer")
-    return f"Runs {kind} over the sequence as one operation: what happens inside was not traced."
+    layers = argument(op, "num_layers") or "1"
+    deep = f" of {layers} layers" if layers != "1" else ""
+    return (
+        f"Runs {kind}{deep} over the sequence as one operation: what happens inside was not traced."
+    )
 
 
 @says("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")

@@ -97,6 +97,11 @@ def _then(views: Sequence[Op]) -> tuple[Fact, ...]:
     return tuple(shown)
 
 
+def _counted(ops: Sequence[Op]) -> Iterator[Fact]:
+    for op in ops:
+        yield Fact(label="also", value=f"`{call(op)}` on the buffer `{op.inputs[0].name}`")
+
+
 def _change(op: Op) -> str:
     before = shape(op.input_shapes[0]) if op.input_shapes else ""
     after = shape(op.outputs[0].shape) if op.outputs else ""
@@ -190,7 +195,7 @@ def _stage(forward: Forward, step: Step) -> Stage:
         mode=_MODES[op.training],
         shape=_shapes(op),
         strips=tuple(strips),
-        facts=(*facts, *_then(step.views)),
+        facts=(*facts, *_counted(step.counts), *_then(step.views)),
         spots=spots(forward, op),
         tone=_tone(op.outputs),
     )

@@ -10,7 +10,7 @@ _SYNONYMS = {
     "subtract": "sub", "truediv": "div", "divide": "div", "itruediv": "div", "rtruediv": "rdiv",
     "rdivide": "rdiv", "true_divide": "div", "rmatmul": "matmul", "mm": "matmul", "bmm": "matmul",
     "baddbmm": "matmul", "concat": "cat", "concatenate": "cat", "swish": "silu",
-    "rpow": "pow", "negative": "neg", "native_layer_norm": "layer_norm", "clip": "clamp",
+    "negative": "neg", "native_layer_norm": "layer_norm", "clip": "clamp",
 }  # fmt: skip
 _RESHAPES = frozenset(
     {"view", "reshape", "flatten", "unflatten", "ravel", "transpose", "permute", "swapaxes",
