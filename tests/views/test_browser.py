@@ -253,6 +253,10 @@ def test_ten_thousand_stages_are_drawn_in_a_window(opened: Open, deep: Page):
     tab = opened(deep, "#flow/layer99.98")
     settle(tab)
     assert "Op 98" in tab.locator(".halves .stage h3").inner_text()
+    tree = tab.get_by_role("tree").bounding_box()
+    row = tab.get_by_role("treeitem", selected=True).bounding_box()
+    assert tree["y"] <= row["y"]
+    assert row["y"] + row["height"] <= tree["y"] + tree["height"] + 1
     tab.get_by_role("button", name="Fold all").click()
     tab.get_by_role("button", name="Unfold all").click()
     assert tab.locator(".row").count() < 60

@@ -216,10 +216,9 @@ export function flow(block, context) {
     for (let end = 1; end < parts.length; end += 1) memory.open.add(parts.slice(0, end).join("."));
   };
   const reveal = (at) => {
-    const top = at * height;
-    if (top < tree.scrollTop) tree.scrollTop = top;
-    else if (top + height > tree.scrollTop + tree.clientHeight)
-      tree.scrollTop = top + height - tree.clientHeight;
+    const top = space.offsetTop + at * height;
+    const room = tree.clientHeight - height;
+    if (top < tree.scrollTop || top > tree.scrollTop + room) tree.scrollTop = top - room / 2;
   };
   const select = (key, told = true) => {
     if (!all.has(key)) return;

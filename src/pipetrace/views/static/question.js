@@ -40,7 +40,7 @@ function solution(block) {
   const parts = [];
   if (block.steps?.length) {
     parts.push(
-      make("h4", {}, "Solution"),
+      make("h3", {}, "Solution"),
       make("ol", {}, ...block.steps.map((step) => make("li", {}, ...words(step)))),
     );
   }
@@ -49,7 +49,7 @@ function solution(block) {
   if (block.check)
     parts.push(make("p", {}, make("strong", {}, "Quick check: "), ...words(block.check)));
   if (block.mistakes?.length) {
-    parts.push(make("h4", {}, "Common mistakes"));
+    parts.push(make("h3", {}, "Common mistakes"));
     parts.push(
       make("ul", {}, ...block.mistakes.map((mistake) => make("li", {}, ...words(mistake)))),
     );
