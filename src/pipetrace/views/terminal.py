@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import IO
 
 from rich import box
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import (
+    Console,
+    ConsoleOptions,
+    Group,
+    JustifyMethod,
+    RenderableType,
+    RenderResult,
+)
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.segment import Segment
@@ -189,8 +196,8 @@ def _table(value: blocks.Table, room: int) -> RenderableType:
         box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1), header_style="bold"
     )
     for head in value.heads:
-        justify = "right" if head.number else "left"
-        drawn.add_column(styled(head.label, LABEL), justify=justify, overflow="fold")  # type: ignore[arg-type]  # a str, not a Literal
+        justify: JustifyMethod = "right" if head.number else "left"
+        drawn.add_column(styled(head.label, LABEL), justify=justify, overflow="fold")
     cut = len(value.rows) - ROWS
     for index, row in enumerate(value.rows):
         if cut <= 0 or index < ROWS * 3 // 4 or index >= ROWS * 3 // 4 + cut:
