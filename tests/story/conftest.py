@@ -134,7 +134,7 @@ def trained(
             Probe(
                 training=training.id,
                 epoch=index,
-                masks=4,
+                masks=4 if drops else 0,
                 on=Score(
                     rows=len(x),
                     loss=math.fsum(losses) / 4,
@@ -143,7 +143,6 @@ def trained(
                 off=score(model, x, y, loss),
                 on_low=min(losses),
                 on_high=max(losses),
-                drop_share=drops[0].p if drops else None,
             )
         )
         if seen is not None:

@@ -140,7 +140,7 @@ def test_the_insight_of_other_runs(regression_run, failed_run, big_run, table_ru
 
 def test_held_out_against_training_rows_without_dropout(dropout_run):
     facts = [
-        msgspec.structs.replace(fact, drop_share=None) if isinstance(fact, Probe) else fact
+        msgspec.structs.replace(fact, masks=0) if isinstance(fact, Probe) else fact
         for fact in dropout_run.facts
         if not (isinstance(fact, Op) and fact.mask)
     ]
@@ -190,6 +190,33 @@ def test_a_wrong_prediction_says_what_the_truth_got():
     )
 
 
+def test_one_binary_output_stands_for_two_classes():
+    told = Prediction(
+        capture=0, sample=3, task="binary", heldout=True, scores=(1.0,),
+        probabilities=(0.731,), predicted=1, truth=0.0,
+    )  # fmt: skip
+    content = prediction(Recording([told], {}, None))
+    assert content is not None
+    bars, verdict, *_ = content.blocks
+    assert isinstance(bars, Bars)
+    assert [(bar.label, bar.value, bar.mark) for bar in bars.bars] == [
+        ("class 0", "0.269", "true"),
+        ("class 1", "0.731", "predicted"),
+    ]
+    assert bars.title == "Probabilities (sigmoid of the output)"
+    assert "the true class is class 0, which got 0.269" in verdict.text
+
+
+def test_several_binary_outputs_are_each_a_probability():
+    told = Prediction(
+        capture=0, sample=0, task="binary", heldout=True, scores=(1.0, 0.0, -1.0),
+        probabilities=(0.731, 0.5, 0.269),
+    )  # fmt: skip
+    content = prediction(Recording([told], {}, None))
+    assert content is not None
+    assert [bar.share for bar in content.blocks[0].bars] == [0.731, 0.5, 0.269]
+
+
 def test_many_classes_are_cut_but_the_truth_is_kept():
     shares = tuple(float(share) for share in torch.arange(100.0).softmax(0))
     told = Prediction(
@@ -219,7 +246,11 @@ def test_a_failure_tells_the_users_own_lines(failed_run, section_of):
     section = section_of(page(failed_run), "failure")
     text, facts, table = section.blocks
     assert text.text.startswith("RuntimeError: mat1 and mat2 shapes cannot be multiplied")
-    assert [fact.value for fact in facts.facts] == ["`linear`", "`2` (Linear)", "8 × 10 and 3 × 16"]
+    assert [fact.value for fact in facts.facts] == [
+        "`linear`",
+        "`2` (Linear)",
+        "input 8 × 10, weight 3 × 16",
+    ]
     assert isinstance(table, Table)
     assert table.rows == (("wrong.py:12", "main", "out = model(x)"),)
 

@@ -106,7 +106,7 @@ def test_a_failed_forward_ends_in_a_bad_stage(failed_run, section_of, stages_of)
     last = stages[-1]
     assert last.tone == "bad"
     assert last.words.startswith("Failed with RuntimeError: mat1 and mat2")
-    assert last.shape == "8 × 10 and 3 × 16 → nothing"
+    assert last.shape == "8 × 10 → nothing"
     assert (last.spots[0].file, last.spots[0].line) == ("wrong.py", 12)
     assert [stage.tone for stage in stages[:-1]] == ["plain"] * 3
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipetrace.blocks import Chart, Remarks, Table, Text
-from pipetrace.records import Epoch, Evaluation, Probe, Score, Training
+from pipetrace.records import Epoch, Evaluation, Model, ModulePart, Probe, Score, Training
 from pipetrace.story.epochs import traces
 from pipetrace.story.observations import OBSERVATIONS, Sight, observe
 from pipetrace.story.page import page
@@ -35,8 +35,8 @@ def made(
             on = Score(rows=1000, loss=ons[at] if ons else offs[at])
             facts.append(
                 Probe(
-                    training=0, epoch=index, masks=8, on=on,
-                    off=Score(rows=1000, loss=offs[at]), drop_share=0.3 if ons else None,
+                    training=0, epoch=index, masks=8 if ons else 0, on=on,
+                    off=Score(rows=1000, loss=offs[at]),
                 )
             )  # fmt: skip
         if held:
@@ -49,6 +49,11 @@ def made(
                     seen=seen,
                 )
             )  # fmt: skip
+    if ons:
+        part = ModulePart(path="0", type="Dropout")
+        facts.append(
+            Model(id=0, type="Net", parameters=1, trainable=1, device="cpu", modules=(part,))
+        )
     if classes and task == "classes":
         from pipetrace.records import Capture, Tensor
 

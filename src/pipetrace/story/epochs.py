@@ -7,7 +7,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from pipetrace.records import Capture, Dataset, Epoch, Evaluation, Prediction, Probe, Score
+from pipetrace.records import (
+    Capture,
+    Dataset,
+    Epoch,
+    Evaluation,
+    Model,
+    Op,
+    Prediction,
+    Probe,
+    Score,
+)
 from pipetrace.records import Training as TrainingRecord
 from pipetrace.tracefile import Recording
 
@@ -41,6 +51,8 @@ class Trace:
     notes: dict[str, str]
     """What each label means."""
     classes: int | None = None
+    drops: bool = False
+    """Whether a dropout is known to be in the model."""
 
     @property
     def epochs(self) -> tuple[Row, ...]:
@@ -53,9 +65,14 @@ class Trace:
         return next((name for name in self.labels if not name.startswith("seen")), "")
 
     @property
+    def random(self) -> bool:
+        """Whether the probes found anything to switch on and off."""
+        return any(row.probe and row.probe.masks > 0 for row in self.rows)
+
+    @property
     def dropout(self) -> bool:
-        """Whether the probes found anything that drops."""
-        return any(row.probe and row.probe.drop_share is not None for row in self.rows)
+        """Whether the probes switched dropout on and off."""
+        return self.random and self.drops
 
 
 def traces(recording: Recording) -> list[Trace]:
@@ -63,6 +80,8 @@ def traces(recording: Recording) -> list[Trace]:
     epochs = _by_training(recording.all(Epoch))
     probes = _by_training(recording.all(Probe))
     evaluations = _by_training(recording.all(Evaluation))
+    dropping = _dropping(recording)
+    several = len(recording.all(Model)) > len(recording.all(TrainingRecord))
     return [
         _trace(
             training,
@@ -70,6 +89,7 @@ def traces(recording: Recording) -> list[Trace]:
             {probe.epoch: probe for probe in probes.get(training.id, [])},
             evaluations.get(training.id, []),
             classes(recording, training),
+            training.model in dropping or bool(dropping and several),
         )
         for training in recording.all(TrainingRecord)
     ]
@@ -96,6 +116,17 @@ def finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
+def _dropping(recording: Recording) -> set[int]:
+    """Return the ids of the models that have a dropout, as a module or as a call."""
+    roots = {capture.id: capture.model for capture in recording.all(Capture)}
+    found = {roots[op.capture] for op in recording.all(Op) if op.mask and op.capture in roots}
+    return found | {
+        model.id
+        for model in recording.all(Model)
+        if any("Dropout" in part.type for part in model.modules)
+    }
+
+
 def _by_training(facts: Iterable[OfTraining]) -> dict[int, list[OfTraining]]:
     groups: dict[int, list[OfTraining]] = {}
     for fact in facts:
@@ -109,6 +140,7 @@ def _trace(
     probes: dict[int, Probe],
     evaluations: list[Evaluation],
     classes: int | None,
+    drops: bool,
 ) -> Trace:
     notes: dict[str, str] = {}
     scores: dict[int, dict[str, Score]] = {}
@@ -128,7 +160,7 @@ def _trace(
     )
     order = ("held-out", "evaluation", "seen")
     labels = sorted(notes, key=lambda label: order.index(label.split(" ")[0]))
-    return Trace(training, rows, tuple(labels), notes, classes)
+    return Trace(training, rows, tuple(labels), notes, classes, drops)
 
 
 def _label(evaluation: Evaluation) -> tuple[str, str]:

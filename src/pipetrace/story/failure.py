@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pipetrace.blocks import AnyBlock, Fact, Facts, Flow, Head, Table, Text
 from pipetrace.records import Failure
-from pipetrace.story.figures import plural, shape
+from pipetrace.story.figures import plural
 from pipetrace.story.flow import shown
 from pipetrace.story.forwards import forwards, home, short
 from pipetrace.story.registry import Content, section
-from pipetrace.story.stages import stages
+from pipetrace.story.stages import given_shapes, stages
 from pipetrace.tracefile import Recording
 
 
@@ -26,7 +26,7 @@ def failure(recording: Recording) -> Content | None:
     if told.module:
         facts.append(Fact(label="module", value=f"`{told.module}` ({told.module_type})"))
     if told.input_shapes:
-        given = " and ".join(shape(sizes) for sizes in told.input_shapes)
+        given = given_shapes(told)
         facts.append(Fact(label="was given", value=given))
     if facts:
         blocks.append(Facts(facts=tuple(facts)))

@@ -161,6 +161,8 @@ def _trained(recording: Recording) -> str:
 def _accuracies(start: Score, end: Score) -> str:
     if start.accuracy is None or end.accuracy is None:
         return ""
+    if accuracy(start.accuracy) == accuracy(end.accuracy):
+        return f" and the accuracy stayed at {accuracy(end.accuracy)}"
     return f" and the accuracy from {accuracy(start.accuracy)} to {accuracy(end.accuracy)}"
 
 

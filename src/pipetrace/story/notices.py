@@ -56,7 +56,8 @@ def _gaps(recording: Recording) -> Iterable[tuple[str, str]]:
     if recording.first(Epoch) and not recording.first(Probe):
         text = "No probe on fixed training rows was made: only the loop's own numbers are known."
         yield "NOT106", text
-    if trained and not recording.first(Prediction):
+    told = {notice.id for notice in recording.all(Notice)}
+    if trained and not recording.first(Prediction) and "prediction" not in told:
         yield "NOT107", "No prediction of one sample was traced."
     ops = recording.all(Op)
     if ops and all(op.called is None for op in ops):

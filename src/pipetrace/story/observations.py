@@ -85,7 +85,7 @@ def observation(rule_id: str, tone: str = "plain") -> Callable[[Rule], Rule]:
 def observe(trace: Trace) -> tuple[Remark, ...]:
     """Choose one observation for every epoch of a training.
 
-    A plain rule that spoke for the epoch before gives way to another that has something to say.
+    A rule that spoke for the epoch before gives way to another, unless it warns.
     """
     remarks: list[Remark] = []
     before: Row | None = None
@@ -109,7 +109,7 @@ def _choose(sight: Sight, last: str) -> Remark:
             remark = Remark(
                 id=entry.id, where=f"epoch {sight.row.index}", text=text, tone=entry.tone
             )
-            if entry.tone != "plain" or entry.id != last:
+            if entry.tone in ("bad", "warning") or entry.id != last:
                 return remark
             spare = spare or remark
     assert spare is not None  # the last rule always speaks
@@ -225,7 +225,7 @@ def first(sight: Sight) -> str:
 def on_and_off(sight: Sight) -> str:
     """At equal weights on equal rows, the loss with dropout on lies above the loss without."""
     probe = sight.row.probe
-    if probe is None or probe.drop_share is None:
+    if probe is None or not probe.masks or not sight.trace.drops:
         return ""
     pair = _pair(probe.off, probe.on)
     if pair is None or _change(pair) < PLATEAU:

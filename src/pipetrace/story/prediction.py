@@ -54,42 +54,49 @@ def _class(index: int, names: Sequence[str]) -> str:
     return names[index] if 0 <= index < len(names) else f"class {index}"
 
 
+def _shares(told: Prediction) -> tuple[float, ...]:
+    """Return a share for each class: one output of a binary model stands for two classes."""
+    if told.task == "binary" and len(told.probabilities) == 1:
+        return (1 - told.probabilities[0], told.probabilities[0])
+    return told.probabilities
+
+
 def _bars(told: Prediction, names: Sequence[str]) -> Bars:
+    shares = _shares(told)
     truth = None if told.truth is None else int(told.truth)
-    order = sorted(range(len(told.probabilities)), key=lambda at: -told.probabilities[at])
+    order = sorted(range(len(shares)), key=lambda at: -shares[at])
     shown = sorted(order) if len(order) <= MOST else order[:MOST]
-    if truth is not None and truth not in shown and 0 <= truth < len(told.probabilities):
+    if truth is not None and truth not in shown and 0 <= truth < len(shares):
         shown.append(truth)
     bars = []
     for index in shown:
         marks = (("predicted", told.predicted), ("true", truth))
         mark = ", ".join(word for word, chosen in marks if chosen == index)
-        share = told.probabilities[index]
-        paired = len(told.scores) == len(told.probabilities)
+        share = shares[index]
+        paired = len(told.scores) == len(shares)
         score = f" (output {number(told.scores[index])})" if paired else ""
-        bars.append(
-            Bar(label=_class(index, names), share=share, value=f"{share:.3f}{score}", mark=mark)
-        )
-    how = "sigmoid" if told.task == "binary" else "softmax"
+        several = told.task == "binary" and len(told.probabilities) > 1
+        label = f"output {index}" if several else _class(index, names)
+        bars.append(Bar(label=label, share=share, value=f"{share:.3f}{score}", mark=mark))
+    how = "softmax of the output"
+    if told.task == "binary":
+        how = "the output" if told.scores == told.probabilities else "sigmoid of the output"
     cut = f", {len(bars)} of {len(order)} classes" if len(bars) < len(order) else ""
-    return Bars(bars=tuple(bars), title=f"Probabilities ({how} of the output{cut})")
+    return Bars(bars=tuple(bars), title=f"Probabilities ({how}{cut})")
 
 
 def _verdict(told: Prediction, names: Sequence[str]) -> Text:
     if told.predicted is None:
-        return Text(text="No class was predicted.", tone="muted")
-    share = told.probabilities[told.predicted]
+        return Text(text="Each output is a probability of its own: no one class.", tone="muted")
+    shares = _shares(told)
+    share = shares[told.predicted]
     text = f"Predicted: {_class(told.predicted, names)}, with probability {share:.3f}"
     if told.truth is None:
         return Text(text=f"{text}; the true class is not known.")
     truth = int(told.truth)
     if truth == told.predicted:
         return Text(text=f"{text}; that is the true class.", tone="good")
-    given = (
-        f", which got {told.probabilities[truth]:.3f}"
-        if 0 <= truth < len(told.probabilities)
-        else ""
-    )
+    given = f", which got {shares[truth]:.3f}" if 0 <= truth < len(shares) else ""
     return Text(text=f"{text}; the true class is {_class(truth, names)}{given}.", tone="warning")
 
 

@@ -16,6 +16,7 @@ from pipetrace.records import (
     Training,
 )
 from pipetrace.story.figures import listing, number, plural, seconds, whole
+from pipetrace.story.forwards import home, short
 from pipetrace.story.registry import Content, section
 from pipetrace.tracefile import Recording
 
@@ -56,8 +57,9 @@ def _facts(recording: Recording) -> Iterable[Fact]:
     origin = recording.first(Provenance)
     ended = recording.last(Ended)
     if origin:
-        shown = origin.name if origin.origin == "example" else origin.path or origin.name
-        command = " ".join(origin.command) or shown
+        folder = home(recording)
+        words = ["pipetrace", *(short(folder, word) for word in origin.command)]
+        command = " ".join(words) if origin.command else short(folder, origin.path) or origin.name
         yield Fact(label="ran", value=command, note=_ORIGINS.get(origin.origin, origin.origin))
         if origin.started:
             yield Fact(label="started", value=origin.started.replace("T", " ")[:19])
@@ -174,5 +176,5 @@ def _left(found: Sequence[tuple[Capture, Receipt]]) -> Iterable[Check]:
             yield Check(label=label, state="unknown", detail=f"{said}{where}")
         else:
             told = {check.detail for _, check in checks if check.detail}
-            times = f"each of {len(checks)} times" if len(checks) > 1 else ""
+            times = f"in each of {len(checks)} captures" if len(checks) > 1 else ""
             yield Check(label=label, state="yes", detail=told.pop() if len(told) == 1 else times)

@@ -219,7 +219,9 @@ def _where(forward: Forward, op: Op) -> Iterator[Fact]:
         data = None
     if data and data.rows and rows and len(forward.ops) <= FLAT and op.outputs and op.input_shapes:
         before, after = op.input_shapes[0], op.outputs[0].shape
-        if before[:1] == after[:1] == (rows,) and len(after) > 1 and rows < data.rows:
+        arrived = [tensor.shape[1:] for _, tensor in forward.capture.inputs]
+        fits = data.features in arrived and before[:1] == after[:1] == (rows,)
+        if fits and len(after) > 1 and rows < data.rows:
             total = f"{shape((data.rows, *before[1:]))} → {shape((data.rows, *after[1:]))}"
             yield Fact(label="all rows", value=total)
     if op.module and op.module not in forward.around:
@@ -262,6 +264,19 @@ def _scaled(entered: Tensor | None, op: Op) -> Fact | None:
     return None
 
 
+def given_shapes(failure: Failure) -> str:
+    """Write what a failing operation was given, by name where weights are always in this order.
+
+    >>> given_shapes(Failure(type="", message="", function="linear", input_shapes=((8, 9), (3, 4))))
+    'input 8 × 9, weight 3 × 4'
+    """
+    shapes = [shape(sizes) for sizes in failure.input_shapes]
+    if failure.function == "linear" or failure.function.startswith("conv"):
+        names = ("input", "weight", "bias")
+        return ", ".join(f"{name} {sizes}" for name, sizes in zip(names, shapes, strict=False))
+    return ", ".join(shapes)
+
+
 def _tone(tensors: Iterable[Tensor]) -> str:
     return "warning" if any(item.nans or item.infinities for item in tensors) else "plain"
 
@@ -283,7 +298,7 @@ def _failed(forward: Forward, failure: Failure | None) -> Stage:
     name = f"capture-{forward.capture.id}-failed"
     if failure is None:
         return Stage(id=name, name="The forward ended here", tone="bad")
-    given = " and ".join(shape(sizes) for sizes in failure.input_shapes)
+    given = given_shapes(failure)
     facts = []
     if failure.module:
         facts.append(Fact(label="module", value=f"`{failure.module}` ({failure.module_type})"))
@@ -296,7 +311,7 @@ def _failed(forward: Forward, failure: Failure | None) -> Stage:
         id=name,
         name=(failure.module and failure.module_type) or failure.function or "The forward",
         words=f"Failed with {failure.type}: {failure.message}",
-        shape=f"{given} → nothing" if given else "",
+        shape=f"{shape(failure.input_shapes[0])} → nothing" if given else "",
         facts=tuple(facts),
         spots=tuple(spot(forward.folder, place) for place in places),
         tone="bad",

@@ -120,10 +120,11 @@ def _columns(trace: Trace) -> list[tuple[str, str, _Read]]:
         )
     ]
     fixed = f"{plural(rows, 'fixed training row')} at the epoch's last weights"
-    if trace.dropout:
-        on = f"{fixed}, dropout on, mean of {plural(masks, 'mask')}"
+    if trace.random:
+        what, drawn = ("dropout", "mask") if trace.drops else ("randomness", "draw")
+        on = f"{fixed}, {what} on, mean of {plural(masks, drawn)}"
         columns.append(("on", on, lambda row: row.probe.on if row.probe else None))
-        columns.append(("off", f"{fixed}, dropout off", _off))
+        columns.append(("off", f"{fixed}, {what} off", _off))
     else:
         columns.append(("end", f"{fixed}, eval mode", _off))
     columns += [(label, trace.notes[label], _reader(label)) for label in trace.labels]
@@ -175,7 +176,8 @@ def _chart(trace: Trace) -> Chart | None:
     if len(trace.rows) < 2:
         return None
     styles = {"loop": "dotted", "on": "dashed"}
-    names = {"on": "dropout on", "off": "dropout off", "end": "training rows, eval mode"}
+    what = "dropout" if trace.drops else "randomness"
+    names = {"on": f"{what} on", "off": f"{what} off", "end": "training rows, eval mode"}
     lines = tuple(
         Line(
             label=names.get(label, label),
@@ -223,8 +225,7 @@ def _missing(trace: Trace) -> str:
     missing = []
     for label, _, read in _columns(trace):
         if not _measured(trace, read, "loss"):
-            what = {"loop": "the loop's loss", "on": "the loss with dropout on",
-                    "off": "the loss with dropout off",
+            what = {"loop": "the loop's loss", "on": "the loss with dropout on", "off": "the loss with dropout off",
                     "end": "the loss at the end of each epoch"}  # fmt: skip
             missing.append(what.get(label, f"the {label} loss"))
     task = trace.training.task
