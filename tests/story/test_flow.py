@@ -86,7 +86,7 @@ def test_statistics_say_whether_they_are_exact(dropout_run, section_of, stages_o
         for fact in dropout_run.facts
     ]
     stage = stages_of(section_of(page(Recording(facts, {}, None)), "flow"))[2]
-    assert labelled(stage, "output").endswith("sampled, 100 of 320 values")
+    assert labelled(stage, "output").endswith("sampled, 100 of 320 values, finite ones only")
     assert labelled(stage, "output, not numbers").startswith("2 NaN, 0 infinite")
     assert stage.tone == "warning"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from pipetrace.blocks import Chart, Remarks, Table, Text
@@ -125,6 +126,47 @@ def test_an_evaluation_is_called_held_out_only_where_that_is_known():
     for seen, label in ((0.0, "held-out"), (None, "evaluation"), (0.8, "seen rows")):
         table = only(Table, made([1.0, 0.9], held=[1.1, 1.0], seen=seen))
         assert table.heads[2].label == f"{label} loss"
+
+
+def test_evaluations_of_one_pass_are_one_column_although_only_some_were_checked():
+    facts = made([1.0, 0.9, 0.8], held=[1.1, 1.0, 0.9], seen=0.0).facts
+    facts = [
+        msgspec.structs.replace(fact, seen=None)
+        if isinstance(fact, Evaluation) and fact.epoch > 1
+        else fact
+        for fact in facts
+    ]
+    table = only(Table, Recording(facts, {}, None))
+    assert [head.label for head in table.heads] == ["epoch", "loop loss", "held-out loss"]
+    assert table.heads[2].note == (
+        "rows evaluated by the script, none trained on, as far as checked (1 of 3 times); eval mode"
+    )
+
+
+def test_a_wide_table_is_cut_into_loss_and_accuracy():
+    recording = made(
+        [1.0, 0.9], accuracies=[0.4, 0.5], held=[1.0, 0.9], held_accuracies=[0.4, 0.5],
+        offs=[0.9, 0.8], ons=[1.0, 0.9], rates=[0.1, 0.05],
+    )  # fmt: skip
+    facts = [
+        msgspec.structs.replace(
+            fact,
+            on=msgspec.structs.replace(fact.on, accuracy=0.5),
+            off=msgspec.structs.replace(fact.off, accuracy=0.6),
+        )
+        if isinstance(fact, Probe)
+        else fact
+        for fact in recording.facts
+    ]
+    content = training(Recording(facts, {}, None))
+    assert content is not None
+    losses, accuracies = (block for block in content.blocks if isinstance(block, Table))
+    assert [head.label for head in losses.heads] == [
+        "epoch", "loop loss", "on loss", "off loss", "held-out loss", "learning rate",
+    ]  # fmt: skip
+    assert [head.label for head in accuracies.heads] == [
+        "epoch", "loop accuracy", "on accuracy", "off accuracy", "held-out accuracy",
+    ]  # fmt: skip
 
 
 def test_folds_have_a_summary_and_a_table_each(folds_run, section_of):

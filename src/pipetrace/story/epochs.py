@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -142,12 +142,7 @@ def _trace(
     classes: int | None,
     drops: bool,
 ) -> Trace:
-    notes: dict[str, str] = {}
-    scores: dict[int, dict[str, Score]] = {}
-    for evaluation in evaluations:
-        label, note = _label(evaluation)
-        notes[label] = note
-        scores.setdefault(evaluation.epoch, {})[label] = evaluation.score
+    notes, scores = _evaluated(evaluations)
     found = {epoch.index: epoch for epoch in epochs}
     rows = tuple(
         Row(
@@ -161,6 +156,32 @@ def _trace(
     order = ("held-out", "evaluation", "seen")
     labels = sorted(notes, key=lambda label: order.index(label.split(" ")[0]))
     return Trace(training, rows, tuple(labels), notes, classes, drops)
+
+
+def _evaluated(
+    evaluations: Sequence[Evaluation],
+) -> tuple[dict[str, str], dict[int, dict[str, Score]]]:
+    """Return what each label means, and each epoch's last score under each label."""
+    labels = {id(item): _label(item) for item in evaluations}
+    for name in {item.name for item in evaluations}:
+        own = [item for item in evaluations if item.name == name]
+        checked = [item for item in own if item.seen is not None]
+        one_pass = (
+            len({item.epoch for item in own}) == len(own)
+            and len({item.score.rows for item in own}) == 1
+        )
+        if one_pass and 0 < len(checked) < len(own) and not any(item.seen for item in checked):
+            label, note = _label(checked[0])
+            some = f"none trained on, as far as checked ({len(checked)} of {len(own)} times)"
+            note = note.replace("none of them trained on", some)
+            labels.update(dict.fromkeys(map(id, own), (label, note)))
+    notes: dict[str, str] = {}
+    scores: dict[int, dict[str, Score]] = {}
+    for item in evaluations:
+        label, note = labels[id(item)]
+        notes[label] = note
+        scores.setdefault(item.epoch, {})[label] = item.score
+    return notes, scores
 
 
 def _label(evaluation: Evaluation) -> tuple[str, str]:

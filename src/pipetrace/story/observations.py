@@ -85,7 +85,7 @@ def observation(rule_id: str, tone: str = "plain") -> Callable[[Rule], Rule]:
 def observe(trace: Trace) -> tuple[Remark, ...]:
     """Choose one observation for every epoch of a training.
 
-    A rule that spoke for the epoch before gives way to another, unless it warns.
+    A rule that spoke for the epoch before gives way to another, unless the numbers are bad.
     """
     remarks: list[Remark] = []
     before: Row | None = None
@@ -109,7 +109,7 @@ def _choose(sight: Sight, last: str) -> Remark:
             remark = Remark(
                 id=entry.id, where=f"epoch {sight.row.index}", text=text, tone=entry.tone
             )
-            if entry.tone in ("bad", "warning") or entry.id != last:
+            if entry.tone == "bad" or entry.id != last:
                 return remark
             spare = spare or remark
     assert spare is not None  # the last rule always speaks

@@ -42,6 +42,16 @@ FIXED = {
     "einsum": "Multiplies and sums over dimensions that share a letter.",
     "interpolate": "Resizes the tensor by interpolating between its values.",
     "pad": "Adds a margin around the tensor.",
+    "logical_not": "Turns true into false and false into true.",
+    "logical_and": "Marks where both are true.",
+    "logical_or": "Marks where at least one is true.",
+    "triu": "Keeps what lies on and above the diagonal, the rest becomes 0.",
+    "tril": "Keeps what lies on and below the diagonal, the rest becomes 0.",
+    "cumsum": "Each element becomes the sum of those up to it.",
+    "erf": "Each value x becomes the error function of x.",
+    "reciprocal": "Each value x becomes 1/x.",
+    "isnan": "Marks the elements that are NaN.",
+    "repeat": "Repeats the tensor along its dimensions.",
     "normalize": "Divides each vector by its norm, so that its length becomes 1.",
     "cosine_similarity": "The cosine of the angle between pairs of vectors.",
 }
@@ -375,7 +385,7 @@ def _position(op: Op) -> str:
 
 @says("masked_fill")
 def _masked(op: Op) -> str:
-    value = argument(op, "value")
+    value = argument(op, "value") or argument(op, "argument 3") or argument(op, "argument 2")
     return f"Sets the marked elements to {value or 'a value'}, the others pass unchanged."
 
 

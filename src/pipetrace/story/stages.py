@@ -59,6 +59,8 @@ def statistics(tensor: Tensor, label: str) -> tuple[Fact, ...]:
     note = (
         f"exact, over {values}" if tensor.exact else f"sampled, {whole(tensor.count)} of {values}"
     )
+    if tensor.nans or tensor.infinities:
+        note += ", finite ones only"
     write = whole_number if tensor.dtype.startswith(("int", "uint", "bool")) else number
     parts = []
     if tensor.mean is not None and tensor.std is not None:
@@ -144,9 +146,9 @@ def _rows(data: Dataset) -> str:
         words = f"{plural(rows, 'row')} × {plural(sizes[0], 'feature')}"
     else:
         words = plural(rows, "row") + (f" of {shape(sizes)}" if sizes else "")
-    named = f"{data.name}: " if data.name else ""
+    named = f" ({data.name})" if data.name else ""
     batches = f", in batches of {whole(data.batch)}" if data.batch and data.batch < rows else ""
-    return f"{named}{words}{batches}."
+    return f"{words}{batches}{named}."
 
 
 def _arrived(forward: Forward) -> str:
@@ -220,7 +222,8 @@ def _where(forward: Forward, op: Op) -> Iterator[Fact]:
     if data and data.rows and rows and len(forward.ops) <= FLAT and op.outputs and op.input_shapes:
         before, after = op.input_shapes[0], op.outputs[0].shape
         arrived = [tensor.shape[1:] for _, tensor in forward.capture.inputs]
-        fits = data.features in arrived and before[:1] == after[:1] == (rows,)
+        fits = bool(data.features) and data.features in arrived
+        fits = fits and before[:1] == after[:1] == (rows,)
         if fits and len(after) > 1 and rows < data.rows:
             total = f"{shape((data.rows, *before[1:]))} → {shape((data.rows, *after[1:]))}"
             yield Fact(label="all rows", value=total)
@@ -278,7 +281,7 @@ def given_shapes(failure: Failure) -> str:
 
 
 def _tone(tensors: Iterable[Tensor]) -> str:
-    return "warning" if any(item.nans or item.infinities for item in tensors) else "plain"
+    return "warning" if any(item.nans for item in tensors) else "plain"
 
 
 def _gives_output(forward: Forward, step: Step) -> bool:

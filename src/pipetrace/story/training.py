@@ -14,6 +14,8 @@ from pipetrace.tracefile import Recording
 
 LONGEST = 30
 """A table of more epochs is thinned."""
+WIDEST = 9
+"""A table of more columns is cut in two, one for the loss and one for the accuracy."""
 MOST = 10
 """Of more trainings only so many are shown epoch by epoch."""
 _Read = Callable[[Row], Score | None]
@@ -91,7 +93,7 @@ def _blocks(trace: Trace, heading: str) -> list[AnyBlock]:
         words = "Optimizer steps were seen, but no epoch was completed."
         return [Text(text=f"{heading}: {words}" if heading else words, tone="muted")]
     shown = thinned(trace)
-    blocks: list[AnyBlock] = [_table(trace, shown, heading)]
+    blocks: list[AnyBlock] = [*_tables(trace, shown, heading)]
     chart = _chart(trace)
     if chart:
         blocks.append(chart)
@@ -143,21 +145,8 @@ def _measured(trace: Trace, read: _Read, field: str) -> bool:
     return any((score := read(row)) and getattr(score, field) is not None for row in trace.rows)
 
 
-def _table(trace: Trace, shown: Sequence[Row], caption: str) -> Table:
-    heads = [Head(label="epoch", number=True)]
-    cells = [[str(row.index) for row in shown]]
-    for label, note, read in _columns(trace):
-        written = note
-        for field, write in (("loss", loss), ("accuracy", accuracy)):
-            if _measured(trace, read, field):
-                heads.append(Head(label=f"{label} {field}", number=True, note=written))
-                cells.append([write(getattr(read(row), field, None)) for row in shown])
-                written = ""
-    if len(_rates(trace)) > 1:
-        heads.append(Head(label="learning rate", number=True, note="at the epoch's end"))
-        cells.append(
-            [setting(row.epoch.rates[0]) if row.epoch and row.epoch.rates else "–" for row in shown]
-        )
+def _tables(trace: Trace, shown: Sequence[Row], caption: str) -> list[Table]:
+    """Put loss and accuracy side by side; in two tables where that would be too wide."""
     if len(shown) < len(trace.rows):
         lowest = best(trace)
         low = (
@@ -165,6 +154,29 @@ def _table(trace: Trace, shown: Sequence[Row], caption: str) -> Table:
         )
         some = f"{len(shown)} of {whole(len(trace.rows))} epochs{low}"
         caption = f"{caption}: {some}" if caption else some
+    both = _table(trace, shown, ("loss", "accuracy"), caption)
+    if len(both.heads) <= WIDEST:
+        return [both]
+    losses = _table(trace, shown, ("loss",), caption)
+    return [losses, _table(trace, shown, ("accuracy",), "")]
+
+
+def _table(trace: Trace, shown: Sequence[Row], fields: Sequence[str], caption: str) -> Table:
+    heads = [Head(label="epoch", number=True)]
+    cells = [[str(row.index) for row in shown]]
+    for label, note, read in _columns(trace):
+        written = note if "loss" in fields or not _measured(trace, read, "loss") else ""
+        for field in fields:
+            if _measured(trace, read, field):
+                write = loss if field == "loss" else accuracy
+                heads.append(Head(label=f"{label} {field}", number=True, note=written))
+                cells.append([write(getattr(read(row), field, None)) for row in shown])
+                written = ""
+    if len(_rates(trace)) > 1 and "loss" in fields:
+        heads.append(Head(label="learning rate", number=True, note="at the epoch's end"))
+        cells.append(
+            [setting(row.epoch.rates[0]) if row.epoch and row.epoch.rates else "–" for row in shown]
+        )
     return Table(heads=tuple(heads), rows=tuple(zip(*cells, strict=True)), caption=caption)
 
 
@@ -223,11 +235,15 @@ def _fixed(trace: Trace) -> str:
 def _missing(trace: Trace) -> str:
     """Say which columns have no number, and why where that is known."""
     missing = []
+    names = {
+        "loop": "the loop's loss",
+        "on": "the loss with dropout on",
+        "off": "the loss with dropout off",
+        "end": "the loss at the end of each epoch",
+    }
     for label, _, read in _columns(trace):
         if not _measured(trace, read, "loss"):
-            what = {"loop": "the loop's loss", "on": "the loss with dropout on", "off": "the loss with dropout off",
-                    "end": "the loss at the end of each epoch"}  # fmt: skip
-            missing.append(what.get(label, f"the {label} loss"))
+            missing.append(names.get(label, f"the {label} loss"))
     task = trace.training.task
     if task in ("classes", "binary") and not _measured(trace, lambda row: row.loop, "accuracy"):
         missing.append("the loop's accuracy")
