@@ -7,7 +7,7 @@ import io
 
 import polars as pl
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pipetrace.errors import TableError
@@ -63,6 +63,7 @@ def check(source, target):
 
 
 @settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.too_slow])
+@example({"\n": ["0.0"] * 12}, ["u", "v"] * 6)
 @given(st.dictionaries(names, columns, min_size=1, max_size=4), targets)
 def test_frames(table, target):
     table["y"] = target
@@ -84,6 +85,7 @@ def test_files(tmp_path, table, target):
     refused = check(path, "y")
     assert "\n" not in refused
     assert "cannot be read" not in refused, "the csv module wrote it, so it is a table"
+    assert "not a table as text" not in refused
     assert "by its quotes" not in refused
 
 

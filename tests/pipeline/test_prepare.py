@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from pipetrace.errors import PipetraceError, TableError
-from pipetrace.pipeline.prepare import prepare
+from pipetrace.pipeline.prepare import prepare, without_values
 from pipetrace.pipeline.split import split
 from pipetrace.records import KINDS, Column, Dataset, Notice, Preparation
 
@@ -94,6 +94,21 @@ def test_stages_follow_each_other(shared):
     assert "Dates become days since 1 January 1970: 'Date Egg'" in stages[2].words
     cells = [float(cell) for cell in stages[3].row]
     assert np.allclose(cells, prepared.heldout_inputs[0].numpy(), rtol=1e-3, atol=1e-3)
+
+
+def test_the_sample_can_be_chosen_and_its_cells_left_out(shared):
+    prepared = prepare(shared("penguins.csv"), "species", sample=68)
+    stages = facts(prepared, Preparation)
+    assert stages[0].row[-1] == "Chinstrap" == prepared.classes[prepared.heldout_targets[68]]
+    cells = [float(cell) for cell in stages[3].row]
+    assert np.allclose(cells, prepared.heldout_inputs[68].numpy(), rtol=1e-3, atol=1e-3)
+    hidden = [without_values(fact) for fact in prepared.facts]
+    assert all(fact.row == () for fact in hidden if isinstance(fact, Preparation))
+    assert [fact for fact in hidden if not isinstance(fact, Preparation)] == [
+        fact for fact in prepared.facts if not isinstance(fact, Preparation)
+    ]
+    with pytest.raises(PipetraceError, match=r"no held-out row 69: penguins\.csv has 69"):
+        prepare(shared("penguins.csv"), "species", sample=69)
 
 
 def test_the_share_of_missing_cells_is_said(shared):

@@ -47,6 +47,10 @@ def test_quotes_line_breaks_blank_lines_and_a_byte_order_mark(write):
     assert table["two lines"].to_list() == [1, 2]
 
 
+def test_a_name_in_brackets_is_not_taken_for_json(write):
+    assert read(write("brackets.csv", "[kg],{m}\n1,2\n")).frame.columns == ["[kg]", "{m}"]
+
+
 def test_windows_line_ends(write):
     table = read(write("dos.csv", GOOD.replace("\n", "\r\n")))
     assert table["half"].to_list() == [i / 2 for i in range(30)]

@@ -56,8 +56,8 @@ def judge(table: Table, target: str, drop: Sequence[str] = ()) -> list[Column]:
             raise TableError(f"To drop: {no_column(table.name, name, names)}")
         if name == target:
             raise TableError(
-                f"'{name}' is the target, so it cannot be dropped. Choose another target, or take "
-                "it off the columns to drop."
+                f"'{shorten(name)}' is the target, so it cannot be dropped. Choose another "
+                "target, or take it off the columns to drop."
             )
     return [_column(table, name, target, drop) for name in names]
 

@@ -110,7 +110,7 @@ def settle(name: str, frame: pl.DataFrame, *, comma: bool = False) -> Table:
             notices.append(
                 Notice(
                     id="table-infinite",
-                    text=f"Column '{series.name}' of {name} has {odd} "
+                    text=f"Column '{' '.join(series.name.split())}' of {name} has {odd} "
                     f"{'value' if odd == 1 else 'values'} that "
                     f"{'is' if odd == 1 else 'are'} infinite or beyond 1e30: taken as missing.",
                 )

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipetrace.pipeline.frame import days
+from pipetrace.pipeline.table import shorten
 from pipetrace.pipeline.target import Target
 from pipetrace.records import Column, Notice
 
@@ -49,9 +50,10 @@ def find_leaks(
             notices.append(
                 Notice(
                     id="table-leak",
-                    text=f"Column '{column.name}' of {name} gives the target '{answer.name}' away: "
-                    f"{evidence}. If it would not be known when a prediction is made, leave it out "
-                    f"(--drop '{column.name}').",
+                    text=f"Column '{shorten(column.name)}' of {name} gives the target "
+                    f"'{shorten(answer.name)}' away: {evidence}. If it would "
+                    "not be known when a prediction is made, leave it out "
+                    f"(--drop '{shorten(column.name)}').",
                 )
             )
     return notices

@@ -11,15 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pipetrace.errors import TableError
+from pipetrace.errors import PipetraceError, TableError
 from pipetrace.pipeline.columns import judge, leave_out, same_everywhere
 from pipetrace.pipeline.encode import FARTHEST, Encoded, encode
 from pipetrace.pipeline.leaks import find_leaks
 from pipetrace.pipeline.sources import gather
 from pipetrace.pipeline.split import require_seed, split
 from pipetrace.pipeline.stages import describe
+from pipetrace.pipeline.table import shorten
 from pipetrace.pipeline.target import Target, read_target
-from pipetrace.records import Column, Dataset, Fact, Notice
+from pipetrace.records import Column, Dataset, Fact, Notice, Preparation
 
 if TYPE_CHECKING:
     import polars as pl
@@ -59,6 +60,7 @@ def prepare(
     task: str | None = None,
     drop: Sequence[str] = (),
     seed: int = 0,
+    sample: int = 0,
 ) -> Prepared:
     """Read a table, split it, and turn its cells into the inputs of a model.
 
@@ -71,10 +73,11 @@ def prepare(
         task: `classes` or `values` (`classification`, `regression`); None decides by the target.
         drop: Columns to leave out.
         seed: Decides which rows are held out.
+        sample: The held-out row whose cells the stages show, from 0.
 
     Raises:
         TableError: the table cannot be trained on; the message says why and what to write.
-        PipetraceError: the seed is no whole number from 0 up.
+        PipetraceError: the seed is no whole number from 0 up, or there is no such sample.
 
     >>> inputs = np.arange(20.0).reshape(10, 2) ** 2
     >>> prepared = prepare((inputs, np.array(["low"] * 5 + ["high"] * 5)))
@@ -92,6 +95,11 @@ def prepare(
     groups = answer.codes if classes else np.zeros(frame.height, dtype=np.int64)
     train_rows, heldout_rows = split(np.asarray(groups, dtype=np.int64), seed)
     train, heldout = frame[train_rows], frame[heldout_rows]
+    if not 0 <= sample < heldout.height:
+        raise PipetraceError(
+            f"There is no held-out row {sample}: {table.name} has {heldout.height} of them, "
+            f"numbered from 0. Write a sample from 0 to {heldout.height - 1}."
+        )
     columns = [_varied(column, train, table.kinds) for column in columns]
     features = [column for column in columns if column.role == "feature"]
     if not features:
@@ -109,6 +117,7 @@ def prepare(
         encoded,
         names,
         seed=seed,
+        sample=sample,
         statistics=(mean, std),
     )
     return Prepared(
@@ -144,6 +153,16 @@ def prepare(
     )
 
 
+def without_values(fact: Fact) -> Fact:
+    """Take the cells of the sample's row out of a fact; names and statistics stay.
+
+    >>> stage = Preparation(index=0, name="read", words="", before=(2, 1), after=(2, 1), row=("7",))
+    >>> without_values(stage).row
+    ()
+    """
+    return msgspec.structs.replace(fact, row=()) if isinstance(fact, Preparation) else fact
+
+
 def _varied(column: Column, train: pl.DataFrame, kinds: dict[str, str]) -> Column:
     if column.role != "feature":
         return column
@@ -154,7 +173,9 @@ def _varied(column: Column, train: pl.DataFrame, kinds: dict[str, str]) -> Colum
 
 def _no_feature(name: str, columns: Sequence[Column]) -> str:
     reasons = "; ".join(
-        f"'{column.name}': {column.reason}" for column in columns if column.role == "left out"
+        f"'{shorten(column.name)}': {column.reason}"
+        for column in columns
+        if column.role == "left out"
     )
     because = f"all others were left out ({reasons})" if reasons else "it is the only column"
     return (
@@ -193,8 +214,9 @@ def _target_statistics(
     mean, std = float(values.mean()), float(values.std())
     if len(values) < 2 or not std > 0:
         raise TableError(
-            f"{name}: the target '{answer.name}' does not vary over the {len(values)} rows of the "
-            f"training part (mean {mean:.6g}, standard deviation {std:.6g}). Give more rows."
+            f"{name}: the target '{shorten(answer.name)}' does not vary over the {len(values)} "
+            f"rows of the training part (mean {mean:.6g}, standard deviation {std:.6g}). Give more "
+            "rows."
         )
     return mean, std
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from pipetrace.errors import TableError
 from pipetrace.pipeline.frame import Table, from_columns, settle
-from pipetrace.pipeline.table import read
+from pipetrace.pipeline.table import read, shorten
 
 ACCEPTED = (
     "a path to a CSV or Parquet file, a polars or pandas DataFrame, a pair (X, y) of arrays, or "
@@ -37,8 +37,8 @@ def gather(source: Any, target: str | None) -> tuple[Table, str]:
     if isinstance(source, (str, os.PathLike)):
         return read(source), _named(target, os.fspath(source))
     for package, convert in (("polars", _from_polars), ("pandas", _from_pandas)):
-        module = sys.modules.get(package)
-        if module is not None and isinstance(source, module.DataFrame):
+        kind = getattr(sys.modules.get(package), "DataFrame", None)
+        if kind is not None and isinstance(source, kind):
             table = settle("DataFrame", convert(source))
             if table.rows == 0:
                 raise TableError("The DataFrame has no rows. Pass one that holds data.")
@@ -104,7 +104,7 @@ def _from_arrays(
     names = names if names and len(names) == flat.shape[1] else []
     names = names or [f"x{index}" for index in range(flat.shape[1])]
     if target in names:
-        raise TableError(f"{name}: the target cannot be called '{target}', an input is.")
+        raise TableError(f"{name}: the target cannot be called '{shorten(target)}', an input is.")
     columns = {name: _plain(flat[:, index]) for index, name in enumerate(names)}
     columns[target] = _plain(answers.reshape(-1))
     return settle(name, from_columns(columns), comma=False), target

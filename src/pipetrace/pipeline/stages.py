@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pipetrace.pipeline.encode import Encoded
 from pipetrace.pipeline.frame import Table
-from pipetrace.pipeline.table import list_names
+from pipetrace.pipeline.table import list_names, shorten
 from pipetrace.pipeline.target import Target
 from pipetrace.records import Argument, Column, Preparation
 
@@ -31,11 +31,10 @@ def describe(
     names: tuple[str, ...],
     *,
     seed: int,
+    sample: int,
     statistics: tuple[float | None, float | None],
 ) -> list[Preparation]:
     """Tell the stages read, split, impute/encode and standardise.
-
-    The sample whose cells are shown is the first held-out row.
 
     Args:
         table: The table as it was read.
@@ -46,12 +45,13 @@ def describe(
         encoded: The inputs before and after they are standardised.
         names: The inputs' names.
         seed: What decided the split.
+        sample: The held-out row whose cells are shown, from 0.
         statistics: Mean and standard deviation of the target in the training part, for values.
     """
     train, heldout = parts
     features = [column for column in columns if column.role == "feature"]
     kept = (*(column.name for column in features), answer.name)
-    sample = heldout.row(0, named=True)
+    cells = heldout.row(sample, named=True)
     rows, inputs = train.height, len(names)
     return [
         Preparation(
@@ -61,7 +61,7 @@ def describe(
             before=(table.rows, len(columns)),
             after=(rows + heldout.height, len(kept)),
             names=kept,
-            row=tuple(_cell(sample[name]) for name in kept),
+            row=tuple(_cell(cells[name]) for name in kept),
             facts=tuple(
                 Argument(name=column.name, value=f"left out: {column.reason}")
                 for column in columns
@@ -75,7 +75,7 @@ def describe(
             before=(rows + heldout.height, len(kept)),
             after=(rows, len(features)),
             names=kept[:-1],
-            row=tuple(_cell(sample[name]) for name in kept[:-1]),
+            row=tuple(_cell(cells[name]) for name in kept[:-1]),
             facts=_shares(answer, codes),
         ),
         Preparation(
@@ -85,7 +85,7 @@ def describe(
             before=(rows, len(features)),
             after=(rows, inputs),
             names=names,
-            row=tuple(f"{value:.6g}" for value in encoded.heldout[0]),
+            row=tuple(f"{value:.6g}" for value in encoded.heldout[sample]),
             facts=encoded.imputed,
         ),
         Preparation(
@@ -95,7 +95,7 @@ def describe(
             before=(rows, inputs),
             after=(rows, inputs),
             names=names,
-            row=tuple(f"{value:.4g}" for value in encoded.heldout_standard[0]),
+            row=tuple(f"{value:.4g}" for value in encoded.heldout_standard[sample]),
             facts=tuple(
                 Argument(name=name, value=f"mean {middle:.6g}, standard deviation {spread:.6g}")
                 for name, middle, spread in zip(
@@ -118,7 +118,9 @@ def _read(table: Table, columns: Sequence[Column], answer: Target) -> str:
         task = f"classification into {len(answer.classes)} classes"
     else:
         task = "regression"
-    return f"{words} The task is {task}: '{answer.name}' is the target, and {answer.reason}."
+    return (
+        f"{words} The task is {task}: '{shorten(answer.name)}' is the target, and {answer.reason}."
+    )
 
 
 def _split(answer: Target, train: pl.DataFrame, heldout: pl.DataFrame, seed: int) -> str:
@@ -191,7 +193,8 @@ def _standardise(
         words += f" {_many(flags, 'input')} of 0 and 1 left as they are."
     if mean is not None and std is not None:
         words += (
-            f" The target '{answer.name}' as well: mean {mean:.6g}, standard deviation {std:.6g}."
+            f" The target '{shorten(answer.name)}' as well: mean {mean:.6g}, "
+            f"standard deviation {std:.6g}."
         )
     return words.strip()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -99,9 +100,9 @@ def no_column(table: str, wrong: str, names: Sequence[str]) -> str:
     """
     folded = {name.casefold().strip(): name for name in names}
     close = difflib.get_close_matches(wrong.casefold().strip(), folded, n=3, cutoff=0.6)
-    meant = " or ".join(f"'{folded[name]}'" for name in close)
+    meant = " or ".join(f"'{shorten(folded[name])}'" for name in close)
     guess = f": did you mean {meant}?" if meant else "."
-    text = f"{table} has no column '{wrong}'{guess} Its columns: {list_names(names)}."
+    text = f"{table} has no column '{shorten(wrong)}'{guess} Its columns: {list_names(names)}."
     if names and all(_is_number(name) for name in names):
         text += " They are all numbers: the first line must name the columns, so add a header."
     return text
@@ -165,8 +166,8 @@ def _read_text(shown: str, file: Path, head: bytes) -> Table:
     notices = tuple(
         Notice(
             id="table-repeated-column",
-            text=f"{file.name} has more than one column '{name}': the later ones are called "
-            f"'{name} (2)' and so on.",
+            text=f"{file.name} has more than one column '{shorten(name)}': the later ones are "
+            f"called '{shorten(name)} (2)' and so on.",
         )
         for name in repeated
     )
@@ -182,7 +183,7 @@ def _foreign(head: bytes) -> str:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith((b"<!doctype html", b"<html", b"<?xml", b"<svg")):
         return "an HTML or XML page (a download link often gives a page instead of the file)"
-    if start.startswith((b"{", b"[")):
+    if re.match(rb"[\[{]\s*([\[{\"]|$)", start):
         return "JSON"
     return ""
 

@@ -65,7 +65,7 @@ def read_target(table: Table, name: str, task: str | None = None) -> Target:
             "(task='values'), or leave it out."
         )
     series, kind = table[name], table.kinds[name]
-    where = f"{table.name}: the target '{name}'"
+    where = f"{table.name}: the target '{shorten(name)}'"
     known = series.drop_nulls()
     if len(known) == 0:
         raise TableError(
