@@ -42,6 +42,23 @@ def loss(value: float | None) -> str:
     return f"{value:.3f}" if 0.0995 <= abs(value) < 9.9995 else number(value)
 
 
+def losses(values: Sequence[float | None]) -> list[str]:
+    """Write a column of losses with the same number of decimals, enough for the smallest.
+
+    >>> losses([1.0123, 0.4301, None]), losses([0.92, 0.0379]), losses([0.5, 12345.0])
+    (['1.012', '0.430', '–'], ['0.9200', '0.0379'], ['0.500', '12,345'])
+    """
+    sizes = [abs(value) for value in values if value and math.isfinite(value)]
+    smallest = min(sizes, default=1.0)
+    decimals = min(6, max(3, 2 - math.floor(math.log10(smallest * 1.005))))
+    return [
+        loss(value)
+        if value is None or not math.isfinite(value) or abs(value) >= 1000
+        else f"{value:.{decimals}f}"
+        for value in values
+    ]
+
+
 def accuracy(value: float | None) -> str:
     """Write an accuracy with three decimals.
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
+
+from msgspec.structs import replace
 
 from pipetrace.blocks import Spot
 from pipetrace.records import (
@@ -15,6 +18,7 @@ from pipetrace.records import (
     ModulePart,
     Op,
     Place,
+    Preparation,
     Provenance,
     Tensor,
 )
@@ -67,7 +71,7 @@ def forwards(recording: Recording) -> list[Forward]:
             model=models.get(capture.model),
             folder=home(recording),
             values=origin.values if origin else True,
-            data=roles.get("training" if capture.purpose == "training" else "evaluation"),
+            data=_sized(recording, roles.get(_role(capture))),
         )
         for part in forward.model.modules if forward.model else ():
             forward.parts[part.path] = part
@@ -80,6 +84,18 @@ def forwards(recording: Recording) -> list[Forward]:
         )
         found.append(forward)
     return found
+
+
+def _role(capture: Capture) -> str:
+    return "training" if capture.purpose == "training" else "evaluation"
+
+
+def _sized(recording: Recording, data: Dataset | None) -> Dataset | None:
+    """Complete a data set that came out of the preparation of a table."""
+    last = recording.last(Preparation)
+    if data is None or last is None or data.features or data.rows != last.after[0]:
+        return data
+    return replace(data, features=last.after[1:], names=data.names or last.names)
 
 
 def home(recording: Recording) -> str:
@@ -104,15 +120,18 @@ def spot(folder: str, place: Place) -> Spot:
 
 
 def short(folder: str, file: str) -> str:
-    """Name a file from the folder where the program was started.
+    """Name a file from the folder where the program was started, one of ours from the package.
 
     >>> short("/home/ada", "/home/ada/nets/train.py"), short("/home/ada", "/opt/net.py")
     ('nets/train.py', '/opt/net.py')
+    >>> short("/home/ada", "/opt/lib/pipetrace/pipeline/train.py")
+    'pipetrace/pipeline/train.py'
     """
+    ours = re.search(r"[/\\](pipetrace[/\\](?:pipeline|examples)[/\\][^/\\]+)$", file)
     inside = folder.rstrip("/\\")
     if inside and file.startswith(inside) and file[len(inside) : len(inside) + 1] in ("/", "\\"):
         return file[len(inside) + 1 :]
-    return file
+    return ours[1] if ours else file
 
 
 def name(forward: Forward, op: Op) -> str:

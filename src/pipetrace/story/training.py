@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pipetrace.blocks import AnyBlock, Chart, Head, Line, Remark, Remarks, Table, Text
 from pipetrace.records import Score
 from pipetrace.story.epochs import Row, Trace, finite, traces
-from pipetrace.story.figures import accuracy, listing, loss, plural, setting, whole
+from pipetrace.story.figures import accuracy, listing, loss, losses, plural, setting, whole
 from pipetrace.story.observations import observe
 from pipetrace.story.registry import Content, section
 from pipetrace.tracefile import Recording
@@ -168,9 +168,9 @@ def _table(trace: Trace, shown: Sequence[Row], fields: Sequence[str], caption: s
         written = note if "loss" in fields or not _measured(trace, read, "loss") else ""
         for field in fields:
             if _measured(trace, read, field):
-                write = loss if field == "loss" else accuracy
                 heads.append(Head(label=f"{label} {field}", number=True, note=written))
-                cells.append([write(getattr(read(row), field, None)) for row in shown])
+                found = [getattr(read(row), field, None) for row in shown]
+                cells.append(losses(found) if field == "loss" else [accuracy(n) for n in found])
                 written = ""
     if len(_rates(trace)) > 1 and "loss" in fields:
         heads.append(Head(label="learning rate", number=True, note="at the epoch's end"))
@@ -227,7 +227,7 @@ def _fixed(trace: Trace) -> str:
         parts.append(f"{plural(steps.pop(), 'optimizer step')} per epoch")
     rules = dict.fromkeys(epoch.rule for epoch in epochs if epoch.rule)
     if rules:
-        parts.append(f"epochs recognised by {listing(rules)}")
+        parts.append(f"how epochs were recognised: {listing(rules)}")
     text = "; ".join(parts)
     return f"{text[:1].upper()}{text[1:]}." if text else ""
 
