@@ -10,7 +10,7 @@ from torch import nn
 from pipetrace.errors import PipetraceError
 from pipetrace.pipeline.metrics import measure
 from pipetrace.pipeline.prepare import prepare
-from pipetrace.pipeline.train import build, train
+from pipetrace.pipeline.train import build, require_settings, train
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +127,12 @@ def test_a_linear_model():
 def test_settings_out_of_range(small, settings, words):
     with pytest.raises(PipetraceError, match=words):
         train(small, **{"epochs": 1, **settings})
+
+
+def test_settings_can_be_checked_before_anything_is_read():
+    require_settings(hidden=[64, 32], dropout=0, epochs=1, seed=0)
+    with pytest.raises(PipetraceError, match="The dropout is 2"):
+        require_settings(hidden=(), dropout=2, epochs=1, seed=0)
 
 
 def test_metrics_agree_with_scikit_learn(bundled):

@@ -39,17 +39,7 @@ def build(
       (3): Linear(in_features=8, out_features=3, bias=True)
     )
     """
-    if not _is_number(dropout) or not 0 <= dropout < 1:
-        raise PipetraceError(
-            f"The dropout is {dropout!r}: write a probability from 0 up to, but not including, 1, "
-            "for example 0.3 (for 30 %)."
-        )
-    if not isinstance(hidden, (list, tuple)):
-        raise PipetraceError(
-            f"The hidden layers are {hidden!r}: write a sequence of widths, for example (64, 32)."
-        )
-    for width in hidden:
-        _require_count("A hidden layer's width", width, "for example 10")
+    require_layers(hidden, dropout)
     widths = (inputs, *hidden, outputs)
     layers: list[nn.Module] = [nn.Dropout(dropout)]
     for index in range(len(widths) - 1):
@@ -90,13 +80,9 @@ def train(
     Raises:
         PipetraceError: a setting is out of range.
     """
-    _require_count("The number of epochs", epochs, "for example 20")
-    _require_count("The batch size", batch, "for example 32")
-    require_seed(seed)
-    if not _is_number(rate) or not 0 < rate < float("inf"):
-        raise PipetraceError(
-            f"The learning rate is {rate!r}: write a number above 0, for example 0.01."
-        )
+    require_settings(
+        hidden=hidden, dropout=dropout, epochs=epochs, seed=seed, batch=batch, rate=rate
+    )
     classes = prepared.task == "classes"
     outputs = len(prepared.classes) if classes else 1
     loss_of = functional.cross_entropy if classes else functional.mse_loss
@@ -120,6 +106,43 @@ def train(
             with torch.no_grad():
                 loss_of(model(heldout[0]), heldout[1])
     return model
+
+
+def require_layers(hidden: Any, dropout: Any) -> None:
+    """Refuse widths and a dropout probability that no model can have.
+
+    Raises:
+        PipetraceError: a width or the probability is out of range.
+    """
+    if not _is_number(dropout) or not 0 <= dropout < 1:
+        raise PipetraceError(
+            f"The dropout is {dropout!r}: write a probability from 0 up to, but not including, 1, "
+            "for example 0.3 (for 30 %)."
+        )
+    if not isinstance(hidden, (list, tuple)):
+        raise PipetraceError(
+            f"The hidden layers are {hidden!r}: write a sequence of widths, for example (64, 32)."
+        )
+    for width in hidden:
+        _require_count("A hidden layer's width", width, "for example 10")
+
+
+def require_settings(
+    *, hidden: Any, dropout: Any, epochs: Any, seed: Any, batch: Any = 32, rate: Any = 0.01
+) -> None:
+    """Refuse settings that `train` cannot train with, before anything is read or written.
+
+    Raises:
+        PipetraceError: a setting is out of range.
+    """
+    require_layers(hidden, dropout)
+    _require_count("The number of epochs", epochs, "for example 20")
+    _require_count("The batch size", batch, "for example 32")
+    require_seed(seed)
+    if not _is_number(rate) or not 0 < rate < float("inf"):
+        raise PipetraceError(
+            f"The learning rate is {rate!r}: write a number above 0, for example 0.01."
+        )
 
 
 def _shaped(targets: torch.Tensor) -> torch.Tensor:
