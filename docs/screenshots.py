@@ -32,7 +32,7 @@ def record(folder: Path) -> Path:
 
 
 def main() -> None:
-    """Write two pictures per colour scheme: the top of the page, and all of it."""
+    """Write one picture of the top of the page per colour scheme."""
     PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         page_file = record(Path(name))
@@ -46,7 +46,6 @@ def main() -> None:
             page.goto(page_file.as_uri())
             page.wait_for_selector("section")
             page.screenshot(path=PICTURES / f"page-{scheme}.png")
-            page.screenshot(path=PICTURES / f"whole-{scheme}.png", full_page=True)
         browser.close()
 
 
