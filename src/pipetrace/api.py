@@ -260,12 +260,14 @@ def fit(
     from pipetrace.pipeline import prepare, train
     from pipetrace.session import Session
 
-    prepared = prepare.prepare(table, target, task=task, drop=drop, seed=seed)
+    count = train.EPOCHS if epochs is None else epochs
+    train.require_settings(hidden=hidden, dropout=dropout, epochs=count, seed=seed)
+    prepared = prepare.prepare(table, target, task=task, drop=drop, seed=seed, sample=sample)
     file = None if path is None else Path(path)
     shown = str(table) if isinstance(table, (str, Path)) else ""
     session = Session(prepared.name, "table", file=file, path=shown,
                       command=("fit", prepared.name), values=values, sample=sample)  # fmt: skip
-    count = train.EPOCHS if epochs is None else epochs
+    session.recorder.course.described.update(("training", "evaluation"))
     status, error = "finished", None
 
     def mark(numbers: Iterable[int]) -> Iterator[int]:

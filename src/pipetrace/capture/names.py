@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-_REFLECTED = {"radd": "add", "rsub": "sub", "rmul": "mul", "rtruediv": "div", "truediv": "div",
-              "iadd": "add_", "isub": "sub_", "imul": "mul_", "itruediv": "div_", "rpow": "pow",
+# Swapping the operands of a difference, quotient or power is another op: rsub, rdiv, rpow.
+_REFLECTED = {"radd": "add", "rmul": "mul", "rtruediv": "rdiv", "truediv": "div",
+              "iadd": "add_", "isub": "sub_", "imul": "mul_", "itruediv": "div_",
               "floordiv": "floor_divide", "rmatmul": "matmul", "mod": "remainder"}  # fmt: skip
 # C functions carry no signature: these are the names in their documentation.
 _DOCUMENTED = {
@@ -33,6 +34,15 @@ _DOCUMENTED = {
     "conv1d": ("input", "weight", "bias", "stride", "padding", "dilation", "groups"),
     "conv2d": ("input", "weight", "bias", "stride", "padding", "dilation", "groups"),
     "conv3d": ("input", "weight", "bias", "stride", "padding", "dilation", "groups"),
+    "max_pool1d": ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode"),
+    "max_pool2d": ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode"),
+    "max_pool3d": ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode"),
+    "avg_pool1d": ("input", "kernel_size", "stride", "padding", "ceil_mode"),
+    "avg_pool2d": ("input", "kernel_size", "stride", "padding", "ceil_mode"),
+    "avg_pool3d": ("input", "kernel_size", "stride", "padding", "ceil_mode"),
+    "rsub": ("input", "other"),
+    "rdiv": ("input", "other"),
+    "rpow": ("input", "other"),
     "dropout": ("input", "p", "train"),
     "dropout_": ("input", "p", "train"),
     "alpha_dropout": ("input", "p", "train"),

@@ -38,6 +38,8 @@ class Outcome(NamedTuple):
     output: Any
     failed: Failed | None
     error: Exception | None
+    random: bool
+    """The forward drew from a random stream, whichever."""
 
 
 def prepare(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
@@ -105,6 +107,7 @@ def replay(
                 output = model(*args, **kwargs)
         except Exception as raised:
             error = raised
+        random = not call.snapshot.streams.same(Streams.take())
     outputs = tuple(
         (name, describe(t, row=tracer._row_of(t), values=values))
         for name, t in trees.leaves(output)
@@ -117,7 +120,7 @@ def replay(
         step=step, inputs=described, outputs=outputs, receipt=receipt, complete=error is None,
         seconds=time.perf_counter() - started,
     )  # fmt: skip
-    return Outcome([*tracer.ops, capture], output, tracer.failed, error)
+    return Outcome([*tracer.ops, capture], output, tracer.failed, error, random)
 
 
 def play(call: Call, modes: Modes = None) -> Any:

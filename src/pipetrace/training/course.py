@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
-import weakref
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import torch
 from torch import nn
 
 from pipetrace.capture import trees
 from pipetrace.capture.replay import Call
-from pipetrace.records import Dataset, Epoch, Fact, Op, Training
+from pipetrace.records import Dataset, Epoch, Training
 from pipetrace.training import scores
 from pipetrace.training.evaluations import Evaluations
 from pipetrace.training.nests import Nest
-from pipetrace.training.phases import OPEN, Phases
+from pipetrace.training.phases import FULL, OPEN, Phases
 from pipetrace.training.prediction import first_row, predict
 from pipetrace.training.probe import Gathering, probe
+from pipetrace.training.rows import Places, columns
 from pipetrace.training.scores import LossCall, Pairing
 from pipetrace.training.strands import Strand, settings
 from pipetrace.training.tallies import Seen, Tally
@@ -30,6 +32,10 @@ _FOLD = 512
 _ALWAYS = 5
 _STEPS_PER_PROBE = 24
 """After the first epochs, a probe for at least so many steps keeps its cost unnoticed."""
+
+
+Key = tuple[int, int, int]
+"""A pass over a loader: its sampler, its iterator, its number."""
 
 
 class Course:
@@ -46,6 +52,7 @@ class Course:
         self._forwards: list[Seen] = []
         """Those that are not folded into the epoch or stated as an evaluation yet."""
         self._unsettled = False
+        self._trained: Seen | None = None
         self._tally = Tally()
         self._modes: set[bool] = set()
         self._began = time.perf_counter()
@@ -53,12 +60,16 @@ class Course:
         self._losses: list[torch.Tensor] = []
         self._pair: tuple[int, LossCall, Pairing] | None = None
         self._gathering: Gathering | None = None
-        self._address: int | None = None
-        self._loader: Any = None
+        self._address: Hashable = None
+        self._word = ""
         self._batch: Any = None
-        self._key: Any = None
-        self._passes: dict[int, int] = {}
-        self._described: set[str] = set()
+        self._key: Key | None = None
+        self._passes = 0
+        self._open: dict[int, Key] = {}
+        self._sets: dict[int, tuple[int | None, int | None, str]] = {}
+        self.places = Places()
+        self.described: set[str] = set()
+        """Roles of rows that are stated already."""
 
     @property
     def epochs(self) -> int:
@@ -67,11 +78,13 @@ class Course:
 
     def about_to_call(self, around: Nest, first: torch.Tensor | None, evaluating: bool) -> None:
         """A root is about to be called outside of a loader pass."""
-        address = None if first is None else _address(first)
-        if self.phases.forward(around, address, evaluating):
+        words = (token for _, token in around if isinstance(token, str) and token[:3] != "at ")
+        self._word = next(words, "")
+        where = None if first is None else self.places.of(first)
+        if self.phases.forward(around, where, evaluating):
             self._close()
         if not evaluating:
-            self._address = address
+            self._address = where
 
     def called(
         self, id: int, model: nn.Module, args: Any, kwargs: Any, output: Any, learning: bool
@@ -82,6 +95,8 @@ class Course:
         first = trees.first((args, kwargs))
         rows = int(first.shape[0]) if first is not None and first.dim() else None
         seen = Seen(id, model.training, rows, self.steps, self._key)
+        seen.name = self._word
+        seen.shape = () if first is None else tuple(first.shape[1:])
         for _, tensor in trees.leaves(output):
             if tensor.grad_fn is not None:
                 tensor.grad_fn.register_prehook(seen.reached)
@@ -94,17 +109,18 @@ class Course:
         if not learning:
             self._unsettled = True
             self.evaluations.keep(seen, first, model, args, kwargs, output)
-        elif first is not None and not self.epochs:
-            self.evaluations.rows.add(first)
+        elif first is not None and self.epochs < 2:
+            seen.inputs = columns(first)
             if self._gathering is not None and self._gathering.seen.model == id:
                 self._gathering.add(seen, args, kwargs)
         return seen
 
-    def captured(self, call: Call, facts: list[Fact], seen: Seen) -> None:
+    def captured(self, call: Call, seen: Seen, *, random: bool) -> None:
         """A training forward was captured: the probe's rows begin with it."""
         if self._gathering is None or self._gathering.seen.model != seen.model:
-            random = any(isinstance(fact, Op) and fact.random for fact in facts)
             self._gathering = Gathering(call, seen, random=random)
+            if seen.used is not None:
+                self._gathering.target = seen.used.target.detach().clone()
 
     def loss_called(self, seen: Seen, call: LossCall, result: torch.Tensor, output: Any) -> None:
         """A loss function has been called after a forward."""
@@ -133,32 +149,28 @@ class Course:
         if value.numel() == 1:
             self._losses.append(value.detach().reshape(()))
 
-    def stepped(self, optimizer: torch.optim.Optimizer, around: Nest) -> None:
-        """An optimizer has stepped."""
+    def stepped(self, optimizer: torch.optim.Optimizer | None, around: Nest) -> None:
+        """An optimizer has stepped; None stands for parameters that were changed by hand."""
         strand = self.strand
         if strand is None or not strand.owns(optimizer):
             strand = self._join(optimizer)
         self.steps += 1
         self.phases.step(around, self._address)
-        strand.step(optimizer, self._losses)
+        strand.step(None if optimizer is None else optimizer.param_groups[0]["lr"], self._losses)
         self._losses = []
         if strand.waiting() >= _FOLD:
             strand.write(self.recorder.writer)
 
     def batch_came(self, iterator: Any, batch: Any) -> None:
-        """A loader gives a batch."""
-        key = self._pass(iterator)
-        if key != self._key:
-            if self.phases.batch(key, key[0]):
-                self._close()
-            self._key, self._loader = key, iterator
+        """A loader gives a batch; its first one begins a pass."""
+        if iterator._num_yielded == 1 or self._key is None or self._key[1] != id(iterator):
+            self._begin_pass(iterator)
         self._batch = batch
 
     def pass_ended(self, iterator: Any) -> None:
         """A loader has no more batches."""
-        key = self._pass(iterator)
-        self._passes[id(iterator)] = key[2] + 1
-        if self.phases.end_pass(key):
+        key = self._open.pop(id(iterator), None)
+        if key is not None and self.phases.end_pass(key):
             self._close()
         self._key = self._batch = None
 
@@ -173,19 +185,16 @@ class Course:
             self._close()
         self.phases.unmark()
 
-    def describe(self, role: str, rows: int) -> None:
-        """State once what is known of the rows behind a phase."""
-        if role in self._described:
-            return
-        self._described.add(role)
-        dataset: Any = getattr(self._loader, "_dataset", None)
-        batch = getattr(getattr(self._loader, "_index_sampler", None), "batch_size", None)
-        try:
-            rows = max(rows, len(dataset))
-        except TypeError:
-            dataset = None
-        name = "" if dataset is None else type(dataset).__name__
-        self.recorder.emit(Dataset(role=role, rows=rows, batch=batch, name=name))
+    def describe(self, role: str, rows: int, seen: Seen) -> None:
+        """State once what is known of the rows behind a phase, of which `seen` was one batch."""
+        if role not in self.described:
+            self.described.add(role)
+            known, batch, name = (None, None, "") if seen.key is None else self._sets[seen.key[0]]
+            if known is None:
+                known, batch = rows, seen.rows if seen.rows < rows else None
+            self.recorder.emit(
+                Dataset(role=role, rows=known, batch=batch, features=seen.shape, name=name)
+            )
 
     def finish(self) -> None:
         """The program has ended: state what is open."""
@@ -205,14 +214,12 @@ class Course:
             recorder.emit(*predict(recorder, chosen, strand))
         recorder.spend("prediction", started)
 
-    def _join(self, optimizer: torch.optim.Optimizer) -> Strand:
+    def _join(self, optimizer: torch.optim.Optimizer | None) -> Strand:
         """Let an optimizer join the run in progress, or begin a new run of training."""
         reached = [seen for seen in self._forwards if seen.trained]
         model = reached[-1].model if reached else -1
         strand = self.strand
         if strand is None or (self.phases.steps == 0 and model != strand.model_id):
-            if strand is not None:
-                strand.write(self.recorder.writer)
             strand = self.strand = Strand(self._strands, model, self.recorder.model(model))
             self._strands += 1
             self._began = time.perf_counter()
@@ -221,11 +228,14 @@ class Course:
             self._pair = None
             used = reached[-1].used if reached else None
             name = "" if used is None else used.name
+            self.evaluations.restart()
+            kind = "" if optimizer is None else type(optimizer).__name__
+            given = () if optimizer is None else settings(optimizer)
             self.recorder.emit(
-                Training(id=strand.id, model=model, optimizer=type(optimizer).__name__,
-                         settings=settings(optimizer), loss=name, task=scores.task(name))
+                Training(id=strand.id, model=model, optimizer=kind, settings=given, loss=name,
+                         task=scores.task(name))
             )  # fmt: skip
-        strand.optimizers.append(weakref.ref(optimizer))
+        strand.join(optimizer)
         return strand
 
     def _close(self) -> None:
@@ -238,15 +248,20 @@ class Course:
         self.evaluations.settle(during, strand, self.phases.steps)
         strand.ends.append(self.steps)
         strand.write(self.recorder.writer)
+        score, mean = self._tally.score(), strand.mean_loss()
+        if score.loss is None:
+            score = msgspec.structs.replace(score, loss=mean)
         epoch = Epoch(
             training=strand.id, index=strand.epochs, rule=self.phases.rule,
-            steps=self.phases.steps, score=self._tally.score(), rates=strand.rates(),
+            steps=self.phases.steps, score=score, rates=strand.rates(),
             seconds=time.perf_counter() - self._began, gradient_norm=strand.gradient_norm(),
             mode=self._modes.pop() if len(self._modes) == 1 else None,
         )  # fmt: skip
         self.recorder.emit(epoch)
         if strand.epochs == 1:
-            self.describe("training", epoch.score.rows)
+            if self._trained is not None:
+                rows = self._trained.rows if self.phases.rule == FULL else epoch.score.rows
+                self.describe("training", rows, self._trained)
             if self._gathering is not None and strand.call is not None and strand.pairing:
                 strand.fixed = self._gathering.fix(strand.call, strand.pairing)
             self._gathering = None
@@ -260,7 +275,11 @@ class Course:
     def _fold(self) -> None:
         """Move the forwards that a backward went through into the epoch's sums."""
         trained = self._take(lambda seen: seen.trained)
+        for seen in trained:
+            if seen.inputs is not None:
+                self.evaluations.rows.add(seen.inputs)
         self._modes |= {seen.mode for seen in trained}
+        self._trained = self._trained or next(iter(trained), None)
         with torch.no_grad():
             self._tally.fold(trained)
 
@@ -269,8 +288,10 @@ class Course:
         self._fold()
         between = self.phases.steps == 0
         over = self._take(
-            lambda seen: (between or (seen.key is not None and seen.key != self._key))
-            and (not seen.mode or seen.step < self.steps or between)
+            lambda seen: (
+                (between or (seen.key is not None and seen.key != self._key))
+                and (not seen.mode or seen.step < self.steps or between)
+            )
         )
         self.evaluations.settle(over, self.strand, 0)
         self._unsettled = between and bool(self._forwards)
@@ -290,10 +311,18 @@ class Course:
                 self.recorder.emit(found)
             self.recorder.spend("probes", started)
 
-    def _pass(self, iterator: Any) -> tuple[int, int, int]:
-        """Name a pass: its data set, its iterator, and how often that has begun anew."""
-        number = self._passes.setdefault(id(iterator), 0)
-        return id(iterator._dataset), id(iterator), number
+    def _begin_pass(self, iterator: Any) -> None:
+        """A loader begins a pass, or goes on with one after another loader's."""
+        key = self._open.get(id(iterator))
+        if iterator._num_yielded == 1 or key is None:
+            sampler = iterator._index_sampler
+            self._passes += 1
+            key = self._open[id(iterator)] = (id(sampler), id(iterator), self._passes)
+            if key[0] not in self._sets:
+                self._sets[key[0]] = _size(iterator._dataset, sampler)
+        if self.phases.batch(key, key[0]):
+            self._close()
+        self._key = key
 
     def _target(self, first: torch.Tensor | None) -> torch.Tensor | None:
         """Return the tensor of the loader's batch that looks like the training's targets."""
@@ -307,8 +336,11 @@ class Course:
         return None
 
 
-def _address(tensor: torch.Tensor) -> int | None:
+def _size(dataset: Any, sampler: Any) -> tuple[int | None, int | None, str]:
+    """Return a loader's rows (the sampler may take some only), rows in a batch, and data set."""
+    batch = getattr(sampler, "batch_size", None)
     try:
-        return tensor.data_ptr()
-    except RuntimeError:
-        return None
+        rows = len(getattr(sampler, "sampler", dataset))
+    except (TypeError, NotImplementedError):
+        rows = None
+    return rows, batch if isinstance(batch, int) else None, type(dataset).__name__

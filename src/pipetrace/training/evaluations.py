@@ -12,7 +12,7 @@ from pipetrace.capture import replay, trees
 from pipetrace.records import Evaluation
 from pipetrace.training import scores
 from pipetrace.training.prediction import Chosen
-from pipetrace.training.rows import Rows
+from pipetrace.training.rows import Rows, columns
 from pipetrace.training.scores import LossCall
 from pipetrace.training.strands import Strand
 from pipetrace.training.tallies import Seen, Tally
@@ -30,7 +30,14 @@ class Evaluations:
         self._course = course
         self._sample = sample
         self._offset = 0
-        self._done: set[Any] = set()
+        self._shares: dict[Any, float] = {}
+
+    def restart(self) -> None:
+        """A new run of training begins: its rows and its held-out rows are its own."""
+        self.rows = Rows()
+        self.chosen = None
+        self._offset = 0
+        self._shares.clear()
 
     def keep(
         self, seen: Seen, first: torch.Tensor | None, model: nn.Module, args: Any, kwargs: Any,
@@ -40,9 +47,12 @@ class Evaluations:
         if seen.target is not None:
             seen.output = trees.rebuild(output, torch.Tensor.detach)
         strand = self._course.strand
-        if first is None or strand is None or strand.evaluations:
+        if first is None or strand is None:
             return
-        seen.inputs = first.detach()
+        seen.source = self._course.places.of(first)
+        if strand.evaluations:
+            return
+        seen.inputs = columns(first)
         row = self._sample - self._offset
         self._offset += seen.rows
         if self.chosen is None and 0 <= row < seen.rows and replay.traceable(model):
@@ -66,7 +76,7 @@ class Evaluations:
                 epochs. What comes with every other step is part of the training (a teacher, a
                 generator), and no evaluation.
         """
-        groups = [list(g) for _, g in groupby(forwards, key=lambda seen: (seen.step, seen.key))]
+        groups = [list(g) for _, g in groupby(forwards, key=lambda s: (s.step, s.key, s.name))]
         if during > 1 and len(groups) * 2 >= during:
             return
         for group in groups:
@@ -77,10 +87,10 @@ class Evaluations:
         with torch.no_grad(), self._course.recorder.watch.quiet():
             tally.fold(group, self._assume)
         modes = {seen.mode for seen in group}
-        share = self.rows.share([seen.inputs for seen in group if seen.inputs is not None])
+        share = self._share(group)
         if self.chosen is not None and self.chosen.seen in group:
             self.chosen.heldout = None if share is None else share < 0.5
-        self._course.describe("evaluation", tally.rows)
+        self._course.describe("evaluation", tally.rows, group[0])
         if strand is not None:
             strand.evaluations += 1
         self._course.recorder.emit(
@@ -90,8 +100,19 @@ class Evaluations:
                 index=0 if strand is None else strand.evaluations,
                 score=tally.score(), forwards=len(group), loss_by=tally.by,
                 mode=modes.pop() if len(modes) == 1 else None, seen=share, step=group[0].step,
+                name=group[0].name,
             )
         )  # fmt: skip
+
+    def _share(self, group: list[Seen]) -> float | None:
+        """Return which share of the rows was trained on; later passes over the same rows too."""
+        source = group[0].source if group[0].key is None else group[0].key[0]
+        share = self._shares.get(source)
+        if share is None:
+            share = self.rows.share([seen.inputs for seen in group if seen.inputs is not None])
+            if share is not None:
+                self._shares[source] = share
+        return share
 
     def _assume(self, seen: Seen) -> LossCall | None:
         """Call the training's loss function on an evaluation's output and its loader's targets."""

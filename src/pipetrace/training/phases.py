@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,7 +34,7 @@ class Phases:
     _last: Nest = ()
     _depth: int | None = None
     """Index of the loop over batches in the nest, once two steps have told it."""
-    _address: int | None = None
+    _address: Hashable = None
 
     @property
     def wants_nest(self) -> bool:
@@ -69,7 +70,7 @@ class Phases:
             self._current = next(reversed(self._passes), None)
         return steps > 0 and not self.marked and self.rule == LOADER and self.steps > 0
 
-    def forward(self, nest: Nest, address: int | None, evaluating: bool) -> bool:
+    def forward(self, nest: Nest, address: Hashable, evaluating: bool) -> bool:
         """A root module is about to be called outside of any pass."""
         if self.steps == 0 or self.marked or self._passes or self.rule == LOADER:
             return False
@@ -86,7 +87,7 @@ class Phases:
             return True
         return evaluating and self.rule == FULL
 
-    def step(self, nest: Nest, address: int | None) -> None:
+    def step(self, nest: Nest, address: Hashable) -> None:
         """An optimizer has stepped; `address` is where the batch lies in memory."""
         self.steps += 1
         if self.marked:

@@ -18,8 +18,9 @@ from pipetrace.records import Fact, Notice, Seed
 from pipetrace.tracefile import Writer
 from pipetrace.training.course import Course
 from pipetrace.training.nests import nest
-from pipetrace.training.scores import loss_call
+from pipetrace.training.scores import LossCall, loss_call
 from pipetrace.training.signals import Watch
+from pipetrace.training.strands import ByHand
 from pipetrace.training.tallies import Seen
 
 _UNSEEDED = 67280421310721
@@ -67,6 +68,9 @@ class Recorder:
         self._roots: dict[int, Root | None] = {}
         self._others: dict[int, weakref.ref[nn.Module]] = {}
         self._output: Any = None
+        self._inner: list[tuple[LossCall, torch.Tensor]] = []
+        self._by_hand = ByHand()
+        self._stepping = False
         self._last: Seen | None = None
         self._unmake: Callable[[], None] = lambda: None
         self._on = False
@@ -96,10 +100,14 @@ class Recorder:
         if root is None:
             return call(model, *args, **kwargs)
         self._output = self._last = None
+        self._inner = []
         course = self.course
         learning = torch.is_grad_enabled() and model.training
+        around = nest(sys._getframe(2)) if course.phases.wants_nest else ()
+        if self._by_hand.waiting and not self._stepping and self._by_hand.changed(model):
+            course.stepped(None, around)
         if course.phases.wants_nest:
-            course.about_to_call(nest(sys._getframe(2)), trees.first(args), not learning)
+            course.about_to_call(around, trees.first((args, kwargs)), not learning)
         self.forwards += 1
         purpose = "training" if learning else "evaluation"
         prepared = self._prepare(root, model, purpose, args, kwargs)
@@ -108,8 +116,9 @@ class Recorder:
         except Exception as error:
             self._raised(root, model, prepared, args, kwargs, error)
             raise
-        self._last = seen = course.called(root.id, model, args, kwargs, output, learning)
-        self._output = output
+        seen = course.called(root.id, model, args, kwargs, output, learning)
+        self._called_inside(seen, output)
+        self._last, self._output = seen, output
         if prepared is not None:
             self._capture(root, purpose, prepared, output, seen)
         return output
@@ -119,12 +128,15 @@ class Recorder:
     ) -> None:  # fmt: skip
         """Keep what a loss function was given for the forward it came after."""
         seen = self._last
-        if seen is None or seen.used is not None:
-            self.course.another_loss(result)
-            return
         call = loss_call(name, args, kwargs, result)
-        if call is not None:
+        if call is None:
+            return
+        if seen is None:
+            self._inner.append((call, result))
+        elif seen.used is None:
             self.course.loss_called(seen, call, result, self._output)
+        else:
+            self.course.another_loss(result)
 
     def call_raised(
         self, name: str, args: tuple[Any, ...], error: BaseException
@@ -136,12 +148,20 @@ class Recorder:
     def backward_called(self, roots: Sequence[torch.Tensor]) -> None:
         """Keep the loss."""
         self.backwards += 1
+        if self.course.strand is None or self.course.strand.by_hand:
+            self._by_hand.backward(None if self._last is None else self.model(self._last.model))
         if len(roots) == 1:
             self.course.backward_called(roots[0])
+
+    def steps(self, optimizer: torch.optim.Optimizer) -> None:
+        """Know that what changes the parameters now is an optimizer."""
+        self._stepping = True
+        self._by_hand.waiting = False
 
     def stepped(self, optimizer: torch.optim.Optimizer) -> None:
         """Count a step, and stop the program where that was asked for."""
         self._output = None
+        self._stepping = False
         course = self.course
         around = nest(sys._getframe(2)) if course.phases.wants_nest else ()
         course.stepped(optimizer, around)
@@ -174,6 +194,16 @@ class Recorder:
         """Return an id for a capture."""
         self.captures += 1
         return self.captures - 1
+
+    def _called_inside(self, seen: Seen, output: Any) -> None:
+        """Take the loss that a model computed itself, if it is part of its output."""
+        inner, self._inner = self._inner, []
+        if inner:
+            outputs = {id(tensor) for _, tensor in trees.leaves(output)}
+            for call, result in inner:
+                if id(result) in outputs:
+                    self.course.loss_called(seen, call, result, output)
+                    return
 
     def _forget(self) -> None:
         if self._on:
@@ -234,7 +264,7 @@ class Recorder:
                 )  # fmt: skip
             self.emit(*outcome.facts)
             if purpose == "training":
-                self.course.captured(prepared, outcome.facts, seen)
+                self.course.captured(prepared, seen, random=outcome.random)
         except Exception as error:
             self.emit(_not_captured(root.id, purpose, error))
         self.spend("captures", started)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import weakref
 from typing import Any
 
 import torch
 
 _COLUMNS = 64
 _MOST = 50_000
+_numbers = itertools.count()
 
 
 class Rows:
@@ -20,26 +23,50 @@ class Rows:
         self.full = False
 
     def add(self, batch: torch.Tensor) -> None:
-        """Keep a batch of training rows, any shape with rows first."""
-        if self.full or batch.dim() < 2:
+        """Keep the columns of a batch of training rows."""
+        if self.full:
             return
-        self._waiting.append(_columns(batch))
+        self._waiting.append(batch)
         self._count += int(batch.shape[0])
         self.full = self._count > _MOST
 
     def share(self, batches: list[torch.Tensor]) -> float | None:
-        """Return which share of some rows was trained on; None where that cannot be known."""
+        """Return which share of rows, given as columns, was trained on; None if unknown."""
         if self.full or not self._count or not batches:
             return None
         for batch in self._waiting:
             self._seen.update(_prints(batch))
         self._waiting.clear()
-        prints = [p for batch in batches if batch.dim() >= 2 for p in _prints(_columns(batch))]
+        prints = [p for batch in batches for p in _prints(batch)]
         return sum(p in self._seen for p in prints) / len(prints) if prints else None
 
 
-def _columns(batch: torch.Tensor) -> torch.Tensor:
-    """Clone at most 64 evenly spread numbers of each row."""
+class Places:
+    """Where batches lie: equal answers in a row mean the same rows of the same tensor.
+
+    An address alone does not tell: memory that was freed is given out again.
+    """
+
+    def __init__(self) -> None:
+        self._of: dict[int, tuple[weakref.ref[torch.Tensor], int]] = {}
+
+    def of(self, tensor: torch.Tensor) -> tuple[int, int] | None:
+        """Return a number for the tensor that owns the memory, and the address in it."""
+        try:
+            owner, where = tensor if tensor._base is None else tensor._base, tensor.data_ptr()
+        except RuntimeError:
+            return None
+        known = self._of.get(id(owner))
+        if known is None or known[0]() is not owner:
+            self._of = {k: v for k, v in self._of.items() if v[0]() is not None}
+            known = self._of[id(owner)] = (weakref.ref(owner), next(_numbers))
+        return known[1], where
+
+
+def columns(batch: torch.Tensor) -> torch.Tensor | None:
+    """Clone at most 64 evenly spread numbers of each row; None for rows without columns."""
+    if batch.dim() < 2 or batch.layout != torch.strided or batch.is_nested:
+        return None
     flat = batch.detach().flatten(1)
     step = -(-flat.shape[1] // _COLUMNS)
     return flat[:, ::step].clone()

@@ -80,7 +80,9 @@ def thinned(call: LossCall) -> LossCall:
 def apply(call: LossCall, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Call the same loss function with the same options on other tensors."""
     options = {key: value for key, value in call.options.items() if key != "*"}
-    result: torch.Tensor = original(call.name)(prediction, target, *call.options.get("*", ()), **options)
+    result: torch.Tensor = original(call.name)(
+        prediction, target, *call.options.get("*", ()), **options
+    )
     return result if result.dim() == 0 else result.mean()
 
 

@@ -102,7 +102,8 @@ def run(script: Script, watched: Callable[[], Any], ended: Callable[[], Any]) ->
     before = sys.argv, sys.modules["__main__"]
     sys.argv = list(script.arguments)
     sys.modules["__main__"] = main
-    status, code, raised = "finished", 0, None
+    status, code = "finished", 0
+    raised: BaseException | None = None
     try:
         with _first_on_path(script.first), _unshadowed(script.first):
             watched()
@@ -192,8 +193,11 @@ def _unshadowed(folder: str) -> Iterator[None]:
     loaded stays ours: it is put back when the script has ended.
     """
     try:
-        names = {Path(entry).stem for entry in os.listdir(folder)
-                 if entry.endswith(".py") or Path(folder, entry, "__init__.py").exists()}  # fmt: skip
+        names = {
+            entry.stem
+            for entry in Path(folder).iterdir()
+            if entry.suffix == ".py" or (entry / "__init__.py").exists()
+        }
     except OSError:
         names = set()
     tops = {name for name in names if name in sys.modules and _loaded_by_us(name)}

@@ -11,7 +11,10 @@ from typing import Any, Protocol
 
 import torch
 from torch import nn
-from torch.optim.optimizer import register_optimizer_step_post_hook
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
 from torch.utils.data import dataloader
 
 LOSSES = (
@@ -47,6 +50,9 @@ class Listener(Protocol):
     def backward_called(self, roots: Sequence[torch.Tensor]) -> None:
         """Hear of a backward that is about to run."""
 
+    def steps(self, optimizer: torch.optim.Optimizer) -> None:
+        """Hear of an optimizer that is about to step; a closure may call the model inside."""
+
     def stepped(self, optimizer: torch.optim.Optimizer) -> None:
         """Hear of an optimizer that has stepped."""
 
@@ -75,7 +81,8 @@ class Watch:
         self._undo = [
             _replace(nn.Module, "__call__", self._call),
             _replace(dataloader._BaseDataLoaderIter, "__next__", self._next),
-            register_optimizer_step_post_hook(self._step).remove,
+            register_optimizer_step_pre_hook(self._before_step).remove,
+            register_optimizer_step_post_hook(self._after_step).remove,
         ]
         for name in LOSSES:
             original = getattr(nn.functional, name)
@@ -157,7 +164,10 @@ class Watch:
 
         return functools.wraps(original)(_engine_run_backward)
 
-    def _step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+    def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        self._listener.steps(optimizer)
+
+    def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         self._listener.stepped(optimizer)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from typing import Any
 
 import torch
 from torch import nn
@@ -23,6 +24,8 @@ class Strand:
         self.id = id
         self.model_id = model_id
         self.model = model
+        self.by_hand = False
+        """Parameters are changed without an optimizer."""
         self.optimizers: list[weakref.ref[torch.optim.Optimizer]] = []
         self.ends: list[int] = []
         """Steps of the whole program at which its epochs ended."""
@@ -32,8 +35,7 @@ class Strand:
         self.probed = (0, 0)
         """Epoch and step of the last probe."""
         self.evaluations = 0
-        self._results: list[torch.Tensor] = []
-        self._parts: list[torch.Tensor] = []
+        self._sum, self._count = 0.0, 0
         self._losses: list[torch.Tensor] = []
         self._rates: list[float] = []
 
@@ -42,26 +44,43 @@ class Strand:
         """How many epochs are completed."""
         return len(self.ends)
 
-    def owns(self, optimizer: torch.optim.Optimizer) -> bool:
-        """Tell whether an optimizer has stepped in this run."""
+    def owns(self, optimizer: torch.optim.Optimizer | None) -> bool:
+        """Tell whether an optimizer (None: a hand) has stepped in this run."""
+        if optimizer is None:
+            return self.by_hand
         return any(ref() is optimizer for ref in self.optimizers)
 
-    def step(self, optimizer: torch.optim.Optimizer, losses: list[torch.Tensor]) -> None:
+    def join(self, optimizer: torch.optim.Optimizer | None) -> None:
+        """Let an optimizer, or a hand, belong to this run."""
+        if optimizer is None:
+            self.by_hand = True
+        else:
+            self.optimizers.append(weakref.ref(optimizer))
+
+    def step(self, rate: Any, losses: list[torch.Tensor]) -> None:
         """Keep a step's loss, the mean of its backwards, and the first group's learning rate."""
         if losses:
             self._losses.append(losses[0] if len(losses) == 1 else torch.stack(losses).mean())
-        rate = optimizer.param_groups[0]["lr"]
-        self._rates.append(rate if type(rate) is float else float(rate))
+        if rate is not None:
+            self._rates.append(rate if type(rate) is float else float(rate))
 
     def write(self, writer: Writer) -> None:
         """Hand the series over, with one transfer from the device."""
-        losses, rates, self._losses, self._rates = self._losses, self._rates, [], []
-        writer.scalars(f"loss/{self.id}", read(losses))
+        losses, rates, self._losses, self._rates = read(self._losses), self._rates, [], []
+        self._sum += sum(losses)
+        self._count += len(losses)
+        writer.scalars(f"loss/{self.id}", losses)
         writer.scalars(f"rate/{self.id}", rates)
 
     def waiting(self) -> int:
         """Return how many steps were not handed over yet."""
-        return len(self._rates)
+        return len(self._losses)
+
+    def mean_loss(self) -> float | None:
+        """Return the mean of the steps' losses since the last call; None where there were none."""
+        mean = self._sum / self._count if self._count else None
+        self._sum, self._count = 0.0, 0
+        return mean
 
     def rates(self) -> tuple[float, ...]:
         """Return the learning rate of every parameter group now."""
@@ -76,6 +95,33 @@ class Strand:
             return None
         norms = [norm.to(grads[0].device, torch.float32) for norm in torch._foreach_norm(grads)]
         return float(torch.linalg.vector_norm(torch.stack(norms)))
+
+
+class ByHand:
+    """Notices parameters that change between a backward and the next forward by no optimizer."""
+
+    def __init__(self) -> None:
+        self.waiting = False
+        """A backward has run since the last step."""
+        self._sums: list[float] | None = None
+        self._known = False
+
+    def backward(self, model: nn.Module | None) -> None:
+        """A backward is about to run through a model."""
+        if model is not None and not self.waiting:
+            self.waiting = True
+            self._sums = None if self._known else _sums(model)
+
+    def changed(self, model: nn.Module) -> bool:
+        """Tell at the next forward whether somebody has changed the parameters."""
+        self.waiting = False
+        self._known = self._known or self._sums != _sums(model)
+        return self._known
+
+
+def _sums(model: nn.Module) -> list[float]:
+    with torch.no_grad():
+        return [float(p.detach().sum()) for p in model.parameters()]
 
 
 def settings(optimizer: torch.optim.Optimizer) -> tuple[Argument, ...]:

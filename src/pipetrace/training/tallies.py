@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,20 +18,27 @@ Assume = Callable[["Seen"], LossCall | None]
 class Seen:
     """One forward of a root: whether a backward went through it, and what the loss was given."""
 
-    __slots__ = ("inputs", "key", "mode", "model", "output", "rows", "step", "target", "trained",
-                 "used")  # fmt: skip
+    __slots__ = ("inputs", "key", "mode", "model", "name", "output", "rows", "shape", "source",
+                 "step", "target", "trained", "used")  # fmt: skip
 
     def __init__(self, model: int, mode: bool, rows: int | None, step: int, key: Any) -> None:
         self.model = model
         self.mode = mode
         self.rows = rows or 0
+        self.shape: tuple[int, ...] = ()
+        """Of one row."""
         self.step = step
         self.key = key
         self.trained = False
         self.used: LossCall | None = None
         self.output: Any = None
         self.target: torch.Tensor | None = None
+        self.name = ""
+        """The word that the loop around it says, `val` for example."""
         self.inputs: torch.Tensor | None = None
+        """A few columns of its rows, as `rows.columns` takes them."""
+        self.source: Hashable = None
+        """Address of an evaluation's rows, where no loader gave them."""
 
     def reached(self, *_: Any) -> None:
         """Hear from autograd that a backward went through the output."""

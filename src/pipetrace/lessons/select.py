@@ -1,0 +1,92 @@
+"""Three questions for the quiz and five for practice are chosen by what a run can be asked."""
+
+from __future__ import annotations
+
+from itertools import islice
+from random import Random
+
+from pipetrace.lessons import anymodel, dropout
+from pipetrace.lessons.answering import Answers, Execute, Rejection, answer
+from pipetrace.lessons.drafts import Draft
+from pipetrace.lessons.registry import LEVELS, NEEDS, Template, templates
+from pipetrace.records import Capture, Question
+from pipetrace.tracefile import Recording
+
+FAMILIES = (dropout, anymodel)
+"""The lessons whose templates are drawn: importing a family registers them."""
+
+QUIZ = 3
+PRACTICE = {"easy": 2, "medium": 2, "hard": 1}
+_ATTEMPTS = 3
+"""Draws of one template before another takes its place."""
+
+
+def draft(recording: Recording, seed: int = 0) -> list[Draft]:
+    """Draft three quiz questions and five for practice, before anything is executed.
+
+    Their templates are different. Those about what this run shows come first, and of those the
+    ones about dropout. A run without a captured forward is asked nothing.
+
+    Args:
+        recording: the run.
+        seed: of the choice and of the numbers in it.
+    """
+    found: list[Draft] = []
+    for count, candidates in _slots(recording, seed):
+        drafts = (template.draft(recording, seed) for template in candidates)
+        found += islice((each for each in drafts if each is not None), count)
+    return found
+
+
+def questions(recording: Recording, execute: Execute, seed: int = 0) -> Answers:
+    """Draft and execute the questions of a run, replacing each draft that is rejected.
+
+    Args:
+        recording: the run.
+        execute: `pipetrace.probes.execute.execute`.
+        seed: of the choice, the numbers and the order of the options.
+    """
+    asked: list[Question] = []
+    rejections: list[Rejection] = []
+    for count, candidates in _slots(recording, seed):
+        open_places = count
+        for template in candidates:
+            if not open_places:
+                break
+            answers = _ask(template, recording, execute, seed)
+            asked += answers.questions
+            rejections += answers.rejections
+            open_places -= len(answers.questions)
+    return Answers(questions=tuple(asked), rejections=tuple(rejections))
+
+
+def _ask(template: Template, recording: Recording, execute: Execute, seed: int) -> Answers:
+    """Draw a template until a draft of it stands its execution, a few times at most."""
+    rejections: list[Rejection] = []
+    for attempt in range(_ATTEMPTS):
+        drawn = template.draft(recording, seed + 1_000_003 * attempt)
+        if drawn is None:
+            break
+        answers = answer([drawn], execute, seed)
+        rejections += answers.rejections
+        if answers.questions:
+            return Answers(questions=answers.questions, rejections=tuple(rejections))
+    return Answers(questions=(), rejections=tuple(rejections))
+
+
+def _slots(recording: Recording, seed: int) -> list[tuple[int, list[Template]]]:
+    """Return how many questions to ask of which templates, the preferred ones first."""
+    if recording.first(Capture) is None:
+        return []
+    random = Random(f"{seed}/choice")
+    slots = [(QUIZ, _preferred(templates("quiz"), random))]
+    for level in LEVELS:
+        of_level = [template for template in templates("practice") if template.level == level]
+        slots.append((PRACTICE[level], _preferred(of_level, random)))
+    return slots
+
+
+def _preferred(candidates: list[Template], random: Random) -> list[Template]:
+    """Shuffle templates, and put those first that rest on more of the run."""
+    shuffled = random.sample(candidates, len(candidates))
+    return sorted(shuffled, key=lambda template: NEEDS.index(template.needs))
