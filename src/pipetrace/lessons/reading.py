@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from pipetrace.lessons.drafts import number
 from pipetrace.records import Capture, Evaluation, Mask, Op, Probe, Training
 from pipetrace.tracefile import Recording
 
@@ -130,6 +131,18 @@ def name_forward(capture: Capture) -> str:
     """
     article = "an" if capture.purpose[:1] in "aeiou" else "a"
     return f"{article} {capture.purpose} forward"
+
+
+def describe(dropping: Dropping) -> dict[str, str]:
+    """Return what the texts of a question name: stage, forward, p and scale."""
+    stage = name_stage(dropping.op)
+    return {
+        "stage": stage,
+        "stage_first": stage[0].upper() + stage[1:],
+        "forward": name_forward(dropping.capture),
+        "p": number(dropping.mask.p),
+        "scale": number(dropping.mask.scale),
+    }
 
 
 def shape_text(shape: tuple[int, ...]) -> str:

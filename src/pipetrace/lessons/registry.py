@@ -43,7 +43,7 @@ _templates: dict[str, Template] = {}
 _misconceptions: dict[str, str] = {}
 
 
-def question(*, id: str, group: str, level: str, needs: str) -> Callable[[Write], Write]:  # noqa: A002
+def question(*, id: str, group: str, level: str, needs: str) -> Callable[[Write], Write]:
     """Register a template; its docstring says what the learner is asked.
 
     Args:

@@ -1,5 +1,5 @@
 """The first lesson: what `nn.Dropout` does in training, in evaluation, and why."""
 
-from pipetrace.lessons.dropout import beliefs, practice, quiz
+from pipetrace.lessons.dropout import beliefs, masks, modes, practice, scaling
 
-__all__ = ["beliefs", "practice", "quiz"]
+__all__ = ["beliefs", "masks", "modes", "practice", "scaling"]

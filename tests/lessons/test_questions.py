@@ -1,0 +1,44 @@
+"""Recorded questions become two sections that a view can grade."""
+
+from __future__ import annotations
+
+from pipetrace.blocks import Question as QuestionBlock
+from pipetrace.lessons.select import questions
+from pipetrace.probes.execute import execute
+from pipetrace.records import Question
+from pipetrace.story.questions import practice, quiz
+from pipetrace.tracefile import Recording
+
+
+def asked(run: Recording) -> Recording:
+    return Recording([*run.facts, *questions(run, execute).questions], {}, None)
+
+
+def test_three_and_five(seed_run: Recording) -> None:
+    run = asked(seed_run)
+    first, second = quiz(run), practice(run)
+    assert first is not None
+    assert second is not None
+    assert (len(first.blocks), len(second.blocks)) == (3, 5)
+    recorded = run.all(Question)
+    for block, question in zip(first.blocks + second.blocks, recorded, strict=True):
+        assert isinstance(block, QuestionBlock)
+        assert (block.id, block.level, block.text) == (question.id, question.level, question.text)
+        for option, choice in zip(block.options, question.choices, strict=True):
+            assert (option.text, option.correct) == (choice.text, choice.correct)
+            assert option.feedback.startswith(choice.feedback)
+            assert choice.outcome.rstrip(".") in option.feedback
+            assert all(line in option.feedback for line in choice.executed.splitlines())
+
+
+def test_nothing_recorded_nothing_shown(seed_run: Recording) -> None:
+    assert quiz(seed_run) is None
+    assert practice(seed_run) is None
+
+
+def test_a_run_without_dropout_says_so(seed_run: Recording, plain_run: Recording) -> None:
+    with_dropout, without = practice(asked(seed_run)), practice(asked(plain_run))
+    assert with_dropout is not None
+    assert without is not None
+    assert "No dropout was captured" in without.intro
+    assert "No dropout was captured" not in with_dropout.intro
