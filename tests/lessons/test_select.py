@@ -60,6 +60,13 @@ def test_a_run_with_an_active_mask_is_asked_about_dropout(sets: list[Answers]) -
     assert len(ids) == 12
 
 
+def test_a_quiz_is_about_three_subjects(sets: list[Answers]) -> None:
+    """Of dropout: what it does to numbers, its masks, its two modes."""
+    subject = {each.id: each.write.__module__ for each in templates("quiz")}
+    for answers in sets:
+        assert len({subject[question.id] for question in answers.questions[:3]}) == 3
+
+
 def test_every_claim_comes_true_again(sets: list[Answers]) -> None:
     for question in sets[0].questions + sets[1].questions:
         for choice in question.choices:

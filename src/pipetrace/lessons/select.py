@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import islice
 from random import Random
 
@@ -25,7 +26,8 @@ def draft(recording: Recording, seed: int = 0) -> list[Draft]:
     """Draft three quiz questions and five for practice, before anything is executed.
 
     Their templates are different. Those about what this run shows come first, and of those the
-    ones about dropout. A run without a captured forward is asked nothing.
+    ones about dropout; the quiz takes subjects (files of a lesson) in turn. A run without a
+    captured forward is asked nothing.
 
     Args:
         recording: the run.
@@ -87,6 +89,11 @@ def _slots(recording: Recording, seed: int) -> list[tuple[int, list[Template]]]:
 
 
 def _preferred(candidates: list[Template], random: Random) -> list[Template]:
-    """Shuffle templates, and put those first that rest on more of the run."""
-    shuffled = random.sample(candidates, len(candidates))
-    return sorted(shuffled, key=lambda template: NEEDS.index(template.needs))
+    """Shuffle templates; put first what rests on more of the run, and take subjects in turn."""
+    seen: Counter[str] = Counter()
+    turns = {}
+    for template in random.sample(candidates, len(candidates)):
+        subject = template.write.__module__
+        turns[template.id] = (NEEDS.index(template.needs), seen[subject], len(turns))
+        seen[subject] += 1
+    return sorted(candidates, key=lambda template: turns[template.id])
