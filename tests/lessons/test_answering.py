@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from pipetrace.lessons.answering import answer
@@ -15,7 +16,8 @@ TWICE = result("torch.ones(2) / 0.5", "Scaled.", misconception="rescale-without-
 
 
 def draft(*options: Option, **more: object) -> Draft:
-    return Draft(text="What?", options=options, id="T1", group="quiz", level="easy", **more)  # type: ignore[arg-type]  # tests pass any field
+    plain = Draft(text="What?", options=options, id="T1", group="quiz", level="easy")
+    return msgspec.structs.replace(plain, **more)
 
 
 def reason(*options: Option) -> str:

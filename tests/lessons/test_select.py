@@ -18,7 +18,7 @@ from pipetrace.lessons.answering import Answers, answer
 from pipetrace.lessons.registry import templates
 from pipetrace.lessons.select import draft, questions
 from pipetrace.probes.execute import execute
-from pipetrace.records import Capture, Mask, Op, Question
+from pipetrace.records import Capture, Fact, Mask, Op, Question
 from pipetrace.tracefile import Recording
 
 SEEDS = 200
@@ -219,7 +219,7 @@ def test_a_run_without_values_is_still_asked(seed_run: Recording) -> None:
     """`--no-values` leaves every row empty."""
     facts = [bare(fact) for fact in seed_run.facts]
     for seed in range(10):
-        answers = questions(Recording(facts, {}, None), execute, seed)  # type: ignore[arg-type]  # facts stay facts
+        answers = questions(Recording(facts, {}, None), execute, seed)
         sound(answers)
         assert "D101" not in {question.id for question in answers.questions}
 
@@ -279,7 +279,7 @@ def halved(op: Op) -> Op:
     )
 
 
-def bare(fact: object) -> object:
+def bare(fact: Fact) -> Fact:
     if isinstance(fact, Op):
         outputs = tuple(msgspec.structs.replace(each, row=()) for each in fact.outputs)
         mask = fact.mask and msgspec.structs.replace(fact.mask, row=())
