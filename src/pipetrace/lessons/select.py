@@ -91,7 +91,7 @@ def _slots(recording: Recording, seed: int) -> list[tuple[int, list[Template]]]:
 def _preferred(candidates: list[Template], random: Random) -> list[Template]:
     """Shuffle templates; put first what rests on more of the run, and take subjects in turn."""
     seen: Counter[str] = Counter()
-    turns = {}
+    turns: dict[str, tuple[int, int, int]] = {}
     for template in random.sample(candidates, len(candidates)):
         subject = template.write.__module__
         turns[template.id] = (NEEDS.index(template.needs), seen[subject], len(turns))
