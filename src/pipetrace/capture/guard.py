@@ -28,7 +28,7 @@ class Streams(NamedTuple):
     @classmethod
     def take(cls) -> Streams:
         """Read the streams of torch (CPU, CUDA where in use), numpy and Python."""
-        cuda = tuple(torch.cuda.get_rng_state_all()) if _cuda_in_use() else ()
+        cuda = tuple(torch.cuda.get_rng_state_all()) if cuda_in_use() else ()
         numpy = sys.modules.get("numpy")
         state = None if numpy is None else numpy.random.get_state(legacy=False)
         return cls(torch.get_rng_state(), cuda, state, random.getstate())
@@ -53,7 +53,8 @@ class Streams(NamedTuple):
         )
 
 
-def _cuda_in_use() -> bool:
+def cuda_in_use() -> bool:
+    """Tell whether this process has started CUDA; asking never starts it."""
     return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]  # torch has no type
 
 
@@ -118,6 +119,27 @@ class Snapshot:
                 _set(inside, inside.training)
                 _swap(inside.module, inside.buffers)
             present.streams.put_back()
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Run what follows from this very moment, and come back to it: cheaper than `replayed`.
+
+        Modes may be set inside with `switch`; buffers inside are the clones.
+        """
+        try:
+            for inside, clones in zip(self.insides, self.clones, strict=True):
+                _swap(inside.module, clones)
+            yield
+        finally:
+            for inside in self.insides:
+                _set(inside, inside.training)
+                _swap(inside.module, inside.buffers)
+            self.streams.put_back()
+
+    def switch(self, modes: Modes) -> None:
+        """Set the modes of all modules, without a word to them."""
+        for inside, mode in zip(self.insides, _wanted(modes, self.insides), strict=True):
+            inside.module.__dict__["training"] = mode
 
     def differences(self, model: nn.Module) -> dict[str, list[str]]:
         """Return what is not as it was at this moment: `modes`, `buffers`, each a list of paths."""

@@ -27,6 +27,13 @@ def leaves(value: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, to
 
 def first(value: Any) -> torch.Tensor | None:
     """Return the first tensor in a structure, or None."""
+    while type(value) is tuple and value:
+        # Arguments are tuples, and most calls have one tensor first.
+        if isinstance(value[0], torch.Tensor):
+            return value[0]
+        if type(value[0]) is not tuple:
+            break
+        value = value[0]
     if isinstance(value, torch.Tensor):
         return value
     return next((tensor for _, tensor in leaves(value)), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _FOLD = 512
 """Forwards and steps kept before they are folded into sums."""
-_ALWAYS = 5
-_STEPS_PER_PROBE = 24
+_ALWAYS = 10
+_STEPS_PER_PROBE = 200
 """After the first epochs, a probe for at least so many steps keeps its cost unnoticed."""
 
 
@@ -93,14 +93,11 @@ class Course:
         if learning and self._unsettled:
             self._settle()
         first = trees.first((args, kwargs))
-        rows = int(first.shape[0]) if first is not None and first.dim() else None
+        rows = len(first) if first is not None and first.dim() else 0
         seen = Seen(id, model.training, rows, self.steps, self._key)
         seen.name = self._word
-        seen.shape = () if first is None else tuple(first.shape[1:])
-        for _, tensor in trees.leaves(output):
-            if tensor.grad_fn is not None:
-                tensor.grad_fn.register_prehook(seen.reached)
-                break
+        if first is not None and len(self.described) < 2:
+            seen.shape = tuple(first.shape[1:])
         self._forwards.append(seen)
         if len(self._forwards) > 2 * _FOLD:
             self._fold()
@@ -128,26 +125,26 @@ class Course:
         self.evaluations.loss_called(seen, call)
         if not result.requires_grad:
             return
-        self._results.append(result)
+        self._results.append(call.value)
         if self._gathering is not None and self._gathering.seen is seen:
             self._gathering.target = call.target.detach().clone()
-        known = self.strand is not None and self.strand.pairing is not None
-        same = self.strand is not None and self.strand.model_id == seen.model
-        if self._pair is None and not (known and same) and output is not None:
-            pairing = scores.pair(output, call)
-            self._pair = None if pairing is None else (seen.model, call, pairing)
+        if self._pair is None and output is not None:
+            strand = self.strand
+            if strand is None or (strand.model_id != seen.model and not self.phases.steps):
+                pairing = scores.pair(output, call)
+                self._pair = None if pairing is None else (seen.model, call, pairing)
 
     def another_loss(self, result: Any) -> None:
         """A loss function has been called without a forward of its own."""
         if isinstance(result, torch.Tensor) and result.requires_grad:
-            self._results.append(result)
+            self._results.append(result.detach())
 
     def backward_called(self, root: torch.Tensor) -> None:
         """A backward begins: the one loss behind it, or what it starts from, is the loss."""
         results, self._results = self._results, []
-        value = results[0] if len(results) == 1 else root
-        if value.numel() == 1:
-            self._losses.append(value.detach().reshape(()))
+        value = results[0] if len(results) == 1 else root.detach()
+        if value.dim() == 0:
+            self._losses.append(value)
 
     def stepped(self, optimizer: torch.optim.Optimizer | None, around: Nest) -> None:
         """An optimizer has stepped; None stands for parameters that were changed by hand."""
@@ -296,9 +293,12 @@ class Course:
         self.evaluations.settle(over, self.strand, 0)
         self._unsettled = between and bool(self._forwards)
 
-    def _take(self, chosen: Any) -> list[Seen]:
-        taken = [seen for seen in self._forwards if chosen(seen)]
-        self._forwards = [seen for seen in self._forwards if not chosen(seen)]
+    def _take(self, chosen: Callable[[Seen], bool]) -> list[Seen]:
+        taken: list[Seen] = []
+        left: list[Seen] = []
+        for seen in self._forwards:
+            (taken if chosen(seen) else left).append(seen)
+        self._forwards = left
         return taken
 
     def _probe(self, strand: Strand) -> None:

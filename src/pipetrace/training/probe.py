@@ -7,19 +7,19 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from pipetrace.capture.guard import Snapshot
+from pipetrace.capture.guard import Snapshot, cuda_in_use
 from pipetrace.capture.replay import Call
 from pipetrace.records import Probe, Score
 from pipetrace.training import scores
 from pipetrace.training.scores import LossCall, Pairing
-from pipetrace.training.tallies import Seen
+from pipetrace.training.tallies import Seen, read
 
 MASKS = 4
 """How many masks the loss with dropout on is the mean of."""
 _SEED = 20_260_000
 _WORK = 2_000_000
 """Parameters x rows x passes up to which a probe costs next to nothing."""
-_ROWS = 512
+_ROWS = 256
 
 
 class Fixed(NamedTuple):
@@ -78,42 +78,41 @@ def probe(fixed: Fixed, training: int, epoch: int) -> Probe | None:
 
     The masks of every epoch start from the same seeds, so that epochs differ by their weights.
     """
+    target, masks = fixed.target, MASKS if fixed.random else 0
+    snapshot = Snapshot(fixed.model)
     try:
-        with torch.no_grad():
-            snapshot = Snapshot(fixed.model)
-            with snapshot.replayed(False):
-                off = _score(fixed)
-            on = [off]
-            if fixed.random:
-                with snapshot.replayed(fixed.modes):
-                    on = [_drawn(fixed, seed) for seed in range(MASKS)]
-            on_losses, on_rights = _read([loss for loss, _ in on]), [right for _, right in on]
-            off_loss = _read([off[0]])[0]
+        with torch.no_grad(), snapshot.kept():
+            snapshot.switch(False)
+            off = [_predict(fixed)]
+            snapshot.switch(fixed.modes)
+            on = [_drawn(fixed, seed) for seed in range(masks)] or off
+            losses = read([scores.apply(fixed.call, each, target) for each in (*off, *on)])
+            rights = [_accuracy(fixed, predictions) for predictions in (off, on)]
     except Exception:
         return None
-    count = int(fixed.target.shape[0])
-    accuracy = sum(right for right in on_rights if right is not None) / len(on)
+    rows = int(target.shape[0])
     return Probe(
-        training=training, epoch=epoch, masks=len(on) if fixed.random else 0,
-        on=Score(rows=count, loss=sum(on_losses) / len(on_losses),
-                 accuracy=None if off[1] is None else accuracy),
-        off=Score(rows=count, loss=off_loss, accuracy=off[1]),
-        on_low=min(on_losses), on_high=max(on_losses),
+        training=training, epoch=epoch, masks=masks,
+        on=Score(rows=rows, loss=sum(losses[1:]) / len(on), accuracy=rights[1]),
+        off=Score(rows=rows, loss=losses[0], accuracy=rights[0]),
+        on_low=min(losses[1:]), on_high=max(losses[1:]),
     )  # fmt: skip
 
 
-def _drawn(fixed: Fixed, seed: int) -> tuple[torch.Tensor, float | None]:
-    torch.manual_seed(_SEED + seed)
-    return _score(fixed)
+def _drawn(fixed: Fixed, seed: int) -> torch.Tensor:
+    # torch.manual_seed would also queue a seed for CUDA, with a traceback, for whenever that starts.
+    torch.default_generator.manual_seed(_SEED + seed)
+    if cuda_in_use():
+        torch.cuda.manual_seed_all(_SEED + seed)
+    return _predict(fixed)
 
 
-def _score(fixed: Fixed) -> tuple[torch.Tensor, float | None]:
-    prediction = fixed.pairing.of(fixed.model(*fixed.args, **fixed.kwargs))
+def _predict(fixed: Fixed) -> torch.Tensor:
+    return fixed.pairing.of(fixed.model(*fixed.args, **fixed.kwargs))
+
+
+def _accuracy(fixed: Fixed, predictions: list[torch.Tensor]) -> float | None:
     ignore = fixed.call.options.get("ignore_index", -100)
-    counts = scores.count(fixed.call.name, prediction, fixed.target, ignore)
-    loss = scores.apply(fixed.call, prediction, fixed.target)
-    return loss, None if counts is None or not counts[1] else counts[0] / counts[1]
-
-
-def _read(losses: list[torch.Tensor]) -> list[float]:
-    return [float(value) for value in torch.stack(losses).tolist()]
+    targets = torch.cat([fixed.target] * len(predictions))
+    counts = scores.count(fixed.call.name, torch.cat(predictions), targets, ignore)
+    return None if counts is None or not counts[1] else counts[0] / counts[1]

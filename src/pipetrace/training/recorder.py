@@ -68,6 +68,10 @@ class Recorder:
         self._roots: dict[int, Root | None] = {}
         self._others: dict[int, weakref.ref[nn.Module]] = {}
         self._output: Any = None
+        self._direct: torch.Tensor | None = None
+        """The loss of the last forward's very output."""
+        self._node: Any = None
+        """The graph behind the last forward's output, until somebody asks it."""
         self._inner: list[tuple[LossCall, torch.Tensor]] = []
         self._by_hand = ByHand()
         self._stepping = False
@@ -86,7 +90,7 @@ class Recorder:
         """Stop to watch, and state what is still open."""
         if self._on:
             self._on = False
-            self._output = None
+            self._output = self._direct = self._node = None
             self.watch.end()
             self._unmake()
             with self.watch.quiet():
@@ -99,7 +103,9 @@ class Recorder:
         root = self._root(model)
         if root is None:
             return call(model, *args, **kwargs)
-        self._output = self._last = None
+        if self._node is not None:
+            self._ask_autograd()
+        self._output = self._last = self._direct = None
         self._inner = []
         course = self.course
         learning = torch.is_grad_enabled() and model.training
@@ -117,8 +123,9 @@ class Recorder:
             self._raised(root, model, prepared, args, kwargs, error)
             raise
         seen = course.called(root.id, model, args, kwargs, output, learning)
-        self._called_inside(seen, output)
-        self._last, self._output = seen, output
+        self._last, self._output, self._node = seen, output, _node(output)
+        if self._inner:
+            self._called_inside(seen, output)
         if prepared is not None:
             self._capture(root, purpose, prepared, output, seen)
         return output
@@ -134,6 +141,8 @@ class Recorder:
         if seen is None:
             self._inner.append((call, result))
         elif seen.used is None:
+            if args and args[0] is self._output:
+                self._direct = result
             self.course.loss_called(seen, call, result, self._output)
         else:
             self.course.another_loss(result)
@@ -148,19 +157,24 @@ class Recorder:
     def backward_called(self, roots: Sequence[torch.Tensor]) -> None:
         """Keep the loss."""
         self.backwards += 1
+        if self._node is not None:
+            if roots[0] is self._direct and self._last is not None:
+                self._last.trained, self._node = True, None
+            else:
+                self._ask_autograd()
         if self.course.strand is None or self.course.strand.by_hand:
             self._by_hand.backward(None if self._last is None else self.model(self._last.model))
         if len(roots) == 1:
             self.course.backward_called(roots[0])
 
-    def steps(self, optimizer: torch.optim.Optimizer) -> None:
+    def steps(self) -> None:
         """Know that what changes the parameters now is an optimizer."""
         self._stepping = True
         self._by_hand.waiting = False
 
     def stepped(self, optimizer: torch.optim.Optimizer) -> None:
         """Count a step, and stop the program where that was asked for."""
-        self._output = None
+        self._output = self._direct = None
         self._stepping = False
         course = self.course
         around = nest(sys._getframe(2)) if course.phases.wants_nest else ()
@@ -198,12 +212,22 @@ class Recorder:
     def _called_inside(self, seen: Seen, output: Any) -> None:
         """Take the loss that a model computed itself, if it is part of its output."""
         inner, self._inner = self._inner, []
-        if inner:
-            outputs = {id(tensor) for _, tensor in trees.leaves(output)}
-            for call, result in inner:
-                if id(result) in outputs:
-                    self.course.loss_called(seen, call, result, output)
-                    return
+        outputs = {id(tensor) for _, tensor in trees.leaves(output)}
+        for call, result in inner:
+            if id(result) in outputs:
+                self._direct = result
+                self.course.loss_called(seen, call, result, output)
+                return
+
+    def _ask_autograd(self) -> None:
+        """Let the graph tell whether a backward goes through the last forward.
+
+        A hook costs a call into Python in every backward: where the loss function was given the
+        model's own output, and backward starts at its result, nobody needs to be asked.
+        """
+        if self._last is not None:
+            self._node.register_prehook(self._last.reached)
+        self._node = None
 
     def _forget(self) -> None:
         if self._on:
@@ -289,6 +313,14 @@ class Recorder:
         if outcome.failed is not None and type(outcome.error) is type(error):
             self.failure = (id(error), outcome.failed)
             self.emit(*outcome.facts)
+
+
+def _node(output: Any) -> Any:
+    """Return the graph node behind a forward's output, where there is one."""
+    if isinstance(output, torch.Tensor):
+        return output.grad_fn
+    nodes = (tensor.grad_fn for _, tensor in trees.leaves(output))
+    return next((node for node in nodes if node is not None), None)
 
 
 def _opaque(model: nn.Module) -> str:

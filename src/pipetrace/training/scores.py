@@ -32,7 +32,7 @@ class LossCall(NamedTuple):
 
     def unchanged(self) -> bool:
         """Tell whether nobody has written into the input or the target since."""
-        return self.versions == _versions(self.input, self.target)
+        return self.versions == (_version(self.input), _version(self.target))
 
 
 def task(name: str) -> str:
@@ -45,24 +45,24 @@ def task(name: str) -> str:
 
 def loss_call(
     name: str, args: tuple[Any, ...], kwargs: dict[str, Any], value: Any
-) -> LossCall | None:  # fmt: skip
+) -> LossCall | None:
     """Keep what a loss function received; None where it was not given two tensors."""
-    given = dict(zip(("input", "target"), args, strict=False))
-    options = dict(kwargs)
-    for key in ("input", "target"):
-        if key in options:
-            given[key] = options.pop(key)
-    if len(args) > 2:
-        options["*"] = args[2:]
-    prediction, target = given.get("input"), given.get("target")
+    options = kwargs
+    if len(args) == 2:
+        prediction, target = args
+    else:
+        options = dict(kwargs)
+        prediction = args[0] if args else options.pop("input", None)
+        target = args[1] if len(args) > 1 else options.pop("target", None)
+        if len(args) > 2:
+            options["*"] = args[2:]
     if not (isinstance(prediction, torch.Tensor) and isinstance(target, torch.Tensor)):
         return None
     if not isinstance(value, torch.Tensor) or prediction.dim() == 0:
         return None
     prediction = prediction.detach()
-    versions = _versions(prediction, target)
-    rows = int(prediction.shape[0])
-    return LossCall(name, prediction, target, options, value.detach(), versions, rows)
+    versions = (_version(prediction), _version(target))
+    return LossCall(name, prediction, target, options, value.detach(), versions, len(prediction))
 
 
 def thinned(call: LossCall) -> LossCall:
@@ -73,7 +73,7 @@ def thinned(call: LossCall) -> LossCall:
     step = min(-(-prediction.numel() // _LARGE), prediction.shape[0])
     prediction, target = prediction[::step].clone(), target[::step].clone()
     return call._replace(
-        input=prediction, target=target, versions=_versions(prediction, target)
+        input=prediction, target=target, versions=(_version(prediction), _version(target))
     )  # fmt: skip
 
 
@@ -112,8 +112,13 @@ def count(
         truth = target.argmax(dim) if target.is_floating_point() else target
         if truth.shape != chosen.shape:
             return None
+        right = chosen == truth
+        if target.is_floating_point():
+            return int(right.sum()), truth.numel()
         counted = truth != ignore
-        return int(((chosen == truth) & counted).sum()), int(counted.sum())
+        # One transfer for both numbers.
+        sums = torch.stack([(right & counted).sum(), counted.sum()]).tolist()
+        return int(sums[0]), int(sums[1])
     if kind == "binary" and prediction.shape == target.shape:
         edge = 0.5 if name == "binary_cross_entropy" else 0.0
         truth = target > (0.0 if name == "soft_margin_loss" else 0.5)
@@ -181,5 +186,8 @@ def _softmax(tensor: torch.Tensor) -> torch.Tensor:
     return powers / powers.sum(1, keepdim=True)
 
 
-def _versions(*tensors: torch.Tensor) -> tuple[int, int]:
-    return tuple(0 if t.is_inference() else t._version for t in tensors)  # type: ignore[return-value]  # two go in
+def _version(tensor: torch.Tensor) -> int:
+    try:
+        return tensor._version
+    except RuntimeError:  # made in inference mode: nobody counts
+        return 0

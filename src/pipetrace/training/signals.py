@@ -50,8 +50,8 @@ class Listener(Protocol):
     def backward_called(self, roots: Sequence[torch.Tensor]) -> None:
         """Hear of a backward that is about to run."""
 
-    def steps(self, optimizer: torch.optim.Optimizer) -> None:
-        """Hear of an optimizer that is about to step; a closure may call the model inside."""
+    def steps(self) -> None:
+        """Hear that an optimizer is about to step for the first time."""
 
     def stepped(self, optimizer: torch.optim.Optimizer) -> None:
         """Hear of an optimizer that has stepped."""
@@ -81,9 +81,10 @@ class Watch:
         self._undo = [
             _replace(nn.Module, "__call__", self._call),
             _replace(dataloader._BaseDataLoaderIter, "__next__", self._next),
-            register_optimizer_step_pre_hook(self._before_step).remove,
             register_optimizer_step_post_hook(self._after_step).remove,
         ]
+        self._early = register_optimizer_step_pre_hook(self._before_first_step)
+        self._undo.append(self._early.remove)
         for name in LOSSES:
             original = getattr(nn.functional, name)
             self._undo.append(
@@ -113,7 +114,7 @@ class Watch:
         inside, listener = self._inside, self._listener
 
         def __call__(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-            if torch.compiler.is_compiling() or getattr(inside, "now", True):
+            if getattr(inside, "now", True) or torch.compiler.is_compiling():
                 return original(self, *args, **kwargs)
             inside.now = True
             try:
@@ -156,18 +157,26 @@ class Watch:
         return _disguise(loss, original)
 
     def _backward(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        listener = self._listener
+        inside, listener = self._inside, self._listener
 
         def _engine_run_backward(roots: Any, *args: Any, **kwargs: Any) -> Any:
+            if getattr(inside, "now", True):
+                return original(roots, *args, **kwargs)
             listener.backward_called(roots)
-            return original(roots, *args, **kwargs)
+            # What a checkpoint computes again in backward is no forward of the program.
+            inside.now = True
+            try:
+                return original(roots, *args, **kwargs)
+            finally:
+                inside.now = False
 
         return functools.wraps(original)(_engine_run_backward)
 
-    def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        self._listener.steps(optimizer)
+    def _before_first_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        self._listener.steps()
 
     def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        self._early.remove()
         self._listener.stepped(optimizer)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from typing import Any
 
@@ -93,8 +94,8 @@ class Strand:
         grads = [p.grad for p in parameters if p.grad is not None]
         if not grads or any(grad.layout != torch.strided for grad in grads):
             return None
-        norms = [norm.to(grads[0].device, torch.float32) for norm in torch._foreach_norm(grads)]
-        return float(torch.linalg.vector_norm(torch.stack(norms)))
+        norms = read(list(torch._foreach_norm(grads)))
+        return math.hypot(*norms)
 
 
 class ByHand:

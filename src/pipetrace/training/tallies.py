@@ -92,10 +92,13 @@ class Tally:
         if not calls:
             return
         name, ignore = calls[0].name, calls[0].options.get("ignore_index", -100)
-        if len({(c.name, c.input.shape[1:], c.target.shape[1:]) for c in calls}) == 1:
-            inputs, targets = [c.input for c in calls], [c.target for c in calls]
-            counts = [scores.count(name, torch.cat(inputs), torch.cat(targets), ignore)]
-        else:
+        try:
+            if any(call.name != name for call in calls):
+                raise TypeError
+            inputs = torch.cat([call.input for call in calls])
+            targets = torch.cat([call.target for call in calls])
+            counts = [scores.count(name, inputs, targets, ignore)]
+        except (RuntimeError, TypeError):  # batches of several kinds or shapes
             counts = [scores.correct(call) for call in calls]
         for pair in counts:
             if pair is not None:
@@ -104,9 +107,10 @@ class Tally:
 
 
 def read(values: list[torch.Tensor]) -> list[float]:
-    """Read scalar tensors with one transfer per device."""
+    """Read scalar tensors, with one transfer where they lie on one device."""
     if not values:
         return []
-    if len({value.device for value in values}) == 1:
-        return [float(v) for v in torch.stack([v.to(torch.float64) for v in values]).tolist()]
-    return [float(value) for value in values]
+    try:
+        return [float(number) for number in torch.stack(values).tolist()]
+    except (RuntimeError, TypeError):
+        return [float(value) for value in values]
