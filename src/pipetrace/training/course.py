@@ -48,6 +48,7 @@ class Course:
         self.strand: Strand | None = None
         """The run of training in progress."""
         self.steps = 0
+        self._stepper: torch.optim.Optimizer | None = None
         self._strands = 0
         self._forwards: list[Seen] = []
         """Those that are not folded into the epoch or stated as an evaluation yet."""
@@ -87,24 +88,25 @@ class Course:
             self._address = where
 
     def called(
-        self, id: int, model: nn.Module, args: Any, kwargs: Any, output: Any, learning: bool
+        self, id: int, model: nn.Module, first: torch.Tensor | None, args: Any, kwargs: Any,
+        output: Any, learning: bool,
     ) -> Seen:  # fmt: skip
         """A root has been called; `learning` says that a backward may follow."""
         if learning and self._unsettled:
             self._settle()
-        first = trees.first((args, kwargs))
-        rows = len(first) if first is not None and first.dim() else 0
+        rows = first.shape[0] if first is not None and first.shape else 0
         seen = Seen(id, model.training, rows, self.steps, self._key)
-        seen.name = self._word
+        if self._word:
+            seen.name = self._word
         if first is not None and len(self.described) < 2:
             seen.shape = tuple(first.shape[1:])
         self._forwards.append(seen)
         if len(self._forwards) > 2 * _FOLD:
             self._fold()
-        if self._batch is not None and not learning:
-            seen.target = self._target(first)
         if not learning:
             self._unsettled = True
+            if self._batch is not None:
+                seen.target = self._target(first)
             self.evaluations.keep(seen, first, model, args, kwargs, output)
         elif first is not None and self.epochs < 2:
             seen.inputs = columns(first)
@@ -122,8 +124,8 @@ class Course:
     def loss_called(self, seen: Seen, call: LossCall, result: torch.Tensor, output: Any) -> None:
         """A loss function has been called after a forward."""
         seen.used = scores.thinned(call)
-        self.evaluations.loss_called(seen, call)
         if not result.requires_grad:
+            self.evaluations.loss_called(seen, call)
             return
         self._results.append(call.value)
         if self._gathering is not None and self._gathering.seen is seen:
@@ -149,8 +151,9 @@ class Course:
     def stepped(self, optimizer: torch.optim.Optimizer | None, around: Nest) -> None:
         """An optimizer has stepped; None stands for parameters that were changed by hand."""
         strand = self.strand
-        if strand is None or not strand.owns(optimizer):
+        if strand is None or (optimizer is not self._stepper and not strand.owns(optimizer)):
             strand = self._join(optimizer)
+        self._stepper = optimizer
         self.steps += 1
         self.phases.step(around, self._address)
         strand.step(None if optimizer is None else optimizer.param_groups[0]["lr"], self._losses)

@@ -17,7 +17,7 @@ from pipetrace.capture.tracer import Failed
 from pipetrace.records import Fact, Notice, Seed
 from pipetrace.tracefile import Writer
 from pipetrace.training.course import Course
-from pipetrace.training.nests import nest
+from pipetrace.training.nests import Nest, nest
 from pipetrace.training.scores import LossCall, loss_call
 from pipetrace.training.signals import Watch
 from pipetrace.training.strands import ByHand
@@ -62,10 +62,13 @@ class Recorder:
         self.forwards = 0
         self.backwards = 0
         self.watch = Watch(self)
-        self.course = Course(self, sample)
+        self.course = course = Course(self, sample)
+        self.batch_came = course.batch_came
+        self.pass_ended = course.pass_ended
         self.failure: tuple[int, Failed] | None = None
         self._limit = steps
-        self._roots: dict[int, Root | None] = {}
+        self._count = 0
+        self._roots: dict[int, Root] = {}
         self._others: dict[int, weakref.ref[nn.Module]] = {}
         self._output: Any = None
         self._direct: torch.Tensor | None = None
@@ -100,20 +103,26 @@ class Recorder:
         self, call: Callable[..., Any], model: nn.Module, args: Any, kwargs: Any
     ) -> Any:  # fmt: skip
         """Make an outermost call: what the program gets is what the call returns."""
-        root = self._root(model)
-        if root is None:
-            return call(model, *args, **kwargs)
+        root = self._roots.get(id(model))
+        if root is None or root.ref() is not model:
+            root = self._meet(model)
+            if root is None:
+                return call(model, *args, **kwargs)
         if self._node is not None:
             self._ask_autograd()
         self._output = self._last = self._direct = None
         self._inner = []
         course = self.course
         learning = torch.is_grad_enabled() and model.training
-        around = nest(sys._getframe(2)) if course.phases.wants_nest else ()
+        first = trees.first(args) if args else trees.first(kwargs)
+        around: Nest = ()
+        bare = course.phases.wants_nest
+        if bare:
+            around = nest(sys._getframe(2))
         if self._by_hand.waiting and not self._stepping and self._by_hand.changed(model):
             course.stepped(None, around)
-        if course.phases.wants_nest:
-            course.about_to_call(around, trees.first((args, kwargs)), not learning)
+        if bare:
+            course.about_to_call(around, first, not learning)
         self.forwards += 1
         purpose = "training" if learning else "evaluation"
         prepared = self._prepare(root, model, purpose, args, kwargs)
@@ -122,8 +131,9 @@ class Recorder:
         except Exception as error:
             self._raised(root, model, prepared, args, kwargs, error)
             raise
-        seen = course.called(root.id, model, args, kwargs, output, learning)
-        self._last, self._output, self._node = seen, output, _node(output)
+        seen = course.called(root.id, model, first, args, kwargs, output, learning)
+        self._last, self._output = seen, output
+        self._node = output.grad_fn if type(output) is torch.Tensor else _node(output)
         if self._inner:
             self._called_inside(seen, output)
         if prepared is not None:
@@ -182,17 +192,9 @@ class Recorder:
         if self._limit is not None and course.steps >= self._limit:
             raise Stopped
 
-    def batch_came(self, iterator: Any, batch: Any) -> None:
-        """Hear of a batch."""
-        self.course.batch_came(iterator, batch)
-
-    def pass_ended(self, iterator: Any) -> None:
-        """Hear that a loader is exhausted."""
-        self.course.pass_ended(iterator)
-
     def model(self, id: int) -> nn.Module | None:
         """Return a root by its id, while it lives."""
-        known = next((r for r in self._roots.values() if r is not None and r.id == id), None)
+        known = next((r for r in self._roots.values() if r.id == id), None)
         return None if known is None else known.ref()
 
     def emit(self, *facts: Fact) -> None:
@@ -236,12 +238,9 @@ class Recorder:
             self.watch.end()
             self._unmake()
 
-    def _root(self, model: nn.Module) -> Root | None:
-        """Return what is known of a root; None for modules without parameters (losses, metrics)."""
+    def _meet(self, model: nn.Module) -> Root | None:
+        """Get to know a root; None for modules without parameters (losses, metrics)."""
         key = id(model)
-        root = self._roots.get(key)
-        if root is not None and root.ref() is model:
-            return root
         other = self._others.get(key)
         if other is not None and other() is model:
             return None
@@ -251,7 +250,8 @@ class Recorder:
         if not self._roots:
             value = torch.initial_seed()
             self.emit(Seed(value=None if value == _UNSEEDED else value))
-        root = self._roots[key] = Root(model, sum(r is not None for r in self._roots.values()))
+        root = self._roots[key] = Root(model, self._count)
+        self._count += 1
         self.emit(models.inventory(model, root.id))
         if not root.traceable:
             self.emit(Notice(id=f"opaque-{root.id}", text=_opaque(model)))

@@ -58,11 +58,13 @@ def loss_call(
             options["*"] = args[2:]
     if not (isinstance(prediction, torch.Tensor) and isinstance(target, torch.Tensor)):
         return None
-    if not isinstance(value, torch.Tensor) or prediction.dim() == 0:
+    if not isinstance(value, torch.Tensor) or not prediction.shape:
         return None
     prediction = prediction.detach()
     versions = (_version(prediction), _version(target))
-    return LossCall(name, prediction, target, options, value.detach(), versions, len(prediction))
+    return LossCall(
+        name, prediction, target, options, value.detach(), versions, prediction.shape[0]
+    )
 
 
 def thinned(call: LossCall) -> LossCall:

@@ -16,6 +16,7 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 from torch.utils.data import dataloader
+from torch.utils.hooks import RemovableHandle
 
 LOSSES = (
     "cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss",
@@ -83,8 +84,9 @@ class Watch:
             _replace(dataloader._BaseDataLoaderIter, "__next__", self._next),
             register_optimizer_step_post_hook(self._after_step).remove,
         ]
-        self._early = register_optimizer_step_pre_hook(self._before_first_step)
-        self._undo.append(self._early.remove)
+        early = register_optimizer_step_pre_hook(self._before_first_step)
+        self._early: RemovableHandle | None = early
+        self._undo.append(early.remove)
         for name in LOSSES:
             original = getattr(nn.functional, name)
             self._undo.append(
@@ -114,7 +116,7 @@ class Watch:
         inside, listener = self._inside, self._listener
 
         def __call__(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-            if getattr(inside, "now", True) or torch.compiler.is_compiling():
+            if torch.compiler.is_compiling() or getattr(inside, "now", True):
                 return original(self, *args, **kwargs)
             inside.now = True
             try:
@@ -176,7 +178,9 @@ class Watch:
         self._listener.steps()
 
     def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        self._early.remove()
+        if self._early is not None:
+            self._early.remove()
+            self._early = None
         self._listener.stepped(optimizer)
 
 

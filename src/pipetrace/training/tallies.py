@@ -18,27 +18,26 @@ Assume = Callable[["Seen"], LossCall | None]
 class Seen:
     """One forward of a root: whether a backward went through it, and what the loss was given."""
 
-    __slots__ = ("inputs", "key", "mode", "model", "name", "output", "rows", "shape", "source",
-                 "step", "target", "trained", "used")  # fmt: skip
+    # Most forwards need none of these: what is not set is the class's.
+    trained = False
+    name = ""
+    """The word that the loop around it says, `val` for example."""
+    used: LossCall | None = None
+    output: Any = None
+    target: torch.Tensor | None = None
+    inputs: torch.Tensor | None = None
+    """A few columns of its rows, as `rows.columns` takes them."""
+    shape: tuple[int, ...] = ()
+    """Of one row."""
+    source: Hashable = None
+    """Where an evaluation's rows lie, if no loader gave them."""
 
-    def __init__(self, model: int, mode: bool, rows: int | None, step: int, key: Any) -> None:
+    def __init__(self, model: int, mode: bool, rows: int, step: int, key: Any) -> None:
         self.model = model
         self.mode = mode
-        self.rows = rows or 0
-        self.shape: tuple[int, ...] = ()
-        """Of one row."""
+        self.rows = rows
         self.step = step
         self.key = key
-        self.trained = False
-        self.used: LossCall | None = None
-        self.output: Any = None
-        self.target: torch.Tensor | None = None
-        self.name = ""
-        """The word that the loop around it says, `val` for example."""
-        self.inputs: torch.Tensor | None = None
-        """A few columns of its rows, as `rows.columns` takes them."""
-        self.source: Hashable = None
-        """Address of an evaluation's rows, where no loader gave them."""
 
     def reached(self, *_: Any) -> None:
         """Hear from autograd that a backward went through the output."""
