@@ -147,6 +147,8 @@ class Seed(Record, frozen=True):
     """`torch.initial_seed()` when the first forward ran; None if nobody had set it."""
 
     value: int | None
+    threads: int = 0
+    """Torch's threads at that moment: a script may have chosen them."""
 
 
 class SourceText(Record, frozen=True):

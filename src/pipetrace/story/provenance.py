@@ -71,7 +71,9 @@ def _facts(recording: Recording) -> Iterable[Fact]:
         versions = [f"{name} {version}" for name, version in origin.versions.items()]
         if versions:
             yield Fact(label="versions", value=", ".join(versions))
-        threads = plural(origin.threads, "torch thread") if origin.threads else ""
+        met = recording.last(Seed)
+        count = met.threads if met and met.threads else origin.threads
+        threads = plural(count, "torch thread") if count else ""
         if origin.platform or threads:
             yield Fact(label="machine", value=", ".join(filter(None, (origin.platform, threads))))
     yield from _models(recording)

@@ -249,7 +249,8 @@ class Recorder:
             return None
         if not self._roots:
             value = torch.initial_seed()
-            self.emit(Seed(value=None if value == _UNSEEDED else value))
+            seed = None if value == _UNSEEDED else value
+            self.emit(Seed(value=seed, threads=torch.get_num_threads()))
         root = self._roots[key] = Root(model, self._count)
         self._count += 1
         self.emit(models.inventory(model, root.id))

@@ -192,9 +192,12 @@ def _checks(value: blocks.Checks, room: int) -> RenderableType:
 
 
 def _table(value: blocks.Table, room: int) -> RenderableType:
+    words = [len(word) for head in value.heads for word in head.label.split()]
+    tight = (max(words, default=0) + 3) * len(value.heads) > room
     drawn = Table(
-        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1), header_style="bold"
-    )
+        box=None if tight else box.SIMPLE_HEAD, show_edge=False, pad_edge=False,
+        padding=(0, 1, 0, 0) if tight else (0, 1), header_style="bold",
+    )  # fmt: skip
     for head in value.heads:
         justify: JustifyMethod = "right" if head.number else "left"
         drawn.add_column(styled(head.label, LABEL), justify=justify, overflow="fold")
@@ -242,13 +245,26 @@ def _code(value: blocks.Code, room: int) -> RenderableType:
     drawn: list[RenderableType] = []
     if value.path:
         drawn.append(Text(text.line(value.path, LABEL), "dim"))
+    shown = _windows(value, len(lines))
     for index, line in enumerate(lines, value.first):
+        if index not in shown:
+            if index - 1 in shown or index == value.first:
+                drawn.append(Text(" " * (digits + 1) + " ┊", "dim"))
+            continue
         marked = index in value.marks
         number = f"{'▸' if marked else ' '}{index:>{digits}} │ "
         first = Text(number, "yellow" if marked else "dim")
         rest = Text(" " * (digits + 1) + " │ ", "dim")
         drawn.append(_Gutter(Text(line, "bold" if marked else ""), first, rest))
     return Group(*drawn)
+
+
+def _windows(value: blocks.Code, count: int) -> range | set[int]:
+    """Return the lines to show: all of a short text, those around the marks of a long one."""
+    every = range(value.first, value.first + count)
+    if count <= ROWS or not value.marks:
+        return every
+    return {line for mark in value.marks for line in range(mark - 2, mark + 3)} & set(every)
 
 
 def _flow(value: blocks.Flow, room: int) -> RenderableType:
