@@ -12,6 +12,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 PICTURES = Path(__file__).parent / "images"
+SECTIONS = {"Data flow": "flow", "Training trace": "training", "Model quiz": "quiz"}
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -32,20 +33,24 @@ def record(folder: Path) -> Path:
 
 
 def main() -> None:
-    """Write one picture of the top of the page per colour scheme."""
+    """Write the pictures: the top of the page, the dropout stage, the training, a question."""
     PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
-        page_file = record(Path(name))
+        address = record(Path(name)).as_uri()
         browser = playwright.chromium.launch(
             executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"]
         )
         for scheme in ("light", "dark"):
-            page = browser.new_page(
-                viewport={"width": 1100, "height": 800}, color_scheme=scheme, device_scale_factor=1
-            )
-            page.goto(page_file.as_uri())
+            page = browser.new_page(viewport={"width": 1100, "height": 900}, color_scheme=scheme)
+            page.goto(address)
             page.wait_for_selector("section")
             page.screenshot(path=PICTURES / f"page-{scheme}.png")
+            if scheme == "light":
+                page.get_by_role("button", name="Next").first.click()
+                for title, picture in SECTIONS.items():
+                    section = page.get_by_role("region", name=title)
+                    section.screenshot(path=PICTURES / f"{picture}.png")
+            page.close()
         browser.close()
 
 
