@@ -25,11 +25,12 @@ def trace(
     Returns:
         What the model returned: the plain call's own output, with its graph.
     """
-    emit(models.inventory(model, 0))
-    if not replay.traceable(model):
+    plain = replay.unwrapped(model)
+    emit(models.inventory(plain, 0))
+    if not replay.traceable(plain):
         emit(Notice(id="opaque-0", text=f"The ops inside {type(model).__name__} were not traced."))
         return model(*args, **kwargs)
-    call = replay.prepare(model, args, kwargs)
+    call = replay.prepare(plain, args, kwargs)
     try:
         output = model(*args, **kwargs)
     except Exception:

@@ -202,18 +202,40 @@ def _name_inputs(
     ]
 
 
+def eagerly() -> contextlib.AbstractContextManager[object]:
+    """Run compiled modules uncompiled: what we play again must add no graph to the user's."""
+    # Setting a stance imports the compiler, which takes a second: only where somebody uses it.
+    if "torch._dynamo" not in sys.modules:
+        return contextlib.nullcontext()
+    stance: contextlib.AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
+    return stance
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Return the user's own module behind torch.compile and data-parallel wrappers.
+
+    A wrapper would compile another graph, or wait for the other processes.
+    """
+    parallel = nn.parallel.DistributedDataParallel, nn.DataParallel
+    compiler = sys.modules.get("torch._dynamo.eval_frame")
+    while True:
+        if isinstance(model, parallel):
+            model = model.module
+        elif compiler is not None and isinstance(model, compiler.OptimizedModule):
+            model = model._orig_mod
+        else:
+            return model
+
+
 @contextlib.contextmanager
 def _unheard() -> Iterator[None]:
     """Run without gradients, prints and warnings: what is played again was said the first time."""
-    # Setting a stance imports the compiler, which takes a second: only where somebody uses it.
-    compiling = "torch._dynamo" in sys.modules
-    eager: Any = torch.compiler.set_stance("force_eager") if compiling else contextlib.nullcontext()
     with (
         torch.no_grad(),
         warnings.catch_warnings(),
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(io.StringIO()),
-        eager,
+        eagerly(),
     ):
         warnings.simplefilter("ignore")
         yield

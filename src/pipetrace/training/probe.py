@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from pipetrace.capture.guard import Snapshot, cuda_in_use
-from pipetrace.capture.replay import Call
+from pipetrace.capture.replay import Call, eagerly
 from pipetrace.records import Probe, Score
 from pipetrace.training import scores
 from pipetrace.training.scores import LossCall, Pairing
@@ -81,7 +81,7 @@ def probe(fixed: Fixed, training: int, epoch: int) -> Probe | None:
     target, masks = fixed.target, MASKS if fixed.random else 0
     snapshot = Snapshot(fixed.model)
     try:
-        with torch.no_grad(), snapshot.kept():
+        with torch.no_grad(), eagerly(), snapshot.kept():
             snapshot.switch(False)
             off = [_predict(fixed)]
             snapshot.switch(fixed.modes)

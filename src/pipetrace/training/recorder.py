@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import time
+import traceback
 import weakref
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -38,8 +40,14 @@ class Root:
     def __init__(self, model: nn.Module, id: int) -> None:
         self.ref = weakref.ref(model)
         self.id = id
+        self.plain = weakref.ref(replay.unwrapped(model))
+        """The user's own module, where the root is a wrapper around it."""
         self.tries = {"training": _TRIES, "evaluation": _TRIES}
-        self.traceable = replay.traceable(model)
+        self.traceable = replay.traceable(replay.unwrapped(model))
+
+
+Coming = tuple[Root, torch.Tensor | None, bool, replay.Call | None]
+"""A call that is about to be made: its root, first input, whether to learn, what a replay needs."""
 
 
 class Recorder:
@@ -96,18 +104,59 @@ class Recorder:
             self._output = self._direct = self._node = None
             self.watch.end()
             self._unmake()
-            with self.watch.quiet():
-                self.course.finish()
+            try:
+                with self.watch.quiet():
+                    self.course.finish()
+            except Exception as error:
+                self._on = True
+                self.give_up(error)
 
     def forward(
         self, call: Callable[..., Any], model: nn.Module, args: Any, kwargs: Any
     ) -> Any:  # fmt: skip
         """Make an outermost call: what the program gets is what the call returns."""
+        try:
+            coming = self._before(model, args, kwargs)
+        except Exception as error:
+            self.give_up(error)
+            coming = None
+        if coming is None:
+            return call(model, *args, **kwargs)
+        try:
+            output = call(model, *args, **kwargs)
+        except Exception as error:
+            self._raised(coming, model, args, kwargs, error)
+            raise
+        try:
+            self._after(coming, model, args, kwargs, output)
+        except Exception as error:
+            self.give_up(error)
+        return output
+
+    def give_up(self, error: Exception) -> None:
+        """Record no more after an error of our own; the program goes on as if alone."""
+        if self._on:
+            self._on = False
+            self.watch.end()
+            self._unmake()
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            file = Path(where.filename).name
+            self.emit(
+                Notice(
+                    id="recorder",
+                    text=f"Recording stopped after {self.course.steps} steps: pipetrace itself "
+                    f"raised {type(error).__name__}: {error} ({file}, line {where.lineno}). The "
+                    "program went on without it. Please report this.",
+                )
+            )
+
+    def _before(self, model: nn.Module, args: Any, kwargs: Any) -> Coming | None:
+        """Look at a call that is about to be made; None where it is nothing to us."""
         root = self._roots.get(id(model))
         if root is None or root.ref() is not model:
             root = self._meet(model)
             if root is None:
-                return call(model, *args, **kwargs)
+                return None
         if self._node is not None:
             self._ask_autograd()
         self._output = self._last = self._direct = None
@@ -118,27 +167,28 @@ class Recorder:
         around: Nest = ()
         bare = course.phases.wants_nest
         if bare:
-            around = nest(sys._getframe(2))
+            around = nest(sys._getframe(3))
         if self._by_hand.waiting and not self._stepping and self._by_hand.changed(model):
             course.stepped(None, around)
         if bare:
             course.about_to_call(around, first, not learning)
         self.forwards += 1
         purpose = "training" if learning else "evaluation"
-        prepared = self._prepare(root, model, purpose, args, kwargs)
-        try:
-            output = call(model, *args, **kwargs)
-        except Exception as error:
-            self._raised(root, model, prepared, args, kwargs, error)
-            raise
-        seen = course.called(root.id, model, first, args, kwargs, output, learning)
+        prepared = None
+        if root.tries[purpose] > 0 and root.traceable:
+            prepared = self._prepare(root, model, purpose, args, kwargs)
+        return root, first, learning, prepared
+
+    def _after(self, coming: Coming, model: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        """Look at a call that has been made."""
+        root, first, learning, prepared = coming
+        seen = self.course.called(root.id, model, first, args, kwargs, output, learning)
         self._last, self._output = seen, output
         self._node = output.grad_fn if type(output) is torch.Tensor else _node(output)
         if self._inner:
             self._called_inside(seen, output)
         if prepared is not None:
-            self._capture(root, purpose, prepared, output, seen)
-        return output
+            self._capture(root, "training" if learning else "evaluation", prepared, output, seen)
 
     def loss_called(
         self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
@@ -195,7 +245,7 @@ class Recorder:
     def model(self, id: int) -> nn.Module | None:
         """Return a root by its id, while it lives."""
         known = next((r for r in self._roots.values() if r.id == id), None)
-        return None if known is None else known.ref()
+        return None if known is None else known.plain()
 
     def emit(self, *facts: Fact) -> None:
         """State facts."""
@@ -253,7 +303,7 @@ class Recorder:
             self.emit(Seed(value=seed, threads=torch.get_num_threads()))
         root = self._roots[key] = Root(model, self._count)
         self._count += 1
-        self.emit(models.inventory(model, root.id))
+        self.emit(models.inventory(replay.unwrapped(model), root.id))
         if not root.traceable:
             self.emit(Notice(id=f"opaque-{root.id}", text=_opaque(model)))
         return root
@@ -261,13 +311,11 @@ class Recorder:
     def _prepare(
         self, root: Root, model: nn.Module, purpose: str, args: Any, kwargs: Any
     ) -> replay.Call | None:  # fmt: skip
-        if not root.traceable or root.tries[purpose] <= 0:
-            return None
         if purpose == "evaluation" and not self.course.steps and root.tries["training"] > 0:
             return None
         started = time.perf_counter()
         try:
-            return replay.prepare(model, args, kwargs)
+            return replay.prepare(replay.unwrapped(model), args, kwargs)
         except Exception as error:
             root.tries[purpose] = 0
             self.emit(_not_captured(root.id, purpose, error))
@@ -295,15 +343,15 @@ class Recorder:
         self.spend("captures", started)
 
     def _raised(
-        self, root: Root, model: nn.Module, prepared: replay.Call | None, args: Any, kwargs: Any,
-        error: Exception,
-    ) -> None:  # fmt: skip
+        self, coming: Coming, model: nn.Module, args: Any, kwargs: Any, error: Exception
+    ) -> None:
         """Play a forward that raised once more, to see how far it came."""
+        root, _, _, prepared = coming
         if not root.traceable or isinstance(error, (torch.OutOfMemoryError, MemoryError)):
             return
         try:
             with self.watch.quiet():
-                call = prepared or replay.prepare(model, args, kwargs)
+                call = prepared or replay.prepare(replay.unwrapped(model), args, kwargs)
                 outcome = replay.replay(
                     call, id=self.next_capture(), model_id=root.id, purpose="failure",
                     compare=False, values=self.values, epoch=self.course.epochs,

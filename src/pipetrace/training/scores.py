@@ -1,4 +1,4 @@
-"""From what a loss function received to loss and accuracy; from a model's output to what it gets."""
+"""From what a loss function received to loss and accuracy, and how that came from the output."""
 
 from __future__ import annotations
 

@@ -31,7 +31,10 @@ _WRAPPERS: set[CodeType] = set()
 
 
 class Listener(Protocol):
-    """What hears the signals."""
+    """What hears the signals; an exception of its own never reaches the program."""
+
+    def give_up(self, error: Exception) -> None:
+        """Listen no more: this was raised by the listener, not by the program."""
 
     def forward(
         self, call: Callable[..., Any], model: nn.Module, args: Any, kwargs: Any
@@ -127,15 +130,23 @@ class Watch:
         return _disguise(__call__, nn.Module.__call__)
 
     def _next(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        listener = self._listener
+        inside, listener = self._inside, self._listener
 
         def __next__(self: Any) -> Any:
+            if getattr(inside, "off", True):
+                return original(self)
             try:
                 batch = original(self)
             except StopIteration:
-                listener.pass_ended(self)
+                try:
+                    listener.pass_ended(self)
+                except Exception as error:
+                    listener.give_up(error)
                 raise
-            listener.batch_came(self, batch)
+            try:
+                listener.batch_came(self, batch)
+            except Exception as error:
+                listener.give_up(error)
             return batch
 
         return functools.wraps(original)(__next__)
@@ -153,7 +164,10 @@ class Watch:
             except Exception as error:
                 listener.call_raised(name, args, error)
                 raise
-            listener.loss_called(name, args, kwargs, result)
+            try:
+                listener.loss_called(name, args, kwargs, result)
+            except Exception as error:
+                listener.give_up(error)
             return result
 
         return _disguise(loss, original)
@@ -164,7 +178,10 @@ class Watch:
         def _engine_run_backward(roots: Any, *args: Any, **kwargs: Any) -> Any:
             if getattr(inside, "now", True):
                 return original(roots, *args, **kwargs)
-            listener.backward_called(roots)
+            try:
+                listener.backward_called(roots)
+            except Exception as error:
+                listener.give_up(error)
             # What a checkpoint computes again in backward is no forward of the program.
             inside.now = True
             try:
@@ -178,10 +195,15 @@ class Watch:
         self._listener.steps()
 
     def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        if getattr(self._inside, "off", True):
+            return
         if self._early is not None:
             self._early.remove()
             self._early = None
-        self._listener.stepped(optimizer)
+        try:
+            self._listener.stepped(optimizer)
+        except Exception as error:
+            self._listener.give_up(error)
 
 
 def original(name: str) -> Callable[..., Any]:
