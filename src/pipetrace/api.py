@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipetrace.errors import RunFileError
 from pipetrace.records import Ended, Op
 from pipetrace.story.page import page as tell
-from pipetrace.tracefile import SUFFIX, Recording, free_path
+from pipetrace.tracefile import SUFFIX, Recording, at_free_path
 from pipetrace.tracefile import load as read
 from pipetrace.views import html, notebook, terminal
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from pipetrace.blocks import Page
+    from pipetrace.session import Session
     from pipetrace.training.script import Ending
 
 FOLDER = Path("pipetrace-runs")
@@ -54,6 +56,12 @@ class Run:
         """The exit code that the program ended with."""
         ended = self.recording.last(Ended)
         return 0 if ended is None else ended.code
+
+    @property
+    def status(self) -> str:
+        """How the program ended: `finished`, `raised`, `interrupted`, `stopped`; else empty."""
+        ended = self.recording.last(Ended)
+        return "" if ended is None else ended.status
 
     def page(self) -> Page:
         """Return the page as blocks."""
@@ -126,15 +134,23 @@ def run(
         ScriptError: there is no such script or module, or it is not Python.
         RunFileError: the folder cannot be written to.
     """
-    return execute(script, arguments, module=module, out=out, name=name, steps=steps,
-                   sample=sample, values=values, source=source)[0]  # fmt: skip
+    main = sys.modules["__main__"]
+    try:
+        return execute(script, arguments, module=module, out=out, name=name, steps=steps,
+                       sample=sample, values=values, source=source)[0]  # fmt: skip
+    finally:
+        sys.modules["__main__"] = main
 
 
 def execute(
     script: str | Path | None, arguments: Sequence[str], *, module: bool, out: str | Path,
     name: str | None, steps: int | None, sample: int, values: bool, source: bool,
+    shown: Callable[[Run], None] = lambda run: None,
 ) -> tuple[Run, Ending]:  # fmt: skip
-    """Do what `run` does, and also return how the script ended."""
+    """Do what `run` does, and also return how the script ended.
+
+    `shown` is called with the complete run, also where the script leaves through `os._exit`.
+    """
     from pipetrace.session import Session
     from pipetrace.training import script as scripts
 
@@ -142,22 +158,29 @@ def execute(
     if module:
         found = scripts.from_module(str(script), tuple(arguments))
     else:
-        path = Path(__file__).parent / "examples" / "dropout.py" if script is None else Path(script)
-        found = scripts.from_file(path, tuple(arguments))
-    label = name or (str(script) if module else Path(found.path).stem)
-    file = free_path(Path(out), label)
-    session = Session(
-        label, origin, file=file, path=found.path, command=("run", *found.arguments),
-        steps=steps, values=values, source=source, sample=sample,
-    )  # fmt: skip
-    ending = scripts.run(found, session.begin, session.end)
-    recording = session.close(ending.status, ending.code, ending.error,
-                              page=file.with_suffix(".html"))  # fmt: skip
-    if session.writer.trouble:
-        import sys
+        example = Path(__file__).parent / "examples" / "dropout.py"
+        found = scripts.from_file(str(example if script is None else script), tuple(arguments))
+    if name is None:
+        name = _as_file_name(str(script) if module else Path(found.path).stem)
 
-        print(f"pipetrace: nothing more was recorded: {session.writer.trouble}", file=sys.stderr)
-    return Run(recording), ending
+    def begin(file: Path) -> Session:
+        return Session(
+            name, origin, file=file, path=found.path, command=("run", *found.arguments),
+            steps=steps, values=values, source=source, sample=sample,
+        )  # fmt: skip
+
+    session = at_free_path(Path(out), name, begin)
+
+    def complete(ending: Ending) -> Run:
+        run = _complete(session, *ending, with_page=True)
+        shown(run)
+        return run
+
+    ending = scripts.run(found, session.begin, session.end,
+                         lambda code: complete(scripts.Ending("finished", code, None)))  # fmt: skip
+    if session.stopped and ending.status == "finished":
+        ending = scripts.Ending("stopped", 0, None)
+    return complete(ending), ending
 
 
 @contextmanager
@@ -180,19 +203,22 @@ def record(path: str | Path | None = None, *, sample: int = 0) -> Iterator[Run]:
     name = "recording" if file is None else file.stem
     run = Run()
     session = Session(name, "python", file=file, sample=sample)
-    status, error = "finished", None
-    session.begin()
+    status, code, error = "finished", 0, None
     try:
+        session.begin()
         yield run
     except KeyboardInterrupt:
-        status = "interrupted"
+        status, code = "interrupted", 130
+        raise
+    except SystemExit as left:
+        code = left.code if isinstance(left.code, int) else int(left.code is not None)
         raise
     except BaseException as raised:
-        status, error = "raised", raised
+        status, code, error = "raised", 1, raised
         raise
     finally:
         session.end()
-        run.recording = session.close(status, int(status != "finished"), error)
+        run.recording = _complete(session, status, code, error).recording
 
 
 def trace(model: nn.Module, *args: Any, **kwargs: Any) -> Run:
@@ -220,6 +246,24 @@ def trace(model: nn.Module, *args: Any, **kwargs: Any) -> Run:
         raise
     session.recorder.forwards = 1
     return Run(session.close(), output)
+
+
+def _complete(
+    session: Session, status: str, code: int, error: BaseException | None = None,
+    *, with_page: bool = False,
+) -> Run:  # fmt: skip
+    """Close a recording; what could not be written is said once, on stderr."""
+    file = session.writer.path
+    page = file.with_suffix(".html") if file is not None and with_page else None
+    try:
+        recording = session.close(status, code, error, page=page)
+    except KeyboardInterrupt:
+        session.writer.close()
+        raise
+    if session.trouble:
+        with suppress(Exception):
+            print(f"pipetrace: {session.trouble}", file=sys.stderr)
+    return Run(recording)
 
 
 def fit(
@@ -256,14 +300,18 @@ def fit(
 
     Raises:
         TableError: the table cannot be trained on; the message says what to write instead.
+        RunFileError: the file or its page exists, or its folder cannot be written to.
     """
     from pipetrace.pipeline import prepare, train
     from pipetrace.session import Session
 
+    file = None if path is None else Path(path)
+    if file is not None and file.with_suffix(".html").exists():
+        raise RunFileError(f"{file.with_suffix('.html')}: the page exists already. Name another "
+                           "path: neither runs nor pages are written over.")  # fmt: skip
     count = train.EPOCHS if epochs is None else epochs
     train.require_settings(hidden=hidden, dropout=dropout, epochs=count, seed=seed)
     prepared = prepare.prepare(table, target, task=task, drop=drop, seed=seed, sample=sample)
-    file = None if path is None else Path(path)
     shown = str(table) if isinstance(table, (str, Path)) else ""
     session = Session(prepared.name, "table", file=file, path=shown,
                       command=("fit", prepared.name), values=values, sample=sample)  # fmt: skip
@@ -291,9 +339,9 @@ def fit(
         status, error = "raised", raised
         raise
     finally:
-        page = None if file is None else file.with_suffix(".html")
-        recording = session.close(status, 130 if status == "interrupted" else 0, error, page=page)
-    return Run(recording)
+        code = {"finished": 0, "interrupted": 130, "raised": 1}[status]
+        run = _complete(session, status, code, error, with_page=True)
+    return run
 
 
 def load(path: str | Path) -> Run:
@@ -310,9 +358,13 @@ def epochs(iterable: Iterable[Item]) -> Iterator[Item]:
     return _mark(iterable)
 
 
-def _mark(iterable: Iterable[Item]) -> Iterator[Item]:
-    import sys
+def _as_file_name(label: str) -> str:
+    """Make a name for a run's file of a script's: at most 200 bytes, and printable."""
+    clean = "".join(letter if letter.isprintable() else "_" for letter in label)
+    return clean.encode()[:200].decode(errors="ignore").strip(" .") or "run"
 
+
+def _mark(iterable: Iterable[Item]) -> Iterator[Item]:
     session = sys.modules.get("pipetrace.session")
     now = None if session is None else session.current
     if now is None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -52,8 +52,7 @@ def commands() -> None:
     """
 
 
-@commands.command(context_settings={"ignore_unknown_options": True,
-                                    "allow_interspersed_args": False})  # fmt: skip
+@commands.command(context_settings={"allow_interspersed_args": False})
 @_OUT
 @_NAME
 @_OPEN
@@ -61,7 +60,7 @@ def commands() -> None:
 @_QUIET
 @_SAMPLE
 @click.option("--steps", metavar="N", type=click.IntRange(min=1),
-              help="Stop the script after N optimizer steps: a first look at a long training.")  # fmt: skip
+              help="Stop the script after N optimizer steps, for a first look.")  # fmt: skip
 @_VALUES
 @click.option("--no-source", "source", flag_value=False, default=True, type=bool,
               help="Keep no source text in the run file.")  # fmt: skip
@@ -84,17 +83,14 @@ def run(
     def later() -> int:
         from pipetrace import api
 
-        own = sys.stdout if script is None or as_json else sys.stderr
-        with _clear_stdout(as_json) as stdout:
-            result, ending = api.execute(
-                script, arguments, module=module, out=out, name=name, steps=steps,
-                sample=sample, values=values, source=source,
-            )  # fmt: skip
-            _show(result, stdout if as_json else own, as_json=as_json, quiet=quiet)
-        if open_page:
-            _open(result)
+        ours = _ours(sys.stdout if script is None or as_json else sys.stderr, as_json)
+        shown = _shower(ours, as_json=as_json, quiet=quiet, open_page=open_page)
+        _, ending = api.execute(
+            script, arguments, module=module, out=out, name=name, steps=steps, sample=sample,
+            values=values, source=source, shown=shown,
+        )  # fmt: skip
         if ending.status == "interrupted":
-            _die_of_interrupt()
+            raise KeyboardInterrupt
         return ending.code
 
     return later
@@ -130,16 +126,18 @@ def fit(
 
     def later() -> int:
         from pipetrace import api
-        from pipetrace.tracefile import free_path
+        from pipetrace.tracefile import at_free_path
 
-        result = api.fit(
+        ours = _ours(sys.stdout, as_json)
+        shown = _shower(ours, as_json=as_json, quiet=quiet, open_page=open_page)
+        result = at_free_path(out, table.stem if name is None else name, lambda path: api.fit(
             table, target, task=task, hidden=_widths(hidden), dropout=dropout, epochs=epochs,
-            seed=seed, drop=drop, path=free_path(out, name or table.stem), sample=sample,
-            values=values, progress=_progress(),
-        )  # fmt: skip
-        _show(result, sys.stdout, as_json=as_json, quiet=quiet)
-        if open_page:
-            _open(result)
+            seed=seed, drop=drop, path=path, sample=sample, values=values,
+            progress=_progress(quiet),
+        ))  # fmt: skip
+        shown(result)
+        if result.status == "interrupted":
+            raise KeyboardInterrupt
         return result.code
 
     return later
@@ -153,8 +151,14 @@ def show(file: Path | None, as_json: bool) -> Later:
 
     def later() -> int:
         from pipetrace import api
+        from pipetrace.views import data, terminal
 
-        _show(api.load(_chosen(file)), sys.stdout, as_json=as_json, quiet=False, paths=False)
+        page = api.load(_chosen(file)).page()
+        if as_json:
+            _write(data.render(page) + "\n")
+        else:
+            terminal.show(page, file=sys.stdout)
+            sys.stdout.flush()
         return 0
 
     return later
@@ -167,7 +171,7 @@ def show(file: Path | None, as_json: bool) -> Later:
 @click.option("--output", "-o", metavar="PATH", type=click.Path(dir_okay=False, path_type=Path),
               help="Where to write; beside the run by default, - for stdout.")  # fmt: skip
 def export(file: Path | None, form: str, output: Path | None) -> Later:
-    """Write the page of a run FILE as HTML, Markdown or JSON; of the newest run if none is named."""
+    """Write the page of a run FILE, the newest if none is named, as HTML, Markdown or JSON."""
 
     def later() -> int:
         from pipetrace import api
@@ -177,15 +181,18 @@ def export(file: Path | None, form: str, output: Path | None) -> Later:
         page = api.load(chosen).page()
         text = {"html": html.document, "md": markdown.render, "json": data.render}[form](page)
         if str(output) == "-":
-            print(text)
+            _write(text if text.endswith("\n") else text + "\n")
             return 0
         path = output or chosen.with_suffix(f".{form}")
+        if path.exists() and path.samefile(chosen):
+            raise PipetraceError(f"{path}: this is the run itself. Name another place: "
+                                 "--output PATH")  # fmt: skip
         try:
             path.write_text(text, encoding="utf-8")
         except OSError as error:
             raise PipetraceError(f"{path}: the export cannot be written ({error.strerror}). "
                                  "Name another place: --output PATH") from error  # fmt: skip
-        print(path)
+        print(path, flush=True)
         return 0
 
     return later
@@ -214,25 +221,47 @@ def quiz(file: Path | None) -> Later:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code: 2 for what was typed wrong or cannot be done."""
+    """Run one command and return its exit code: 2 for what was typed wrong or cannot be done.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C, after all has been said: it ends the process by the signal,
+            so that a shell's loop around it ends too.
+    """
     try:
-        later = commands.main(list(arguments), "pipetrace", standalone_mode=False)
+        later = commands.main(list(arguments) or ["--help"], "pipetrace", standalone_mode=False)
+        code = int(later() if callable(later) else later or 0)
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except click.Abort:
-        return 130
-    if not callable(later):
-        return int(later or 0)
-    try:
-        return int(later())
+        return _refuse(_paragraph(error))
     except PipetraceError as error:
-        print(f"pipetrace: {error}", file=sys.stderr)
-        return 2
+        return _refuse(str(error))
     except BrokenPipeError:
-        # Whoever read our output has gone; Python would complain once more when it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 1
+    except OSError as error:
+        _drop_output()
+        return _refuse(str(error))
+    except (KeyboardInterrupt, click.Abort):
+        sys.excepthook = lambda *_: None
+        raise KeyboardInterrupt from None
+    return code
+
+
+def _refuse(reason: str) -> int:
+    print(f"pipetrace: {reason}", file=sys.stderr)
+    return 2
+
+
+def _paragraph(error: click.ClickException) -> str:
+    """Say what click says, on one line, and where help is."""
+    reason = " ".join(error.format_message().split()).rstrip(".")
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"{reason}. See: {context.command_path if context else 'pipetrace'} --help"
+
+
+def _drop_output() -> None:
+    """Let nothing more be written to an output that has failed: Python would complain at exit."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _chosen(file: Path | None) -> Path:
@@ -241,50 +270,67 @@ def _chosen(file: Path | None) -> Path:
     return newest(Path(_FOLDER)) if file is None else file
 
 
-def _show(
-    run: Any, stream: Any, *, as_json: bool, quiet: bool, paths: bool = True
-) -> None:  # fmt: skip
-    from pipetrace.views import data, terminal
-
-    if as_json:
-        print(data.render(run.page()), file=stream, flush=True)
-    elif not quiet:
-        terminal.show(run.page(), file=stream)
-        if paths and run.path is not None:
-            print(f"\n  page  {run.path.with_suffix('.html')}\n  run   {run.path}", file=stream)
-
-
-@contextlib.contextmanager
-def _clear_stdout(on: bool) -> Iterator[Any]:
-    """Let everything a script prints, its subprocesses too, go to stderr, so stdout is ours."""
-    if not on:
-        yield sys.stdout
-        return
+def _write(text: str) -> None:
+    """Write an export to stdout as UTF-8, whatever the terminal's encoding."""
     sys.stdout.flush()
-    kept = os.dup(1)
-    os.dup2(2, 1)
-    ours = os.fdopen(kept, "w", encoding="utf-8")
+    sys.stdout.buffer.write(text.encode())
+    sys.stdout.flush()
+
+
+def _ours(stream: TextIO | None, as_json: bool) -> TextIO:
+    """Return a way to a stream that stays ours: a script may close, replace or redirect it.
+
+    For JSON everything else that is printed from now on, by subprocesses and exit handlers too,
+    goes to stderr.
+    """
     try:
-        yield ours
-    finally:
-        sys.stdout.flush()
-        ours.flush()
-        os.dup2(ours.fileno(), 1)
-        ours.close()
+        assert stream is not None
+        number = os.dup(stream.fileno())
+    except (AssertionError, OSError, ValueError):
+        return stream or io.StringIO()
+    if not as_json:
+        return os.fdopen(number, "w", encoding=stream.encoding, errors="backslashreplace")
+    stream.flush()
+    try:
+        os.dup2(2, stream.fileno())
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return os.fdopen(number, "w", encoding="utf-8")
 
 
-def _open(run: Any) -> None:
-    import webbrowser
+def _shower(ours: TextIO, *, as_json: bool, quiet: bool, open_page: bool) -> Callable[[Any], None]:
+    """Return what shows a complete run; that it cannot be shown is never the script's failure."""
+    start = Path.cwd()
 
-    webbrowser.open(run.path.with_suffix(".html").resolve().as_uri())
+    def show(run: Any) -> None:
+        from pipetrace.views import data, terminal
+
+        page = run.path.with_suffix(".html")
+        try:
+            if as_json:
+                print(data.render(run.page()), file=ours)
+            elif not quiet:
+                terminal.show(run.page(), file=ours)
+                paths = [f"  {'page ' if path == page else 'run  '} {_from(start, path)}"
+                         for path in (page, run.path) if path.exists()]  # fmt: skip
+                print("", *paths, sep="\n", file=ours)
+            ours.flush()
+        except BrokenPipeError:
+            pass
+        except Exception as error:
+            with contextlib.suppress(Exception):
+                reason = f"{type(error).__name__}: {error}"
+                print(f"pipetrace: the page could not be printed ({reason}).", file=sys.stderr)
+        if open_page and page.exists():
+            import webbrowser
+
+            webbrowser.open(page.as_uri())
+
+    return show
 
 
-def _die_of_interrupt() -> None:
-    """End as Python ends after Ctrl-C: killed by the signal, so that a shell's loop stops too."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    os.kill(os.getpid(), signal.SIGINT)
+def _from(start: Path, path: Path) -> Path:
+    return path.relative_to(start) if path.is_relative_to(start) else path
 
 
 def _widths(text: str) -> tuple[int, ...]:
@@ -296,9 +342,9 @@ def _widths(text: str) -> tuple[int, ...]:
         ) from None
 
 
-def _progress() -> Callable[[int, int], None] | None:
+def _progress(quiet: bool) -> Callable[[int, int], None] | None:
     """Return what writes the epoch on one line of stderr; None where that is no terminal."""
-    if not sys.stderr.isatty():
+    if quiet or not sys.stderr.isatty():
         return None
 
     def write(epoch: int, count: int) -> None:

@@ -41,7 +41,7 @@ current: Session | None = None
 
 
 class Session:
-    """A recording in progress.
+    """A recording in progress, in the process that made it.
 
     Args:
         name: What the page calls it.
@@ -63,30 +63,53 @@ class Session:
         command: Sequence[str] = (), steps: int | None = None, values: bool = True,
         source: bool = True, sample: int = 0,
     ) -> None:  # fmt: skip
-        if current is not None:
+        self._process = os.getpid()
+        if current is not None and current._process == self._process:
             raise RunFileError("A recording is in progress already: recordings do not nest.")
         self._started = started = time.perf_counter()
+        self._unwritten = ""
         self.writer = Writer(file)
         self.recorder = Recorder(self.writer, steps=steps, values=values, sample=sample)
         self._path = path
+        self._steps = steps
         self._source = source
-        folder = os.path.dirname(os.path.abspath(path)) if path else os.getcwd()
+        folder = str(Path(path).absolute().parent if path else Path.cwd())
         places.quote(source)
         self.writer.append(_provenance(name, origin, path, command, folder, values, source))
         self.writer.flush()
+        if self.writer.trouble:
+            self.writer.discard()
+            raise RunFileError(f"{self.writer.trouble} Name a folder with room: --out DIR.")
         self.recorder.spend("opening", started)
 
     def begin(self) -> None:
         """Start to watch."""
         global current
         current = self
-        self.recorder.begin()
+        try:
+            self.recorder.begin()
+        except BaseException:
+            current = None
+            raise
 
     def end(self) -> None:
         """Stop to watch: after this the program is no longer slowed."""
         global current
         current = None
-        self.recorder.end()
+        try:
+            self.recorder.end()
+        except Exception as error:
+            self._excuse("end", "The end of the recording is missing", error)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether as many optimizer steps were taken as were asked for."""
+        return self._steps is not None and self.recorder.course.steps >= self._steps
+
+    @property
+    def trouble(self) -> str:
+        """What could not be written, and why; empty where all was."""
+        return " ".join(filter(None, (self.writer.trouble, self._unwritten)))
 
     def close(
         self, status: str = "finished", code: int = 0, error: BaseException | None = None,
@@ -101,8 +124,10 @@ class Session:
             page: Where to write the HTML page; None writes none.
 
         Returns:
-            All that was recorded.
+            All that was recorded. In a forked process nothing is done: the run is its parent's.
         """
+        if os.getpid() != self._process:
+            return self.writer.recording()
         writer, spend = self.writer, self.recorder.spend
         seconds = time.perf_counter() - self._started
         if error is not None and status == "raised":
@@ -110,9 +135,11 @@ class Session:
         self._explain_nothing()
         self._quote()
         started = time.perf_counter()
-        recording = writer.recording()
-        for question in select.questions(recording, execute).questions:
-            writer.append(question)
+        try:
+            for question in select.questions(writer.recording(), execute).questions:
+                writer.append(question)
+        except Exception as error:
+            self._excuse("questions", "The questions could not be made", error)
         spend("questions", started)
         started = time.perf_counter()
         if page is not None:
@@ -131,14 +158,19 @@ class Session:
         recording.facts.append(ended)
         try:
             html.write(tell(recording), path)
-        except OSError as error:
-            self.writer.trouble = self.writer.trouble or f"{path}: {error}"
+        except Exception as error:
+            reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+            self._unwritten = f"{path}: the page could not be written ({reason})."
+
+    def _excuse(self, id: str, what: str, error: Exception) -> None:
+        """Say that something of ours failed: it must not become the program's failure."""
+        self.writer.append(Notice(id=id, text=f"{what}: {type(error).__name__}: {error}"))
 
     def _failure(self, error: BaseException) -> Failure:
         known = self.recorder.failure
         failed = known[1] if known is not None and known[0] == id(error) else None
         found = places.places(error.__traceback__)
-        plain = Failure(type=type(error).__name__, message=str(error)[:2000], frames=found)
+        plain = Failure(type=type(error).__name__, message=_message(error), frames=found)
         if failed is None:
             return plain
         return msgspec.structs.replace(
@@ -177,12 +209,19 @@ class Session:
 
 def _files(recording: Recording, path: str) -> Iterable[str]:
     if path.endswith(".py"):
-        yield os.path.abspath(path)
+        yield path
     made: list[Place | None] = [part.made for m in recording.all(Model) for part in m.modules]
     called = [op.called for op in recording.all(Op)]
     for place in (*made, *called):
         if place is not None and not place.file.startswith("<"):
             yield place.file
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)[:2000]
+    except Exception:
+        return "<exception str() failed>"
 
 
 def _times(count: int, noun: str) -> str:
@@ -216,7 +255,8 @@ def _git(folder: str, *arguments: str) -> str | None:
     try:
         done = subprocess.run(
             ["git", "--no-optional-locks", "-C", folder, *arguments],
-            capture_output=True, text=True, timeout=_GIT_SECONDS, check=True,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_GIT_SECONDS,
+            check=True,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None

@@ -1,15 +1,19 @@
-"""A run is one SQLite file: facts are appended, scalars are packed, a reader may look at any time."""
+"""A run is one SQLite file: facts are appended, scalars packed, a reader may look at any time."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import sqlite3
+import tempfile
 import threading
 import time
+import weakref
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -27,10 +31,12 @@ _SCHEMA = (
     "CREATE TABLE series (id INTEGER PRIMARY KEY, name TEXT NOT NULL, body BLOB NOT NULL)",
 )
 _SECONDS = 1.0
+_TRIES = 50
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "lustre", "afs", "ceph"}
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Fact).decode
 F = TypeVar("F", bound=Record)
+T = TypeVar("T")
 
 
 class Recording:
@@ -66,7 +72,7 @@ class Writer:
     """
 
     def __init__(self, path: Path | None) -> None:
-        self.path = path
+        self.path = None if path is None else path.absolute()
         self.trouble = ""
         self._facts: list[Fact] = []
         self._series: dict[str, array[float]] = {}
@@ -75,6 +81,7 @@ class Writer:
         self._due = time.monotonic() + _SECONDS
         self._lock = threading.RLock()
         self._database = None if path is None else _create(path)
+        _writers.add(self)
 
     def append(self, fact: Fact) -> None:
         """Append one fact."""
@@ -105,7 +112,7 @@ class Writer:
                     database.executemany(
                         "INSERT INTO facts (kind, body) VALUES (?, ?)",
                         (
-                            (fact.__struct_config__.tag, _encode(fact))
+                            (fact.__struct_config__.tag, _pack(fact))
                             for fact in self._facts[self._flushed :]
                         ),
                     )
@@ -113,16 +120,26 @@ class Writer:
                         "INSERT INTO series (name, body) VALUES (?, ?)",
                         ((name, values.tobytes()) for name, values in self._pending.items()),
                     )
-            except sqlite3.Error as error:
-                self.trouble = f"{self.path}: {error}"
+            except (sqlite3.Error, ValueError, TypeError, OverflowError) as error:
+                self.trouble = f"{self.path}: nothing more was recorded ({error})."
+                # Closing would fold the log into the file, which may fail halfway as well.
                 self.abandon()
                 return
             self._flushed = len(self._facts)
             self._pending.clear()
 
     def abandon(self) -> None:
-        """Write nothing more, without a word to SQLite (as a forked child must)."""
-        self._database = None
+        """Write nothing more, without a word to SQLite: what was written stays as it is."""
+        database, self._database = self._database, None
+        if database is not None:
+            _leak(database)
+
+    def discard(self) -> None:
+        """Remove the run file."""
+        self.abandon()
+        if self.path is not None:
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{self.path}{suffix}").unlink(missing_ok=True)
 
     def close(self) -> None:
         """Flush, and leave one file that can be handed around."""
@@ -131,7 +148,7 @@ class Writer:
             database, self._database = self._database, None
             if database is not None:
                 with contextlib.suppress(sqlite3.Error):
-                    database.execute("PRAGMA journal_mode=DELETE")
+                    _leave_one_file(database)
                 database.close()
 
     def recording(self) -> Recording:
@@ -147,13 +164,10 @@ def load(path: Path) -> Recording:
     Raises:
         RunFileError: there is no such file, or it is empty, damaged, of something else, or newer.
     """
-    if not path.is_file():
-        raise RunFileError(f"{path}: there is no such run file.")
-    with path.open("rb") as file:
-        head = file.read(100)
+    head = _head(path)
     if not head:
         raise RunFileError(f"{path}: the file is empty; no run was recorded into it.")
-    if not head.startswith(b"SQLite format 3\0"):
+    if not head.startswith(b"SQLite format 3\0"[: len(head)]):
         raise RunFileError(f"{path}: this is not a run file of pipetrace.")
     if len(head) < 100:
         raise RunFileError(f"{path}: the run file is damaged: it ends inside its first 100 bytes.")
@@ -163,7 +177,7 @@ def load(path: Path) -> Recording:
             f"{path.name}-wal that belongs beside it is missing. Copy both."
         )
     try:
-        with contextlib.closing(_open(path)) as database:
+        with _opened(path) as database:
             _recognise(path, database)
             facts = [
                 _decode(body) for (body,) in database.execute("SELECT body FROM facts ORDER BY id")
@@ -171,8 +185,10 @@ def load(path: Path) -> Recording:
             series: dict[str, array[float]] = {}
             for name, body in database.execute("SELECT name, body FROM series ORDER BY id"):
                 series.setdefault(name, array("d")).frombytes(body)
-    except (sqlite3.Error, msgspec.MsgspecError, ValueError, TypeError) as error:
+    except (sqlite3.Error, msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
         raise RunFileError(f"{path}: the run file is damaged ({error}).") from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
     return Recording(cast("list[Fact]", facts), series, path)
 
 
@@ -182,28 +198,73 @@ def newest(folder: Path) -> Path:
     Raises:
         RunFileError: there is none.
     """
-    runs = sorted(folder.glob(f"*{SUFFIX}"), key=lambda path: path.stat().st_mtime_ns)
+    runs: list[tuple[int, Path]] = []
+    for path in folder.glob(f"*{SUFFIX}"):
+        with contextlib.suppress(OSError):
+            if path.is_file():
+                runs.append((path.stat().st_mtime_ns, path))
     if not runs:
         raise RunFileError(
             f"{folder}: there is no run yet. `pipetrace run` makes one, "
             "or name a run file: `pipetrace show FILE`."
         )
-    return runs[-1]
+    return max(runs)[1]
+
+
+def at_free_path(folder: Path, name: str, make: Callable[[Path], T]) -> T:
+    """Call `make` with a path in `folder` that no run has: NAME, NAME-2, NAME-3, ...
+
+    Args:
+        folder: Where runs are kept.
+        name: The name that is wanted.
+        make: Makes the run; it is called again where another process took the path first.
+
+    Raises:
+        RunFileError: the name is no file's name, or the folder cannot be written to.
+    """
+    while True:
+        try:
+            return make(free_path(folder, name))
+        except RunFileError as error:
+            if not isinstance(error.__cause__, FileExistsError):
+                raise
 
 
 def free_path(folder: Path, name: str) -> Path:
-    """Return a path in `folder` that no run has: NAME, NAME-2, NAME-3, ..."""
+    """Return a path in `folder` that no run has: NAME, NAME-2, NAME-3, ...
+
+    Raises:
+        RunFileError: the name is no file's name, or the folder cannot be read.
+    """
+    if not name.isprintable() or name.strip(" .") == "" or {"/", "\\"} & set(name):
+        raise RunFileError(
+            f"{name!r} cannot be the name of a run: it becomes the name of a file. Write letters, "
+            "digits and hyphens, for example --name first-try; --out names the folder."
+        )
     numbers: Iterator[int] = iter(range(2, 1_000_000))
     path = folder / f"{name}{SUFFIX}"
-    while path.exists() or path.with_suffix(".html").exists():
-        path = folder / f"{name}-{next(numbers)}{SUFFIX}"
+    try:
+        while os.path.lexists(path) or os.path.lexists(path.with_suffix(".html")):
+            path = folder / f"{name}-{next(numbers)}{SUFFIX}"
+    except OSError as error:
+        raise _unwritable(path, error) from error
     return path
 
 
 def _create(path: Path) -> sqlite3.Connection:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    try:
         path.open("xb").close()
+    except FileExistsError as error:
+        raise RunFileError(
+            f"{path}: the file exists already, and runs are never written over."
+        ) from error
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
         database = sqlite3.connect(path, check_same_thread=False)
         database.execute(f"PRAGMA application_id={APPLICATION}")
         database.execute(f"PRAGMA user_version={VERSION}")
@@ -212,15 +273,80 @@ def _create(path: Path) -> sqlite3.Connection:
         if not _on_network(path):
             database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=OFF")
-    except FileExistsError as error:
-        raise RunFileError(f"{path}: the file exists already, and runs are never written over.") \
-            from error  # fmt: skip
-    except (OSError, sqlite3.Error) as error:
-        raise RunFileError(
-            f"{path.parent}: a run file cannot be written here ({error}). "
-            "Name a folder that can be written to: --out DIR."
-        ) from error
+    except sqlite3.Error as error:
+        path.unlink(missing_ok=True)
+        raise _unwritable(path, error) from error
     return database
+
+
+def _pack(fact: Fact) -> bytes:
+    """Encode a fact; what is no text (a surrogate, from an undecodable name) becomes `?`."""
+    try:
+        return _encode(fact)
+    except UnicodeEncodeError:
+        return _encode(_encodable(msgspec.to_builtins(fact)))
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encodable(item) for item in value]
+    return value
+
+
+def _leave_one_file(database: sqlite3.Connection) -> None:
+    """Fold the log into the file, which takes a moment in which nobody reads."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(sqlite3.OperationalError):
+            if database.execute("PRAGMA journal_mode=DELETE").fetchone() != ("wal",):
+                return
+        time.sleep(_SECONDS / _TRIES)
+
+
+def _leak(database: sqlite3.Connection) -> None:
+    """Keep a connection from ever being closed: closing writes, also in a forked process."""
+    with contextlib.suppress(ImportError):
+        import ctypes
+
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(database))
+
+
+def _abandon_all() -> None:
+    for writer in list(_writers):
+        writer.abandon()
+
+
+def _unwritable(path: Path, error: Exception) -> RunFileError:
+    reason = getattr(error, "strerror", None) or error
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        reason = "a part of its path is a file"
+    return RunFileError(
+        f"{path.parent}: the run file {path.name} cannot be written here ({reason}). "
+        "Name a folder that can be written to: --out DIR."
+    )
+
+
+def _unreadable(path: Path, error: Exception) -> RunFileError:
+    reason = getattr(error, "strerror", None) or error
+    return RunFileError(f"{path}: the run file cannot be read ({reason}).")
+
+
+def _head(path: Path) -> bytes:
+    """Return the first 100 bytes of what must be a plain file."""
+    try:
+        if path.is_dir():
+            raise RunFileError(f"{path}: this is a folder. Name a run file in it.")
+        if path.exists() and not path.is_file():
+            raise RunFileError(f"{path}: this is not a plain file, so not a run file.")
+        with path.open("rb") as file:
+            return file.read(100)
+    except FileNotFoundError as error:
+        raise RunFileError(f"{path}: there is no such run file.") from error
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
 
 
 def _on_network(path: Path) -> bool:
@@ -234,16 +360,30 @@ def _on_network(path: Path) -> bool:
     return bool(around) and max(around, key=lambda mount: len(mount[0]))[1] in _NETWORK
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    """Open read-only; a WAL that nobody can share (a read-only folder) is read as it stands."""
-    address = path.resolve().as_uri() + "?mode=ro"
-    database = sqlite3.connect(address, uri=True)
-    try:
-        database.execute("SELECT 1 FROM sqlite_master").fetchall()
-    except sqlite3.OperationalError:
-        database.close()
-        database = sqlite3.connect(address + "&immutable=1", uri=True)
-    return database
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open read-only; where a reader may not share the log of a cut-off run, open a copy."""
+    with contextlib.ExitStack() as stack:
+        database = stack.enter_context(_connected(path))
+        try:
+            database.execute("SELECT 1 FROM sqlite_master").fetchall()
+        except sqlite3.OperationalError:
+            log = Path(f"{path}-wal")
+            if not log.exists():
+                raise
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pipetrace-")))
+            copy = folder / "run"
+            shutil.copyfile(path, copy)
+            shutil.copyfile(log, f"{copy}-wal")
+            database = stack.enter_context(_connected(copy))
+        yield database
+
+
+@contextlib.contextmanager
+def _connected(path: Path) -> Iterator[sqlite3.Connection]:
+    database = sqlite3.connect(path.resolve().as_uri() + "?mode=ro", uri=True)
+    with contextlib.closing(database):
+        yield database
 
 
 def _recognise(path: Path, database: sqlite3.Connection) -> None:
@@ -256,6 +396,11 @@ def _recognise(path: Path, database: sqlite3.Connection) -> None:
             f"{path}: the file has format {version}, this pipetrace reads up to {VERSION}. "
             "Upgrade pipetrace."
         )
-    schema = [sql for (sql,) in database.execute("SELECT sql FROM sqlite_master ORDER BY rowid")]
-    if tuple(schema) != _SCHEMA:
+    schema = database.execute("SELECT type, name, sql FROM sqlite_master ORDER BY rowid").fetchall()
+    if tuple(schema) != tuple(("table", sql.split()[2], sql) for sql in _SCHEMA):
         raise RunFileError(f"{path}: the run file is damaged: its tables are not those of a run.")
+
+
+_writers: weakref.WeakSet[Writer] = weakref.WeakSet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_abandon_all)

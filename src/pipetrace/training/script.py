@@ -4,34 +4,34 @@ from __future__ import annotations
 
 import builtins
 import importlib.machinery
-import importlib.util
 import os
+import runpy
 import sys
 import types
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from types import CodeType, TracebackType
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from types import CodeType
+from typing import Any, NamedTuple, NoReturn
 
-from pipetrace.capture.places import is_ours
 from pipetrace.errors import ScriptError
+from pipetrace.training.endings import comes_from, exit_code, report, threads_reported
+from pipetrace.training.imports import as_alone
 from pipetrace.training.recorder import Stopped
-from pipetrace.training.signals import is_wrapper
 
-_STARTUP = ("built-in", "frozen")
-_NATIVE = ("torch", "numpy")
+_SUFFIXES = (".py", ".pyw")
 
 
 class Script(NamedTuple):
-    """What will be run: compiled, with all that `__main__` needs."""
+    """What will be run."""
 
-    code: CodeType
     path: str
+    """Its file, absolute, and otherwise as it was named."""
     arguments: tuple[str, ...]
-    first: str
+    """`sys.argv`, with the module's name first for a module."""
+    folder: str
     """`sys.path[0]`."""
-    spec: importlib.machinery.ModuleSpec | None
+    code: CodeType | SyntaxError | None
+    """Compiled; the error that running it raises; None for a module, which Python finds."""
 
 
 class Ending(NamedTuple):
@@ -43,176 +43,213 @@ class Ending(NamedTuple):
     error: BaseException | None
 
 
-def from_file(path: Path, arguments: tuple[str, ...]) -> Script:
+def from_file(path: str, arguments: Sequence[str]) -> Script:
     """Compile a script.
+
+    Args:
+        path: The file as it was typed: `sys.argv[0]` and tracebacks repeat it.
+        arguments: What was typed after it.
 
     Raises:
         ScriptError: there is no such file, or it is not Python.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         raise ScriptError(f"{path} is a folder. Name a Python file: pipetrace run train.py")
     try:
-        source = path.read_bytes()
-    except OSError as error:
-        reason = error.strerror or "it cannot be read"
+        with open(path, "rb") as file:
+            source = file.read()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it cannot be read"
         raise ScriptError(
             f"{path}: {reason}. Name a Python file: pipetrace run train.py. "
             "Options of pipetrace stand before it, options of the script after it."
         ) from None
-    absolute = os.path.abspath(path)
-    code = _compile(source, absolute, str(path))
-    first = os.path.dirname(os.path.realpath(path))
-    return Script(code, absolute, (str(path), *arguments), first, None)
+    # Plain Python neither follows links nor removes dots here.
+    absolute = os.path.join(os.getcwd(), path)
+    folder = os.path.dirname(os.path.realpath(path))
+    return Script(absolute, (path, *arguments), folder, _compile(source, absolute, path))
 
 
-def from_module(name: str, arguments: tuple[str, ...]) -> Script:
-    """Find and compile a module or a package's `__main__`, as `python -m` does.
+def from_module(name: str, arguments: Sequence[str]) -> Script:
+    """Find a module, or a package's `__main__`, without running any of its code.
+
+    Args:
+        name: What was typed after `-m`.
+        arguments: What was typed after it.
 
     Raises:
         ScriptError: there is no such module, or it is not Python source.
     """
-    with _first_on_path(os.getcwd()):
-        try:
-            spec = importlib.util.find_spec(name)
-            if spec is not None and spec.submodule_search_locations is not None:
-                spec = importlib.util.find_spec(f"{name}.__main__")
-        except (ImportError, ValueError):
-            spec = None
-        if spec is None or not spec.origin or not spec.origin.endswith(".py"):
-            raise ScriptError(
-                f"No module named {name} that could be run was found from {os.getcwd()}. "
-                "Name a module as after `python -m`: pipetrace run -m package.train"
-            )
-    origin = os.path.abspath(spec.origin)
-    code = _compile(Path(origin).read_bytes(), origin, name)
-    return Script(code, origin, (origin, *arguments), os.getcwd(), spec)
+    origin = _find(name)
+    if origin is None or not origin.endswith(_SUFFIXES):
+        typed = name.removesuffix(".py").replace("/", ".").replace(os.sep, ".")
+        hint = f"-m {typed}" if typed != name else "-m package.train"
+        raise ScriptError(
+            f"No module named {name} that could be run was found from {os.getcwd()}. "
+            f"Name a module as after `python -m`: pipetrace run {hint}"
+        )
+    return Script(origin, (name, *arguments), os.getcwd(), None)
 
 
-def run(script: Script, watched: Callable[[], Any], ended: Callable[[], Any]) -> Ending:
+def run(
+    script: Script,
+    watched: Callable[[], Any],
+    ended: Callable[[], Any],
+    left: Callable[[int], Any] = lambda code: None,
+) -> Ending:
     """Execute a script between `watched()` and `ended()`, and tell how it ended.
 
-    A traceback is printed by the script's own `sys.excepthook`, without our frames.
+    A traceback is printed by the script's own `sys.excepthook`, without our frames. The script's
+    `__main__` stays in `sys.modules`: what it pickles at exit is looked up there. A process that
+    the script forked ends here, as it would have ended alone.
+
+    Args:
+        script: What to run.
+        watched: Called right before.
+        ended: Called right after, whatever happened.
+        left: Called with the exit code before the process ends through `os._exit`.
+
+    Raises:
+        SystemExit: in a process that the script forked.
     """
+    process = os.getpid()
+    sys.modules["__main__"] = _main(script)
+    folder = None if sys.flags.safe_path else script.folder
+    arguments = command = script.arguments
+    if script.code is None:
+        arguments, command = ("-m", *arguments[1:]), ("-m", *arguments)
+    watched()
+    with ExitStack() as stack:
+        stack.enter_context(as_alone(folder, arguments, command))
+        stack.enter_context(threads_reported())
+        stack.enter_context(_exit_announced(stack, ended, left))
+        ending = _execute(script)
+    if os.getpid() != process:
+        if ending.status == "interrupted":
+            raise_interrupt()
+        raise SystemExit(ending.code)
+    ended()
+    return ending
+
+
+def raise_interrupt() -> NoReturn:
+    """End as Python ends after Ctrl-C: exit handlers run, then the signal kills the process.
+
+    Raises:
+        KeyboardInterrupt: which is not printed again.
+    """
+    sys.excepthook = lambda *_: None
+    raise KeyboardInterrupt
+
+
+def _main(script: Script) -> types.ModuleType:
+    """Make the module that a script finds itself in; `runpy` completes that of a module."""
     main = types.ModuleType("__main__")
-    main.__dict__.update(
-        __file__=script.path, __builtins__=builtins, __spec__=script.spec, __cached__=None,
-        __package__=None if script.spec is None else script.spec.parent,
-        __loader__=importlib.machinery.SourceFileLoader("__main__", script.path),
-    )  # fmt: skip
-    before = sys.argv, sys.modules["__main__"]
-    sys.argv = list(script.arguments)
-    sys.modules["__main__"] = main
-    status, code = "finished", 0
-    raised: BaseException | None = None
+    if sys.version_info < (3, 14):
+        main.__annotations__ = {}
+    main.__dict__["__builtins__"] = builtins
+    if script.code is not None:
+        main.__dict__.update(
+            __loader__=importlib.machinery.SourceFileLoader("__main__", script.path),
+            __file__=script.path, __cached__=None,
+        )  # fmt: skip
+    return main
+
+
+def _execute(script: Script) -> Ending:
     try:
-        with _first_on_path(script.first), _unshadowed(script.first):
-            watched()
-            try:
-                exec(script.code, main.__dict__)
-            finally:
-                ended()
-    except Stopped:
-        status = "stopped"
+        if script.code is None:
+            # The entry of `python -m` itself; it fills `sys.modules["__main__"]`.
+            getattr(runpy, "_run_module_as_main")(script.arguments[0])  # noqa: B009  # untyped
+        elif isinstance(script.code, SyntaxError):
+            raise script.code
+        else:
+            exec(script.code, sys.modules["__main__"].__dict__)
     except SystemExit as error:
-        code = _exit_code(error)
-    except KeyboardInterrupt as error:
-        status, code, raised = "interrupted", 130, error
+        if comes_from(error, Stopped):
+            return Ending("stopped", 0, None)
+        return Ending("finished", exit_code(error), None)
     except BaseException as error:
-        status, code, raised = "raised", 1, error
+        if comes_from(error, Stopped):
+            return Ending("stopped", 0, None)
+        code = report(error)
+        if isinstance(error, KeyboardInterrupt):
+            return Ending("interrupted", 130, error)
+        return Ending("raised", code, error)
+    return Ending("finished", 0, None)
+
+
+@contextmanager
+def _exit_announced(
+    stack: ExitStack, ended: Callable[[], Any], left: Callable[[int], Any]
+) -> Iterator[None]:  # fmt: skip
+    """Let a run be completed where `os._exit` ends its process: no exit handler runs then."""
+    process, original = os.getpid(), os._exit
+
+    def _exit(status: int) -> NoReturn:
+        try:
+            if os.getpid() == process:
+                stack.close()
+                ended()
+                left(status)
+        finally:
+            original(status)
+
+    os._exit = _exit
+    try:
+        yield
     finally:
-        sys.argv = before[0]
-    if raised is not None:
-        clean(raised)
-        sys.excepthook(type(raised), raised, raised.__traceback__)
-    return Ending(status, code, raised)
+        os._exit = original
 
 
-def clean(error: BaseException, seen: set[int] | None = None) -> None:
-    """Take our frames out of an exception's traceback, and out of those it came from."""
-    seen = set() if seen is None else seen
-    if id(error) in seen:
-        return
-    seen.add(id(error))
-    error.__traceback__ = _clean(error.__traceback__)
-    for cause in (error.__cause__, error.__context__):
-        if cause is not None:
-            clean(cause, seen)
-
-
-def _clean(traceback: TracebackType | None) -> TracebackType | None:
-    kept = []
-    while traceback is not None:
-        code = traceback.tb_frame.f_code
-        if not is_ours(code) and not is_wrapper(code):
-            kept.append(traceback)
-        traceback = traceback.tb_next
-    for one, following in zip(kept, [*kept[1:], None], strict=True):
-        one.tb_next = following
-    return kept[0] if kept else None
-
-
-def _exit_code(error: SystemExit) -> int:
-    if error.code is None:
-        return 0
-    if isinstance(error.code, int):
-        return error.code
-    print(error.code, file=sys.stderr)
-    return 1
-
-
-def _compile(source: bytes, path: str, name: str) -> CodeType:
+def _compile(source: bytes, path: str, name: str) -> CodeType | SyntaxError:
     try:
         return compile(source, path, "exec", dont_inherit=True)
-    except SyntaxError as error:
-        line = f", line {error.lineno}" if error.lineno else ""
+    except (SyntaxError, ValueError) as error:
+        if isinstance(error, SyntaxError) and name.endswith(_SUFFIXES):
+            return error
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
         raise ScriptError(
-            f"{name}{line}: this is not Python ({error.msg}). Name a Python file: "
+            f"{name}{line}: this is not Python ({reason}). Name a Python file: "
             "pipetrace run train.py; for a table: pipetrace fit TABLE --target COLUMN"
         ) from None
-    except ValueError as error:
-        raise ScriptError(f"{name}: this is not Python ({error}).") from None
 
 
-@contextmanager
-def _first_on_path(folder: str) -> Iterator[None]:
-    """Let `sys.path[0]` be the script's folder, in the place of our own entry."""
-    ours = sys.path[0]
-    sys.path[0] = folder
+def _find(name: str) -> str | None:
+    """Return the file that `python -m` would run, looked up without importing a package."""
+    if not all(parts := name.split(".")):
+        return None
+    before = sys.path
+    sys.path = before if sys.flags.safe_path else [os.getcwd(), *before]
     try:
-        yield
+        spec, folders, full = None, None, ""
+        for part in (*parts, "__main__"):
+            if spec is not None and (folders := _folders(spec, folders)) is None:
+                return spec.origin if full == name else None
+            full = f"{full}.{part}" if full else part
+            spec = _spec(full, folders)
+            if spec is None:
+                return None
+        return None if spec is None else spec.origin
     finally:
-        if folder in sys.path:
-            sys.path[sys.path.index(folder)] = ours
+        sys.path = before
 
 
-@contextmanager
-def _unshadowed(folder: str) -> Iterator[None]:
-    """Hide loaded modules that the script's folder has its own version of.
+def _spec(name: str, folders: list[str] | None) -> importlib.machinery.ModuleSpec | None:
+    specs = (finder.find_spec(name, folders) for finder in sys.meta_path)
+    return next((spec for spec in specs if spec is not None), None)
 
-    Plain Python would import the script's `html.py`; we have imported the library's before. What we
-    loaded stays ours: it is put back when the script has ended.
-    """
+
+def _folders(
+    spec: importlib.machinery.ModuleSpec, around: list[str] | None
+) -> list[str] | None:  # fmt: skip
+    """Return where the modules of a package lie; None for what is no package."""
+    if spec.submodule_search_locations is None:
+        return None
     try:
-        names = {
-            entry.stem
-            for entry in Path(folder).iterdir()
-            if entry.suffix == ".py" or (entry / "__init__.py").exists()
-        }
-    except OSError:
-        names = set()
-    tops = {name for name in names if name in sys.modules and _loaded_by_us(name)}
-    hidden = {name: module for name, module in sys.modules.items() if name.split(".")[0] in tops}
-    for name in hidden:
-        del sys.modules[name]
-    try:
-        yield
-    finally:
-        sys.modules.update(hidden)
-
-
-def _loaded_by_us(name: str) -> bool:
-    """Tell whether plain Python would not have loaded a module before the script."""
-    if name in ("__main__", "encodings", "pipetrace", *_NATIVE):
-        return False
-    spec = getattr(sys.modules[name], "__spec__", None)
-    return spec is not None and spec.origin not in _STARTUP
+        return list(spec.submodule_search_locations)
+    except KeyError:
+        # A namespace inside a package asks for that package, which must not be imported yet.
+        inside = (os.path.join(path, spec.name.rpartition(".")[2]) for path in around or ())
+        return [path for path in inside if os.path.isdir(path)]
