@@ -1,9 +1,12 @@
-"""What a function is called, and what its arguments are called, in the words of its documentation."""
+"""What a function and its arguments are called, in the words of their documentation."""
 
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
+from numbers import Number
+from types import MethodDescriptorType
 from typing import Any
 
 import torch
@@ -12,57 +15,38 @@ import torch
 _REFLECTED = {"radd": "add", "rmul": "mul", "rtruediv": "rdiv", "truediv": "div",
               "iadd": "add_", "isub": "sub_", "imul": "mul_", "itruediv": "div_",
               "floordiv": "floor_divide", "rmatmul": "matmul", "mod": "remainder"}  # fmt: skip
-# C functions carry no signature: these are the names in their documentation.
-_DOCUMENTED = {
-    "flatten": ("input", "start_dim", "end_dim"),
-    "transpose": ("input", "dim0", "dim1"),
-    "softmax": ("input", "dim"),
-    "log_softmax": ("input", "dim"),
-    "sum": ("input", "dim", "keepdim"),
-    "mean": ("input", "dim", "keepdim"),
-    "amax": ("input", "dim", "keepdim"),
-    "max": ("input", "dim", "keepdim"),
-    "argmax": ("input", "dim", "keepdim"),
-    "cat": ("tensors", "dim"),
-    "stack": ("tensors", "dim"),
-    "chunk": ("input", "chunks", "dim"),
-    "split": ("tensor", "split_size_or_sections", "dim"),
-    "squeeze": ("input", "dim"),
-    "unsqueeze": ("input", "dim"),
+# C functions whose documentation does not tell the names of their arguments, or tells others.
+_KNOWN = {
+    **dict.fromkeys(
+        ("add", "sub", "mul", "div", "pow", "matmul", "rsub", "rdiv", "rpow", "remainder",
+         "floor_divide", "and", "or", "xor", "eq", "ne", "lt", "le", "gt", "ge"),
+        ("input", "other"),
+    ),
+    **dict.fromkeys(
+        ("dropout", "alpha_dropout", "feature_dropout", "feature_alpha_dropout"),
+        ("input", "p", "train"),
+    ),
+    **dict.fromkeys(
+        ("max_pool1d", "max_pool2d", "max_pool3d"),
+        ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode"),
+    ),
+    **dict.fromkeys(
+        ("lstm", "gru", "rnn_tanh", "rnn_relu"),
+        ("input", "hx", "flat_weights", "has_biases", "num_layers", "dropout", "training",
+         "bidirectional", "batch_first"),
+    ),
     "getitem": ("input", "index"),
-    "linear": ("input", "weight", "bias"),
-    "conv1d": ("input", "weight", "bias", "stride", "padding", "dilation", "groups"),
-    "conv2d": ("input", "weight", "bias", "stride", "padding", "dilation", "groups"),
-    "conv3d": ("input", "weight", "bias", "stride", "padding", "dilation", "groups"),
-    "max_pool1d": ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode"),
-    "max_pool2d": ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode"),
-    "max_pool3d": ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode"),
-    "avg_pool1d": ("input", "kernel_size", "stride", "padding", "ceil_mode"),
-    "avg_pool2d": ("input", "kernel_size", "stride", "padding", "ceil_mode"),
-    "avg_pool3d": ("input", "kernel_size", "stride", "padding", "ceil_mode"),
-    "rsub": ("input", "other"),
-    "rdiv": ("input", "other"),
-    "rpow": ("input", "other"),
-    "dropout": ("input", "p", "train"),
-    "dropout_": ("input", "p", "train"),
-    "alpha_dropout": ("input", "p", "train"),
-    "feature_dropout": ("input", "p", "train"),
+    "setitem": ("input", "index", "value"),
+    "log_softmax": ("input", "dim"),
     "masked_fill": ("input", "mask", "value"),
-    "matmul": ("input", "other"),
     "pow": ("input", "exponent"),
-    "add": ("input", "other"),
-    "sub": ("input", "other"),
-    "mul": ("input", "other"),
-    "div": ("input", "other"),
-    "gelu": ("input", "approximate"),
-    "scaled_dot_product_attention": ("query", "key", "value", "attn_mask", "dropout_p",
-                                     "is_causal"),
-    "lstm": ("input", "hx", "flat_weights", "has_biases", "num_layers", "dropout", "training",
-             "bidirectional", "batch_first"),
-    "gru": ("input", "hx", "flat_weights", "has_biases", "num_layers", "dropout", "training",
-            "bidirectional", "batch_first"),
+    "split": ("input", "split_size_or_sections", "dim"),
+    "squeeze": ("input", "dim"),
+    "tensor": ("data",),
 }  # fmt: skip
-_SHAPES = {"view", "reshape", "permute", "expand", "repeat", "tile"}
+_NESTED = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
+_NAMED = re.compile(r"(?:^|,)\s*(\*?\w+)")
+_SAID = (str, Number, torch.dtype, torch.device, torch.layout, torch.memory_format)
 _signatures: dict[Any, tuple[str, ...]] = {}
 
 
@@ -75,6 +59,8 @@ def plain_name(function: Callable[..., Any]) -> str:
     name = getattr(function, "__name__", type(function).__name__)
     if name == "__get__":
         return str(getattr(getattr(function, "__self__", None), "__name__", "property"))
+    # An overload of an operator, as in torch.ops.aten.add.Tensor, carries its own name.
+    name = name.partition(".")[0]
     if name.startswith("__") and name.endswith("__"):
         name = name[2:-2]
     return _REFLECTED.get(name, name)
@@ -84,41 +70,80 @@ def named_arguments(
     function: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> dict[str, Any]:
     """Return the arguments of a call by the names of the function's documentation."""
-    if name in _SHAPES and args:
-        sizes = args[1] if len(args) == 2 and isinstance(args[1], (tuple, list)) else args[1:]
-        return {"input": args[0], "size": tuple(sizes), **kwargs} if sizes else {**kwargs}
     known = _signatures.get(function)
     if known is None:
         known = _signatures[function] = _positions(function, name)
-    named = {
-        known[index] if index < len(known) else f"argument {index + 1}": value
-        for index, value in enumerate(args)
-    }
+    named: dict[str, Any] = {}
+    for index, value in enumerate(args):
+        key = known[index] if index < len(known) else f"argument {index + 1}"
+        if key.startswith("*"):
+            alone = index + 1 == len(args) and isinstance(value, (tuple, list))
+            named[key[1:]] = tuple(value) if alone else args[index:]
+            break
+        named[key] = value
     return {**named, **kwargs}
 
 
 def _positions(function: Callable[..., Any], name: str) -> tuple[str, ...]:
+    """Return what a function calls its arguments: in its code, here, or in its documentation."""
+    if inspect.isfunction(function) and (given := _signature(function)):
+        return given
+    schema = getattr(getattr(function, "default", function), "_schema", None)
+    if schema is not None:
+        keys = [argument.name for argument in schema.arguments if not argument.kwarg_only]
+        return ("input", *keys[1:]) if keys[:1] == ["self"] else tuple(keys)
+    known = _KNOWN.get(name) or _KNOWN.get(name.removesuffix("_"))
+    return known or _documented(function, name) or ("input",)
+
+
+def _signature(function: Callable[..., Any]) -> tuple[str, ...]:
     try:
         parameters = inspect.signature(function).parameters.values()
-        positional = tuple(
-            p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-        )
-        if positional and positional[0] not in ("args", "self"):
-            return positional
-    except (TypeError, ValueError):
-        pass
-    return _DOCUMENTED.get(name, ("input",))
+    except ValueError:
+        # A Python function may wrap a C one.
+        return ()
+    given = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if not given:
+        return ()
+    rest = [f"*{p.name}" for p in parameters if p.kind is p.VAR_POSITIONAL]
+    return ("input" if given[0] == "self" else given[0], *given[1:], *rest)
 
 
-def worded(value: Any) -> str:
-    """Return an argument's value in a few words; a tensor is told by its shape."""
+def _documented(function: Callable[..., Any], name: str) -> tuple[str, ...]:
+    """Read the longest list of positional arguments in a C function's documentation.
+
+    One that takes all that follow, as in `view(*shape)`, keeps its star.
+    """
+    longest: list[str] = []
+    head = rf"^\s*(?:\.\. function:: )?(?:torch\.)?{re.escape(name)}"
+    call = re.compile(head + r"\(([^()]*(?:\([^()]*\)[^()]*)*)\)", re.MULTILINE)
+    for line in call.finditer(function.__doc__ or ""):
+        found = _NAMED.findall(_NESTED.sub("", line[1]).partition(" *,")[0])
+        if "..." not in line[1]:
+            longest = max(longest, found, key=len)
+    owner = ["input"] if longest and isinstance(function, MethodDescriptorType) else []
+    return (*owner, *longest)
+
+
+def worded(value: Any, *, values: bool = True) -> str:
+    """Return an argument's value in a few words; a tensor is told by its shape.
+
+    Args:
+        value: Anything a function may be given.
+        values: Whether numbers in lists may be told: they may be somebody's data.
+
+    >>> worded((slice(None), 0)), worded([0.25, 1.5], values=False)
+    ('(:, 0)', '2 numbers')
+    """
     if isinstance(value, torch.Tensor):
         return "tensor of " + " × ".join(map(str, value.shape)) if value.dim() else "scalar tensor"
     if isinstance(value, slice):
         parts = ["" if part is None else str(part) for part in (value.start, value.stop)]
         return ":".join(parts) if value.step is None else ":".join([*parts, str(value.step)])
     if isinstance(value, (tuple, list)) and len(value) <= 8:
-        return "(" + ", ".join(worded(item) for item in value) + ")"
-    if isinstance(value, (str, bool, int, float, torch.dtype, torch.device)) or value is None:
+        if not values and any(isinstance(item, float) for item in value):
+            return f"{len(value)} number{'' if len(value) == 1 else 's'}"
+        return "(" + ", ".join(worded(item, values=values) for item in value) + ")"
+    if isinstance(value, _SAID) or value is None:
         return str(value)[:80]
     return "..." if value is Ellipsis else type(value).__name__
