@@ -178,6 +178,8 @@ def load(path: Path) -> Recording:
         )
     try:
         with _opened(path) as database:
+            # One transaction is one moment, also while somebody writes.
+            database.execute("BEGIN")
             _recognise(path, database)
             facts = [
                 _decode(body) for (body,) in database.execute("SELECT body FROM facts ORDER BY id")
