@@ -66,6 +66,9 @@ class Course:
         self._batch: Any = None
         self._key: Key | None = None
         self._passes = 0
+        self._ending: Key | None = None
+        """A pass that has no more batches, while some it gave are still to be used."""
+        self._due = 0
         self._open: dict[int, Key] = {}
         self._sets: dict[int, tuple[int | None, int | None, str]] = {}
         self.places = Places()
@@ -94,6 +97,9 @@ class Course:
         """A root has been called; `learning` says that a backward may follow."""
         if learning and self._unsettled:
             self._settle()
+        if self._ending is not None and not learning and self.phases.training(self._ending):
+            self._end_pass()
+        self._due -= 1
         rows = first.shape[0] if first is not None and first.shape else 0
         seen = Seen(id, model.training, rows, self.steps, self._key)
         if self._word:
@@ -108,6 +114,8 @@ class Course:
             if self._batch is not None:
                 seen.target = self._target(first)
             self.evaluations.keep(seen, first, model, args, kwargs, output)
+            if self._ending is not None and self._due <= 0:
+                self._end_pass()
         elif first is not None and self.epochs < 2:
             seen.inputs = columns(first)
             if self._gathering is not None and self._gathering.seen.model == id:
@@ -156,6 +164,8 @@ class Course:
         self._stepper = optimizer
         self.steps += 1
         self.phases.step(around, self._address)
+        if self._ending is not None and self._due <= 0:
+            self._end_pass()
         strand.step(None if optimizer is None else optimizer.param_groups[0]["lr"], self._losses)
         self._losses = []
         if strand.waiting() >= _FOLD:
@@ -166,10 +176,19 @@ class Course:
         if iterator._num_yielded == 1 or self._key is None or self._key[1] != id(iterator):
             self._begin_pass(iterator)
         self._batch = batch
+        self._due += 1
 
     def pass_ended(self, iterator: Any) -> None:
-        """A loader has no more batches."""
-        key = self._open.pop(id(iterator), None)
+        """A loader has no more batches.
+
+        Frameworks fetch a batch ahead: the pass ends when the batches it gave were used.
+        """
+        self._ending = self._open.pop(id(iterator), None)
+        if self._due <= 0:
+            self._end_pass()
+
+    def _end_pass(self) -> None:
+        key, self._ending = self._ending, None
         if key is not None and self.phases.end_pass(key):
             self._close()
         self._key = self._batch = None
@@ -316,6 +335,9 @@ class Course:
 
     def _begin_pass(self, iterator: Any) -> None:
         """A loader begins a pass, or goes on with one after another loader's."""
+        if self._ending is not None:
+            self._end_pass()
+        self._due = 0
         key = self._open.get(id(iterator))
         if iterator._num_yielded == 1 or key is None:
             sampler = iterator._index_sampler

@@ -63,6 +63,10 @@ class Phases:
         self._current = key
         return ended
 
+    def training(self, key: Any) -> bool:
+        """Tell whether a pass in progress contains steps."""
+        return self._passes.get(key, 0) > 0
+
     def end_pass(self, key: Any) -> bool:
         """A loader has no more batches."""
         steps = self._passes.pop(key, 0)

@@ -235,7 +235,7 @@ class Recorder:
     def stepped(self, optimizer: torch.optim.Optimizer) -> None:
         """Count a step, and stop the program where that was asked for."""
         self._output = self._direct = None
-        self._stepping = False
+        self._stepping = self._by_hand.waiting = False
         course = self.course
         around = nest(sys._getframe(2)) if course.phases.wants_nest else ()
         course.stepped(optimizer, around)
