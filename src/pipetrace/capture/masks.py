@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -25,16 +27,30 @@ class Drop(NamedTuple):
     training: bool
 
 
-def drop(name: str, arguments: dict[str, Any]) -> Drop | None:
-    """Return how a dropout was called, or None for any other function."""
+def drop(function: Callable[..., Any], name: str, arguments: dict[str, Any]) -> Drop | None:
+    """Return how a dropout was called, or None for any other function.
+
+    Args:
+        function: The function that was called.
+        name: Its plain name.
+        arguments: Its arguments by name; those left out have their defaults.
+    """
     if name not in _ELEMENTS | _CHANNELS:
         return None
-    tensor, p = arguments.get("input"), arguments.get("p", 0.5)
-    # torch.dropout calls its mode `train`; torch.nn.functional.dropout calls it `training`.
-    training = arguments.get("training", arguments.get("train", False))
+    told = {**_defaults(function), **arguments}
+    tensor = told.get("input")
     if not isinstance(tensor, torch.Tensor):
         return None
-    return Drop(tensor, float(p), bool(training))
+    # torch.dropout calls its mode `train`; torch.nn.functional.dropout calls it `training`.
+    return Drop(tensor, float(told["p"]), bool(told.get("training", told.get("train"))))
+
+
+@functools.cache
+def _defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    if not inspect.isfunction(function):
+        return {}
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
 
 
 def regenerate(
@@ -45,7 +61,7 @@ def regenerate(
     *,
     row: int | None,
 ) -> Mask:
-    """Run a dropout function on ones from the RNG state it started from.
+    """Run a dropout function on ones from the RNG state that it started from.
 
     Args:
         function: The function that ran.
@@ -58,30 +74,35 @@ def regenerate(
         The mask with its count, and the central 95 % of Binomial(total, 1 - p).
     """
     device = call.input.device
-    after = _state(device)
-    try:
-        _set(device, state)
-        ones = torch.ones_like(call.input)
-        scaled = function(ones, call.p, True)
-    finally:
-        _set(device, after)
-    if call.p >= 1:
-        kept = torch.zeros_like(scaled, dtype=torch.bool)
-    elif "alpha" in name:
-        # Alpha dropout moves dropped ones to a lower value instead of zero.
-        kept = scaled > (scaled.max() + scaled.min()) / 2 if call.p > 0 else scaled == scaled
-    else:
-        kept = scaled != 0
-    scale = float(scaled[kept].flatten()[0]) if bool(kept.any()) else 0.0
-    flags = pick(kept, row).reshape(-1)[:ROW].tolist()
-    if name in _CHANNELS and kept.dim() > 2:
-        kept = kept.flatten(2)[:, :, 0]
-    total, count = kept.numel(), int(kept.sum())
-    low, high = interval(total, 1 - call.p)
+    # The program's own function modes must neither hear of this nor choose another device.
+    with torch._C.DisableTorchFunction(), torch.no_grad():
+        after = _state(device)
+        try:
+            _set(device, state)
+            ones = function(torch.ones_like(call.input), call.p, True)
+            zeros = torch.zeros_like(ones)
+            if "alpha" in name:
+                # What alpha dropout drops becomes a number: the kept is what depends on the input.
+                _set(device, state)
+                zeros = function(torch.zeros_like(call.input), call.p, True)
+        finally:
+            _set(device, after)
+        kept = ones != zeros
+        scale = float((ones - zeros)[kept][0]) if bool(kept.any()) else 0.0
+        flags = pick(kept, row).reshape(-1)[:ROW].tolist()
+        if name in _CHANNELS and kept.dim() > (leading := _leading(name, kept.dim())):
+            kept = kept.flatten(leading)[..., 0]
+        total, count = kept.numel(), int(kept.count_nonzero())
+        low, high = interval(total, 1 - call.p)
     return Mask(
         p=call.p, kept=count, total=total, low=low, high=high, scale=scale, row=tuple(flags),
         unit="channels" if name in _CHANNELS else "elements",
     )  # fmt: skip
+
+
+def _leading(name: str, dimensions: int) -> int:
+    """Return how many dimensions tell channels apart: one fewer where there is no batch."""
+    return 1 if (name, dimensions) in {("dropout1d", 2), ("dropout3d", 4)} else 2
 
 
 def interval(total: int, share: float) -> tuple[int, int]:
@@ -107,6 +128,8 @@ def interval(total: int, share: float) -> tuple[int, int]:
         + k * chosen.log() + (n - k) * (1 - chosen).log()
     )  # fmt: skip
     below = log.exp().cumsum(0)
+    # The logarithms are of large factorials: their common error goes.
+    below = below / below[-1]
     edges = torch.tensor([0.025, 0.975], dtype=torch.float64)
     low, high = torch.searchsorted(below, edges).clamp(max=k.numel() - 1).tolist()
     return start + low, start + high

@@ -149,7 +149,7 @@ class Tracer(TorchFunctionMode):
         self, func: Callable[..., Any], name: str, arguments: dict[str, Any],
         state: torch.Tensor | None,
     ) -> Mask | None:  # fmt: skip
-        call = masks.drop(name, arguments)
+        call = masks.drop(func, name, arguments)
         if call is None or not call.training or call.input.numel() == 0:
             return None
         if state is None and 0 < call.p < 1:

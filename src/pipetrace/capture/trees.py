@@ -1,4 +1,4 @@
-"""The tensors inside whatever a forward takes or returns, each with the path a person would write."""
+"""The tensors inside whatever a forward takes or returns, with the paths a person would write."""
 
 from __future__ import annotations
 
