@@ -15,7 +15,7 @@ numpy.random.seed(0)
 
 def feed(digest, value):
     if isinstance(value, torch.Tensor):
-        digest.update(value.detach().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     else:
         digest.update(repr(value).encode())
 
