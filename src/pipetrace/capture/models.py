@@ -16,7 +16,7 @@ def inventory(model: nn.Module, id: int) -> Model:
     first = next(iter(parameters), None)
     return Model(
         id=id,
-        type=type(model).__name__,
+        type=kind(model),
         parameters=sum(_count(p) for p in parameters),
         trainable=sum(_count(p) for p in parameters if p.requires_grad),
         device="" if first is None else str(first.device),
@@ -24,13 +24,28 @@ def inventory(model: nn.Module, id: int) -> Model:
     )
 
 
+def kind(module: nn.Module) -> str:
+    """Return the name of a module's class; of a scripted module's, the class it was made from."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return str(module.original_name)
+    return type(module).__name__
+
+
+def _detail(module: nn.Module) -> str:
+    try:
+        return str(module.extra_repr())[:200]
+    except Exception:
+        # The program's own code, which it may never have called itself.
+        return ""
+
+
 def _part(path: str, module: nn.Module) -> ModulePart:
     own = [p for p in module._parameters.values() if p is not None]
     leaf = not any(True for _ in module.children())
     return ModulePart(
         path=path,
-        type=type(module).__name__,
-        detail=module.extra_repr()[:200] if leaf else "",
+        type=kind(module),
+        detail=_detail(module) if leaf else "",
         parameters=sum(_count(p) for p in own),
         trainable=sum(_count(p) for p in own if p.requires_grad),
         training=module.training,

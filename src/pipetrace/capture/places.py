@@ -12,42 +12,44 @@ from collections.abc import Callable
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
+import torch
 from torch import nn
 
 from pipetrace.records import Place
 
-_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_EXAMPLES = os.path.join(_OURS, "examples")
-_PIPELINE = os.path.join(_OURS, "pipeline")
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_SHOWN = (os.path.join(_OURS, "examples", ""), os.path.join(_OURS, "pipeline", ""))
 _INSTALLED = tuple(
     {os.path.realpath(path) + os.sep
-     for path in (*site.getsitepackages(), site.getusersitepackages(),
+     for path in (*site.getsitepackages(), site.getusersitepackages(), *torch.__path__,
                   *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")))}
 )  # fmt: skip
+_PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+_GENERATED = ("<frozen", "<eval_with_key>", "<attrs generated", "<__array_function__")
 _quoting = True
-_users: dict[CodeType, bool] = {}
+_users: dict[str, bool] = {}
 _made: dict[int, tuple[weakref.ref[nn.Module], Place]] = {}
 
 
 def is_ours(code: CodeType) -> bool:
     """Tell whether code belongs to pipetrace, its example pipelines apart."""
-    name = code.co_filename
-    return name.startswith(_OURS) and not name.startswith((_EXAMPLES, _PIPELINE))
+    return code.co_filename.startswith(_OURS) and not code.co_filename.startswith(_SHOWN)
 
 
 def is_users(code: CodeType) -> bool:
     """Tell whether code belongs to the user: not torch, not installed, not pipetrace."""
-    known = _users.get(code)
+    # By name: code objects of different files compare equal where their lines do.
+    name = code.co_filename
+    known = _users.get(name)
     if known is None:
-        name = code.co_filename
-        if is_ours(code) or name.startswith("<frozen"):
-            known = False
-        elif name.startswith(_OURS):
-            known = True
-        else:
-            known = not os.path.realpath(name).startswith(_INSTALLED)
-        _users[code] = known
+        known = _users[name] = name.startswith(_SHOWN) or not (
+            is_ours(code) or name.startswith(_GENERATED) or _installed(os.path.realpath(name))
+        )
     return known
+
+
+def _installed(path: str) -> bool:
+    return path.startswith(_INSTALLED) or any(folder in path for folder in _PACKAGES)
 
 
 def quote(on: bool) -> None:
@@ -97,10 +99,9 @@ def watch_making() -> Callable[[], None]:
         original(self, *args, **kwargs)
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
-            code = frame.f_code
             # A constructor's own line is inside the class: the maker is whoever called it.
-            if not (code.co_name == "__init__" and _is_self(frame, self)) and is_users(code):
-                _made[id(self)] = (weakref.ref(self), place(code, frame.f_lineno))
+            if is_users(frame.f_code) and not _is_inside(frame, self):
+                _note(self, place(frame.f_code, frame.f_lineno))
                 return
             frame = frame.f_back
 
@@ -113,6 +114,19 @@ def watch_making() -> Callable[[], None]:
     return end
 
 
-def _is_self(frame: FrameType, module: nn.Module) -> bool:
+def _note(module: nn.Module, made: Place) -> None:
+    key = id(module)
+    _made[key] = (weakref.ref(module, lambda _: _made.pop(key, None)), made)
+
+
+def _is_inside(frame: FrameType, module: nn.Module) -> bool:
+    """Tell whether a frame is of a method of `module`."""
     names = frame.f_code.co_varnames
-    return bool(names) and frame.f_locals.get(names[0]) is module
+    if not names:
+        return False
+    known = frame.f_locals
+    inside = known.get(names[0]) is module
+    # Before Python 3.13 the snapshot would keep the user's objects alive until the frame ends.
+    if isinstance(known, dict):
+        known.clear()
+    return inside
