@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from typing import NamedTuple
 
 import pytest
@@ -44,19 +43,10 @@ def test_training_ends_in_the_promised_bands(runs: list[Scores]):
     assert sum(good) >= ENOUGH, runs
 
 
-def test_training_starts_from_chance(runs: list[Scores]):
-    """A loss near log(3) = 1.10; three balanced classes, so a mean accuracy near a third."""
-    assert sum(1.0 <= run.first_loss <= 1.3 for run in runs) >= ENOUGH, runs
-    assert 0.25 <= statistics.mean(run.first_accuracy for run in runs) <= 0.50
-
-
-def test_the_default_run_starts_where_the_story_does():
-    """The run that everybody sees first: loss near 1.1 and accuracy of 0.35-0.45, untrained."""
-    x, y, _, _ = dropout.make_rows(0)
-    torch.manual_seed(0)
-    loss, accuracy = dropout.evaluate(dropout.make_model(0.3), x, y)
-    assert 1.0 <= loss <= 1.2
-    assert 0.35 <= accuracy <= 0.45
+def test_training_starts_from_the_shares_of_the_classes(runs: list[Scores]):
+    """A loss near 1.1 and an accuracy of 0.35-0.45, untrained, for at least 18 of 20 seeds."""
+    good = [1.0 <= run.first_loss <= 1.2 and 0.35 <= run.first_accuracy <= 0.45 for run in runs]
+    assert sum(good) >= ENOUGH, runs
 
 
 @pytest.mark.parametrize("seed", [0, 7])
