@@ -14,8 +14,13 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first asked for: importing pipetrace must not import torch."""
     if name in __all__:
+        import random
+
+        stream = random.getstate()
         from pipetrace import api
 
+        # A library that we show pages with draws a number when it is imported.
+        random.setstate(stream)
         return getattr(api, name)
     raise AttributeError(f"module 'pipetrace' has no attribute {name!r}")
 

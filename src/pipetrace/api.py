@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pipetrace.errors import RunFileError
+from pipetrace.errors import PipetraceError, RunFileError
 from pipetrace.records import Ended, Op
 from pipetrace.story.page import page as tell
 from pipetrace.tracefile import SUFFIX, Recording, at_free_path
@@ -202,7 +202,7 @@ def record(path: str | Path | None = None, *, sample: int = 0) -> Iterator[Run]:
     file = None if path is None else Path(path)
     name = "recording" if file is None else file.stem
     run = Run()
-    session = Session(name, "python", file=file, sample=sample)
+    session = Session(name, _origin(), file=file, sample=sample)
     status, code, error = "finished", 0, None
     try:
         session.begin()
@@ -234,11 +234,20 @@ def trace(model: nn.Module, *args: Any, **kwargs: Any) -> Run:
 
     Returns:
         The run; `run.output` is what the model returned, `run.ops` is the list of ops.
+
+    Raises:
+        PipetraceError: the model is no `nn.Module`.
+        RunFileError: a recording is going on.
     """
+    from torch import nn
+
     from pipetrace.capture import forward
     from pipetrace.session import Session
 
-    session = Session(type(model).__name__, "python")
+    if not isinstance(model, nn.Module):
+        raise PipetraceError(f"{model!r:.200} is no nn.Module. Write pt.trace(model, x), with a "
+                             "module that has been made.")  # fmt: skip
+    session = Session(type(model).__name__, _origin())
     try:
         output = forward.trace(model, args, kwargs, session.writer.append)
     except Exception as error:
@@ -358,6 +367,11 @@ def epochs(iterable: Iterable[Item]) -> Iterator[Item]:
     return _mark(iterable)
 
 
+def _origin() -> str:
+    shell = sys.modules.get("IPython")
+    return "python" if shell is None or shell.get_ipython() is None else "notebook"
+
+
 def _as_file_name(label: str) -> str:
     """Make a name for a run's file of a script's: at most 200 bytes, and printable."""
     clean = "".join(letter if letter.isprintable() else "_" for letter in label)
@@ -365,16 +379,19 @@ def _as_file_name(label: str) -> str:
 
 
 def _mark(iterable: Iterable[Item]) -> Iterator[Item]:
-    session = sys.modules.get("pipetrace.session")
-    now = None if session is None else session.current
-    if now is None:
+    module = sys.modules.get("pipetrace.session")
+    session = None if module is None else module.current
+    if module is None or session is None:
         yield from iterable
         return
-    course = now.recorder.course
-    for item in iterable:
-        course.marked()
-        yield item
-    course.unmarked()
+    course = session.recorder.course
+    try:
+        for item in iterable:
+            course.marked()
+            yield item
+    finally:
+        if module.current is session:
+            course.unmarked()
 
 
 __all__ = ["FOLDER", "SUFFIX", "Run", "epochs", "fit", "load", "record", "run", "trace"]

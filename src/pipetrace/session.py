@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import linecache
 import os
 import platform
 import subprocess
@@ -199,11 +200,8 @@ class Session:
             return
         files = dict.fromkeys(_files(self.writer.recording(), self._path))
         for file in files:
-            try:
-                text = Path(file).read_text(encoding="utf-8", errors="replace")
-            except OSError:
-                continue
-            if len(text) <= _LARGE:
+            text = "".join(linecache.getlines(file))
+            if 0 < len(text) <= _LARGE:
                 self.writer.append(SourceText(path=file, text=text))
 
 
@@ -213,7 +211,7 @@ def _files(recording: Recording, path: str) -> Iterable[str]:
     made: list[Place | None] = [part.made for m in recording.all(Model) for part in m.modules]
     called = [op.called for op in recording.all(Op)]
     for place in (*made, *called):
-        if place is not None and not place.file.startswith("<"):
+        if place is not None:
             yield place.file
 
 
