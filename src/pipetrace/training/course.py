@@ -19,7 +19,7 @@ from pipetrace.training.nests import Nest
 from pipetrace.training.phases import FULL, OPEN, Phases
 from pipetrace.training.prediction import first_row, predict
 from pipetrace.training.probe import Gathering, probe
-from pipetrace.training.rows import Places, columns
+from pipetrace.training.rows import Numbers, Places, columns
 from pipetrace.training.scores import LossCall, Pairing
 from pipetrace.training.strands import Strand, settings
 from pipetrace.training.tallies import Seen, Tally
@@ -35,7 +35,7 @@ _STEPS_PER_PROBE = 200
 
 
 Key = tuple[int, int, int]
-"""A pass over a loader: its sampler, its iterator, its number."""
+"""A pass over a loader: its sampler's number, its iterator's id, its own number."""
 
 
 class Course:
@@ -70,6 +70,7 @@ class Course:
         """A pass that has no more batches, while some it gave are still to be used."""
         self._due = 0
         self._open: dict[int, Key] = {}
+        self._samplers = Numbers()
         self._sets: dict[int, tuple[int | None, int | None, str]] = {}
         self.places = Places()
         self.described: set[str] = set()
@@ -82,7 +83,8 @@ class Course:
 
     def about_to_call(self, around: Nest, first: torch.Tensor | None, evaluating: bool) -> None:
         """A root is about to be called outside of a loader pass."""
-        words = (token for _, token in around if isinstance(token, str) and token[:3] != "at ")
+        inwards = (token for _, token in reversed(around) if isinstance(token, str))
+        words = (token for token in inwards if token[:3] != "at ")
         self._word = next(words, "")
         where = None if first is None else self.places.of(first)
         if self.phases.forward(around, where, evaluating):
@@ -267,13 +269,14 @@ class Course:
         self.evaluations.settle(during, strand, self.phases.steps)
         strand.ends.append(self.steps)
         strand.write(self.recorder.writer)
+        due = strand.epochs <= _ALWAYS or self.steps - strand.probed[1] >= _STEPS_PER_PROBE
         score, mean = self._tally.score(), strand.mean_loss()
         if score.loss is None:
             score = msgspec.structs.replace(score, loss=mean)
         epoch = Epoch(
             training=strand.id, index=strand.epochs, rule=self.phases.rule,
             steps=self.phases.steps, score=score, rates=strand.rates(),
-            seconds=time.perf_counter() - self._began, gradient_norm=strand.gradient_norm(),
+            seconds=time.perf_counter() - self._began, gradient_norm=strand.gradient_norm() if due else None,
             mode=self._modes.pop() if len(self._modes) == 1 else None,
         )  # fmt: skip
         self.recorder.emit(epoch)
@@ -286,7 +289,7 @@ class Course:
             self._gathering = None
         self._tally, self._modes = Tally(), set()
         self.phases.closed()
-        if strand.epochs <= _ALWAYS or self.steps - strand.probed[1] >= _STEPS_PER_PROBE:
+        if due:
             self._probe(strand)
         self._unsettled = bool(self._forwards)
         self._began = time.perf_counter()
@@ -342,9 +345,10 @@ class Course:
         if iterator._num_yielded == 1 or key is None:
             sampler = iterator._index_sampler
             self._passes += 1
-            key = self._open[id(iterator)] = (id(sampler), id(iterator), self._passes)
-            if key[0] not in self._sets:
-                self._sets[key[0]] = _size(iterator._dataset, sampler)
+            number = self._samplers.of(sampler)
+            key = self._open[id(iterator)] = (number, id(iterator), self._passes)
+            if number not in self._sets:
+                self._sets[number] = _size(iterator._dataset, sampler)
         if self.phases.batch(key, key[0]):
             self._close()
         self._key = key

@@ -70,9 +70,9 @@ class Recorder:
         self.forwards = 0
         self.backwards = 0
         self.watch = Watch(self)
-        self.course = course = Course(self, sample)
-        self.batch_came = course.batch_came
-        self.pass_ended = course.pass_ended
+        self.course = Course(self, sample)
+        self.batch_came = self.course.batch_came
+        self.pass_ended = self.course.pass_ended
         self.failure: tuple[int, Failed] | None = None
         self._limit = steps
         self._count = 0
@@ -95,21 +95,20 @@ class Recorder:
         self._unmake = places.watch_making()
         self.watch.begin()
         self._on = True
-        os.register_at_fork(after_in_child=self._forget)
+        forget = weakref.WeakMethod(self._forget)
+        os.register_at_fork(after_in_child=lambda: (forget() or (lambda: None))())
 
     def end(self) -> None:
         """Stop to watch, and state what is still open."""
+        self.watch.end()
         if self._on:
-            self._on = False
-            self._output = self._direct = self._node = None
-            self.watch.end()
-            self._unmake()
             try:
                 with self.watch.quiet():
+                    self._step_by_hand()
                     self.course.finish()
             except Exception as error:
-                self._on = True
                 self.give_up(error)
+            self._let_go()
 
     def forward(
         self, call: Callable[..., Any], model: nn.Module, args: Any, kwargs: Any
@@ -136,9 +135,7 @@ class Recorder:
     def give_up(self, error: Exception) -> None:
         """Record no more after an error of our own; the program goes on as if alone."""
         if self._on:
-            self._on = False
             self.watch.end()
-            self._unmake()
             where = traceback.extract_tb(error.__traceback__)[-1]
             file = Path(where.filename).name
             self.emit(
@@ -149,6 +146,24 @@ class Recorder:
                     "program went on without it. Please report this.",
                 )
             )
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Keep nothing of the program, which may keep us: it imported what we wrapped."""
+        self._on = False
+        self._unmake()
+        self._output = self._direct = self._node = self._last = None
+        self._inner = []
+        steps, self.course = self.course.steps, Course(self, 0)
+        self.course.steps = steps
+        self.batch_came = self.course.batch_came
+        self.pass_ended = self.course.pass_ended
+
+    def _step_by_hand(self) -> None:
+        """Count the last change by hand, which no forward came after."""
+        model = None if self._last is None else self.model(self._last.model)
+        if self._by_hand.waiting and model is not None and self._by_hand.changed(model):
+            self.course.stepped(None, ())
 
     def _before(self, model: nn.Module, args: Any, kwargs: Any) -> Coming | None:
         """Look at a call that is about to be made; None where it is nothing to us."""

@@ -41,6 +41,24 @@ class Rows:
         return sum(p in self._seen for p in prints) / len(prints) if prints else None
 
 
+class Numbers:
+    """Numbers objects as `id` does, and never gives a number again."""
+
+    def __init__(self) -> None:
+        self._of: dict[int, tuple[weakref.ref[Any], int]] = {}
+
+    def of(self, thing: Any) -> int:
+        """Return the number of an object; its `id` where its death cannot be noticed."""
+        known = self._of.get(id(thing))
+        if known is None or known[0]() is not thing:
+            self._of = {k: v for k, v in self._of.items() if v[0]() is not None}
+            try:
+                known = self._of[id(thing)] = (weakref.ref(thing), next(_numbers))
+            except TypeError:
+                return id(thing)
+        return known[1]
+
+
 class Places:
     """Where batches lie: equal answers in a row mean the same rows of the same tensor.
 
@@ -48,7 +66,7 @@ class Places:
     """
 
     def __init__(self) -> None:
-        self._of: dict[int, tuple[weakref.ref[torch.Tensor], int]] = {}
+        self._owners = Numbers()
 
     def of(self, tensor: torch.Tensor) -> tuple[int, int] | None:
         """Return a number for the tensor that owns the memory, and the address in it."""
@@ -56,11 +74,7 @@ class Places:
             owner, where = tensor if tensor._base is None else tensor._base, tensor.data_ptr()
         except RuntimeError:
             return None
-        known = self._of.get(id(owner))
-        if known is None or known[0]() is not owner:
-            self._of = {k: v for k, v in self._of.items() if v[0]() is not None}
-            known = self._of[id(owner)] = (weakref.ref(owner), next(_numbers))
-        return known[1], where
+        return self._owners.of(owner), where
 
 
 def columns(batch: torch.Tensor) -> torch.Tensor | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy
 import torch
 from torch import nn
 
@@ -114,18 +115,23 @@ def count(
         truth = target.argmax(dim) if target.is_floating_point() else target
         if truth.shape != chosen.shape:
             return None
-        right = chosen == truth
-        if target.is_floating_point():
-            return int(right.sum()), truth.numel()
-        counted = truth != ignore
-        # One transfer for both numbers.
-        sums = torch.stack([(right & counted).sum(), counted.sum()]).tolist()
-        return int(sums[0]), int(sums[1])
+        return _matches(chosen, truth, None if target.is_floating_point() else ignore)
     if kind == "binary" and prediction.shape == target.shape:
         edge = 0.5 if name == "binary_cross_entropy" else 0.0
         truth = target > (0.0 if name == "soft_margin_loss" else 0.5)
         return int(((prediction > edge) == truth).sum()), target.numel()
     return None
+
+
+def _matches(chosen: torch.Tensor, truth: torch.Tensor, ignore: int | None) -> tuple[int, int]:
+    if chosen.is_cpu:
+        # numpy starts an operation on a small array in a tenth of the time.
+        ours, theirs = chosen.numpy(), truth.numpy()
+        counted = numpy.ones_like(theirs, bool) if ignore is None else theirs != ignore
+        return int(((ours == theirs) & counted).sum()), int(counted.sum())
+    mask = torch.ones_like(truth, dtype=torch.bool) if ignore is None else truth != ignore
+    sums = torch.stack([((chosen == truth) & mask).sum(), mask.sum()]).tolist()
+    return int(sums[0]), int(sums[1])
 
 
 class Pairing(NamedTuple):

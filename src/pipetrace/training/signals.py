@@ -78,6 +78,7 @@ class Watch:
         self._listener = listener
         self._inside = threading.local()
         self._undo: list[Callable[[], None]] = []
+        self._hooks: list[RemovableHandle] = []
 
     def begin(self) -> None:
         """Start to watch what this thread does."""
@@ -85,11 +86,10 @@ class Watch:
         self._undo = [
             _replace(nn.Module, "__call__", self._call),
             _replace(dataloader._BaseDataLoaderIter, "__next__", self._next),
-            register_optimizer_step_post_hook(self._after_step).remove,
         ]
         early = register_optimizer_step_pre_hook(self._before_first_step)
         self._early: RemovableHandle | None = early
-        self._undo.append(early.remove)
+        self._hooks = [register_optimizer_step_post_hook(self._after_step), early]
         for name in LOSSES:
             original = getattr(nn.functional, name)
             self._undo.append(
@@ -100,9 +100,12 @@ class Watch:
                 self._undo.append(_replace(module, "_engine_run_backward", self._backward))
 
     def end(self) -> None:
-        """Stop to watch, and put everything back."""
+        """Stop to watch, and put everything back; what the program imported hears no more."""
+        self._inside.now = self._inside.off = True
         while self._undo:
             self._undo.pop()()
+        while self._hooks:
+            self._hooks.pop().remove()
 
     @contextlib.contextmanager
     def quiet(self) -> Iterator[None]:
@@ -119,7 +122,7 @@ class Watch:
         inside, listener = self._inside, self._listener
 
         def __call__(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-            if torch.compiler.is_compiling() or getattr(inside, "now", True):
+            if getattr(inside, "now", True) or torch.compiler.is_compiling():
                 return original(self, *args, **kwargs)
             inside.now = True
             try:
@@ -157,7 +160,7 @@ class Watch:
         inside, listener = self._inside, self._listener
 
         def loss(*args: Any, **kwargs: Any) -> Any:
-            if torch.compiler.is_compiling() or getattr(inside, "off", True):
+            if getattr(inside, "off", True) or torch.compiler.is_compiling():
                 return original(*args, **kwargs)
             try:
                 result = original(*args, **kwargs)
@@ -203,7 +206,10 @@ class Watch:
         try:
             self._listener.stepped(optimizer)
         except Exception as error:
+            # The optimizer is going through its hooks: ours leave them at the end.
+            hooks, self._hooks = self._hooks, []
             self._listener.give_up(error)
+            self._hooks = hooks
 
 
 def original(name: str) -> Callable[..., Any]:

@@ -89,13 +89,13 @@ class Strand:
         return tuple(float(group["lr"]) for o in alive for group in o.param_groups)
 
     def gradient_norm(self) -> float | None:
-        """Return the L2 norm of all gradients that are there now; None where there are none."""
+        """Return the L2 norm of all gradients; None where they are gone, or were set to zero."""
         parameters = [] if self.model is None else self.model.parameters()
         grads = [p.grad for p in parameters if p.grad is not None]
         if not grads or any(grad.layout != torch.strided for grad in grads):
             return None
         norms = read(list(torch._foreach_norm(grads)))
-        return math.hypot(*norms)
+        return math.hypot(*norms) or None
 
 
 class ByHand:

@@ -106,10 +106,10 @@ class Tally:
 
 
 def read(values: list[torch.Tensor]) -> list[float]:
-    """Read scalar tensors, with one transfer where they lie on one device."""
-    if not values:
-        return []
-    try:
-        return [float(number) for number in torch.stack(values).tolist()]
-    except (RuntimeError, TypeError):
-        return [float(value) for value in values]
+    """Read scalar tensors: one by one on the CPU, with one transfer from another device."""
+    if values and not values[0].is_cpu:
+        try:
+            return [float(number) for number in torch.stack(values).tolist()]
+        except RuntimeError:  # on several devices
+            pass
+    return [float(value.item()) for value in values]
