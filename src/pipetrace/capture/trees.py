@@ -1,65 +1,104 @@
-"""The tensors inside whatever a forward takes or returns, with the paths a person would write."""
+"""The tensors inside whatever a forward takes, returns or keeps: found by path, and copied."""
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import random
+import sys
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
+from types import ModuleType, NoneType
 from typing import Any
 
 import torch
+from torch import nn
 
 DEPTH = 8
 """Structures nested deeper than this are not looked into."""
+ATOMS = frozenset({NoneType, bool, int, float, complex, str, bytes, slice, type, type(Ellipsis),
+                   torch.dtype, torch.device, torch.Size, torch.layout})  # fmt: skip
+"""Types that hold no tensors."""
+CONTAINERS = frozenset({list, dict, set, deque, OrderedDict, defaultdict, Counter})
+"""Types whose contents a forward may change."""
+_MOST = 20_000
+"""How many things one copier copies at most; what comes after is shared."""
 
 
 def leaves(value: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield every tensor in nested lists, tuples, mappings and dataclasses with its path.
+    """Yield every tensor in nested lists, tuples, mappings and plain objects with its path.
 
     >>> [path for path, _ in leaves({"a": torch.zeros(1), "b": [torch.zeros(2)]})]
     ["['a']", "['b'][0]"]
     """
     if isinstance(value, torch.Tensor):
         yield path, value
-    elif depth < DEPTH:
+    elif type(value) not in ATOMS and depth < DEPTH:
         for step, child in _children(value):
             yield from leaves(child, path + step, depth + 1)
 
 
 def first(value: Any) -> torch.Tensor | None:
     """Return the first tensor in a structure, or None."""
-    while type(value) is tuple and value:
-        # Arguments are tuples, and most calls have one tensor first.
-        if isinstance(value[0], torch.Tensor):
-            return value[0]
-        if type(value[0]) is not tuple:
-            break
-        value = value[0]
-    if isinstance(value, torch.Tensor):
-        return value
+    head = value
+    # Arguments are tuples, and most calls have one tensor first.
+    while type(head) is tuple and head:
+        head = head[0]
+    if isinstance(head, torch.Tensor):
+        return head
     return next((tensor for _, tensor in leaves(value)), None)
-
-
-def rebuild(value: Any, change: Callable[[torch.Tensor], torch.Tensor], depth: int = 0) -> Any:
-    """Return a copy of a structure whose tensors went through `change`; the rest is shared."""
-    if isinstance(value, torch.Tensor):
-        return change(value)
-    if depth >= DEPTH:
-        return value
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(rebuild(item, change, depth + 1) for item in value))
-    if type(value) in (list, tuple):
-        return type(value)(rebuild(item, change, depth + 1) for item in value)
-    if type(value) is dict:
-        return {key: rebuild(item, change, depth + 1) for key, item in value.items()}
-    if isinstance(value, Mapping) or dataclasses.is_dataclass(value):
-        return _rebuild_object(value, change, depth)
-    return value
 
 
 def rows(value: Any) -> int | None:
     """Return the length of the first dimension of the first tensor: the rows of a batch."""
     tensor = first(value)
-    return int(tensor.shape[0]) if tensor is not None and tensor.dim() > 0 else None
+    return None if tensor is None or tensor.dim() == 0 else int(tensor.size(0))
+
+
+def rebuild(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    """Return a copy of a structure whose tensors went through `change`.
+
+    >>> rebuild({"a": [torch.ones(1)], "b": "text"}, torch.neg)
+    {'a': [tensor([-1.])], 'b': 'text'}
+    """
+    return Copier(change)(value)
+
+
+def is_open(value: Any) -> bool:
+    """Tell whether a thing is a plain object, whose attributes may be tensors."""
+    closed = (nn.Module, ModuleType, BaseException, type)
+    return hasattr(value, "__dict__") and not callable(value) and not isinstance(value, closed)
+
+
+def is_generator(value: Any) -> bool:
+    """Tell whether a thing is a source of random numbers with a state of its own."""
+    if isinstance(value, (torch.Generator, random.Random)):
+        return True
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(
+        value, (numpy.random.Generator, numpy.random.RandomState)
+    )
+
+
+def _generator(value: Any) -> Any:
+    return value.clone_state() if isinstance(value, torch.Generator) else copy.deepcopy(value)
+
+
+def _is_array(value: Any) -> bool:
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and type(value) is numpy.ndarray
+
+
+def _is_copied(value: Any) -> bool:
+    kinds = isinstance(value, (list, dict, set, deque))
+    return kinds or is_open(value) or dataclasses.is_dataclass(value)
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    if hasattr(value, "__dict__"):
+        return dict(vars(value))
+    slots = dataclasses.fields(value) if dataclasses.is_dataclass(value) else ()
+    return {field.name: getattr(value, field.name) for field in slots}
 
 
 def _children(value: Any) -> Iterator[tuple[str, Any]]:
@@ -75,21 +114,87 @@ def _children(value: Any) -> Iterator[tuple[str, Any]]:
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         for field in dataclasses.fields(value):
             yield f".{field.name}", getattr(value, field.name, None)
+    elif is_open(value):
+        for name, item in list(vars(value).items()):
+            yield f".{name}", item
 
 
-def _rebuild_object(value: Any, change: Callable[[torch.Tensor], torch.Tensor], depth: int) -> Any:
-    """Copy a mapping or dataclass shallowly and replace its tensors; share it where that fails."""
-    try:
-        import copy
+class Copier:
+    """Copies nested structures; the same tensor, list or object becomes the same copy each time.
 
-        twin = copy.copy(value)
-        for step, item in list(_children(value)):
-            changed = rebuild(item, change, depth + 1)
-            if changed is not item:
-                if isinstance(value, Mapping):
-                    twin[next(key for key in value if f"[{key!r}]" == step)] = changed
-                else:
-                    object.__setattr__(twin, step[1:], changed)
-    except Exception:
+    Args:
+        change: Makes the copy of a tensor.
+        objects: Whether objects are copied with their attributes, beside containers, arrays and
+            random generators. Modules, classes and functions never are.
+    """
+
+    def __init__(
+        self, change: Callable[[torch.Tensor], torch.Tensor], *, objects: bool = True
+    ) -> None:
+        self._change = change
+        self._objects = objects
+        # The originals are kept too: while they live nothing else gets their ids.
+        self._known: dict[int, tuple[Any, Any]] = {}
+
+    def __call__(self, value: Any, depth: int = 0) -> Any:
+        """Return the copy of a thing, or the thing where there is nothing to copy."""
+        if type(value) in ATOMS:
+            return value
+        known = self._known.get(id(value))
+        if known is not None:
+            return known[1]
+        if isinstance(value, torch.Tensor):
+            return self._keep(value, self._change(value))
+        if depth >= DEPTH or isinstance(value, nn.Module) or len(self._known) >= _MOST:
+            return value
+        return self._copy(value, depth + 1)
+
+    def _keep(self, value: Any, twin: Any) -> Any:
+        self._known[id(value)] = (value, twin)
+        return twin
+
+    def _copy(self, value: Any, depth: int) -> Any:
+        kind = type(value)
+        if kind is list:
+            # Known before it is filled: it may contain itself.
+            items = self._keep(value, [])
+            items.extend(self(item, depth) for item in value)
+            return items
+        if kind is dict:
+            pairs = self._keep(value, {})
+            pairs.update((key, self(item, depth)) for key, item in value.items())
+            return pairs
+        if isinstance(value, tuple):
+            return self._tuple(value, depth)
+        if is_generator(value):
+            return self._keep(value, _generator(value))
+        if kind in CONTAINERS or _is_array(value) or (self._objects and _is_copied(value)):
+            return self._object(value, depth)
         return value
-    return twin
+
+    def _tuple(self, value: tuple[Any, ...], depth: int) -> Any:
+        items = [self(item, depth) for item in value]
+        if all(one is other for one, other in zip(items, value, strict=True)):
+            return value
+        if hasattr(value, "_make"):
+            return self._keep(value, value._make(items))
+        return self._keep(value, tuple(items)) if type(value) is tuple else value
+
+    def _object(self, value: Any, depth: int) -> Any:
+        """Copy a thing shallowly and then what is in it; share it where that fails."""
+        try:
+            twin = copy.copy(value)
+            if twin is value:
+                return value
+            self._keep(value, twin)
+            if isinstance(value, (list, deque)):
+                for index, item in enumerate(value):
+                    twin[index] = self(item, depth)
+            elif hasattr(value, "items") and hasattr(value, "__setitem__"):
+                for key, item in value.items():
+                    twin[key] = self(item, depth)
+            for name, item in _attributes(value).items():
+                object.__setattr__(twin, name, self(item, depth))
+        except Exception:
+            return self._keep(value, value)
+        return twin
