@@ -231,6 +231,8 @@ class Recorder:
 
     def backward_called(self, roots: Sequence[torch.Tensor]) -> None:
         """Keep the loss."""
+        if type(roots[0]) is not torch.Tensor:  # a compiler tries its graph out on stand-ins
+            return
         self.backwards += 1
         if self._node is not None:
             if roots[0] is self._direct and self._last is not None:

@@ -59,7 +59,7 @@ def loss_call(
             options["*"] = args[2:]
     if not (isinstance(prediction, torch.Tensor) and isinstance(target, torch.Tensor)):
         return None
-    if not isinstance(value, torch.Tensor) or not prediction.shape:
+    if type(value) is not torch.Tensor or not prediction.shape:
         return None
     prediction = prediction.detach()
     versions = (_version(prediction), _version(target))
@@ -156,7 +156,8 @@ def pair(output: Any, call: LossCall) -> Pairing | None:
     tensors = [tensor.detach() for _, tensor in trees.leaves(output)]
     wanted = call.input
     for index, tensor in enumerate(tensors):
-        if tensor.data_ptr() == wanted.data_ptr() and tensor.shape == wanted.shape:
+        alike = tensor.shape == wanted.shape and tensor.stride() == wanted.stride()
+        if alike and tensor.data_ptr() == wanted.data_ptr():
             return Pairing("as it is", index, lambda t: t)
     for index, tensor in enumerate(tensors):
         for words, make in _candidates(wanted.shape):

@@ -122,7 +122,7 @@ class Watch:
         inside, listener = self._inside, self._listener
 
         def __call__(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-            if getattr(inside, "now", True) or torch.compiler.is_compiling():
+            if torch.compiler.is_compiling() or getattr(inside, "now", True):
                 return original(self, *args, **kwargs)
             inside.now = True
             try:
@@ -160,7 +160,7 @@ class Watch:
         inside, listener = self._inside, self._listener
 
         def loss(*args: Any, **kwargs: Any) -> Any:
-            if getattr(inside, "off", True) or torch.compiler.is_compiling():
+            if torch.compiler.is_compiling() or getattr(inside, "off", True):
                 return original(*args, **kwargs)
             try:
                 result = original(*args, **kwargs)
