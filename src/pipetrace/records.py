@@ -370,7 +370,7 @@ class Outcome(Part, frozen=True):
 
 
 class Choice(Part, frozen=True):
-    """One option of a question; `executed` is the code that was run for it, `outcome` its result."""
+    """One option of a question; `executed` is the code that was run for it."""
 
     text: str
     correct: bool

@@ -1,4 +1,4 @@
-"""A convolutional net on the accelerator where there is one, else on the CPU, with mixed precision."""
+"""A convolutional net in mixed precision, on the accelerator where there is one."""
 
 import os
 

@@ -15,7 +15,8 @@ numpy.random.seed(0)
 
 def feed(digest, value):
     if isinstance(value, torch.Tensor):
-        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        flat = value.detach().cpu().contiguous().reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
     else:
         digest.update(repr(value).encode())
 

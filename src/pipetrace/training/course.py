@@ -276,7 +276,8 @@ class Course:
         epoch = Epoch(
             training=strand.id, index=strand.epochs, rule=self.phases.rule,
             steps=self.phases.steps, score=score, rates=strand.rates(),
-            seconds=time.perf_counter() - self._began, gradient_norm=strand.gradient_norm() if due else None,
+            seconds=time.perf_counter() - self._began,
+            gradient_norm=strand.gradient_norm() if due else None,
             mode=self._modes.pop() if len(self._modes) == 1 else None,
         )  # fmt: skip
         self.recorder.emit(epoch)
@@ -309,12 +310,16 @@ class Course:
         """State evaluations that are over: all between epochs, foreign passes during one."""
         self._fold()
         between = self.phases.steps == 0
-        over = self._take(
-            lambda seen: (
-                (between or (seen.key is not None and seen.key != self._key))
-                and (not seen.mode or seen.step < self.steps or between)
-            )
-        )
+        key = self._key
+
+        def is_over(seen: Seen) -> bool:
+            # What a pass that is trained on does besides may come with every step of it.
+            if between:
+                return seen.key is None or seen.key != key
+            foreign = seen.key is not None and seen.key != key
+            return foreign and (not seen.mode or seen.step < self.steps)
+
+        over = self._take(is_over)
         self.evaluations.settle(over, self.strand, 0)
         self._unsettled = between and bool(self._forwards)
 

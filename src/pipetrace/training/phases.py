@@ -108,7 +108,7 @@ class Phases:
         self.steps = 0
 
     def _deepen(self, nest: Nest) -> None:
-        """The loop over batches is the outermost whose value changed while those around it stood."""
+        """The loop over batches is the outermost that moved while those around it stood."""
         if self._last:
             same = 0
             for one, other in zip(self._last, nest, strict=False):

@@ -100,7 +100,7 @@ def probe(fixed: Fixed, training: int, epoch: int) -> Probe | None:
 
 
 def _drawn(fixed: Fixed, seed: int) -> torch.Tensor:
-    # torch.manual_seed would also queue a seed for CUDA, with a traceback, for whenever that starts.
+    # torch.manual_seed would also queue a seed for a CUDA that has not started.
     torch.default_generator.manual_seed(_SEED + seed)
     if cuda_in_use():
         torch.cuda.manual_seed_all(_SEED + seed)

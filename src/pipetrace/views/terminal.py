@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Literal
 
 from rich import box
-from rich.console import (
-    Console,
-    ConsoleOptions,
-    Group,
-    JustifyMethod,
-    RenderableType,
-    RenderResult,
-)
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.segment import Segment
@@ -199,8 +192,8 @@ def _table(value: blocks.Table, room: int) -> RenderableType:
         padding=(0, 1, 0, 0) if tight else (0, 1), header_style="bold",
     )  # fmt: skip
     for head in value.heads:
-        justify: JustifyMethod = "right" if head.number else "left"
-        drawn.add_column(styled(head.label, LABEL), justify=justify, overflow="fold")
+        side: Literal["left", "right"] = "right" if head.number else "left"
+        drawn.add_column(styled(head.label, LABEL), justify=side, overflow="fold")
     cut = len(value.rows) - ROWS
     for index, row in enumerate(value.rows):
         if cut <= 0 or index < ROWS * 3 // 4 or index >= ROWS * 3 // 4 + cut:
@@ -262,9 +255,8 @@ def _code(value: blocks.Code, room: int) -> RenderableType:
 def _windows(value: blocks.Code, count: int) -> range | set[int]:
     """Return the lines to show: all of a short text, those around the marks of a long one."""
     every = range(value.first, value.first + count)
-    if count <= ROWS or not value.marks:
-        return every
-    return {line for mark in value.marks for line in range(mark - 2, mark + 3)} & set(every)
+    around = {line for mark in value.marks for line in range(mark - 2, mark + 3)}
+    return every if count <= ROWS or not around else around & set(every)
 
 
 def _flow(value: blocks.Flow, room: int) -> RenderableType:
