@@ -57,15 +57,15 @@ def first_row(strand: Strand | None) -> Chosen | None:
 
 def predict(recorder: Recorder, chosen: Chosen, strand: Strand | None) -> list[Fact]:
     """State the prediction for the chosen row, or why there is none."""
-    id = chosen.seen.model
-    model = recorder.model(id)
+    root = chosen.seen.model
+    model = recorder.model(root)
     if model is None:
         return [_missing("the model was gone when the program ended")]
     try:
         call = replay.prepare(model, chosen.args, chosen.kwargs)
         first, second = replay.play(call, False), replay.play(call, False)
         outcome = replay.replay(
-            call, id=recorder.next_capture(), model_id=id, purpose="prediction", original=first,
+            call, id=recorder.next_capture(), model_id=root, purpose="prediction", original=first,
             modes=False, values=recorder.values,
             epoch=recorder.course.epochs, step=recorder.course.steps,
         )  # fmt: skip

@@ -28,6 +28,7 @@ class LossCall(NamedTuple):
     target: torch.Tensor
     options: dict[str, Any]
     value: torch.Tensor
+    """What it returned; a sum is divided by the rows, as nearly every program then does."""
     versions: tuple[int, int]
     rows: int
 
@@ -61,11 +62,12 @@ def loss_call(
         return None
     if type(value) is not torch.Tensor or not prediction.shape:
         return None
-    prediction = prediction.detach()
+    prediction, value = prediction.detach(), value.detach()
+    rows = prediction.shape[0]
+    if options.get("reduction") == "sum":
+        value = value / rows
     versions = (_version(prediction), _version(target))
-    return LossCall(
-        name, prediction, target, options, value.detach(), versions, prediction.shape[0]
-    )
+    return LossCall(name, prediction, target, options, value, versions, rows)
 
 
 def thinned(call: LossCall) -> LossCall:
@@ -86,6 +88,8 @@ def apply(call: LossCall, prediction: torch.Tensor, target: torch.Tensor) -> tor
     result: torch.Tensor = original(call.name)(
         prediction, target, *call.options.get("*", ()), **options
     )
+    if options.get("reduction") == "sum":
+        return result / prediction.shape[0]
     return result if result.dim() == 0 else result.mean()
 
 

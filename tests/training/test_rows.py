@@ -1,0 +1,68 @@
+"""Rows are known by their numbers, and places by who owns the memory."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+import torch
+
+from pipetrace.training.rows import Numbers, Places, Rows, columns
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.bfloat16, torch.long])
+def test_the_share_of_rows_that_were_trained_on(kind: torch.dtype):
+    torch.manual_seed(0)
+    x = torch.randint(1000, (60, 5)).to(kind)
+    rows = Rows()
+    for batch in x[torch.randperm(40)].split(8):
+        rows.add(columns(batch))
+    assert rows.share([columns(x[:40])]) == 1.0
+    assert rows.share([columns(x[40:])]) == 0.0
+    assert rows.share([columns(x[30:40]), columns(x[40:50])]) == 0.5
+
+
+def test_nothing_is_said_where_nothing_is_known():
+    rows = Rows()
+    assert rows.share([torch.zeros(2, 2)]) is None
+    rows.add(torch.zeros(2, 2))
+    assert rows.share([]) is None
+    rows.add(torch.arange(50_001.0).unsqueeze(1))
+    assert rows.full
+    assert rows.share([torch.zeros(2, 2)]) is None
+
+
+def test_wide_rows_are_known_by_64_numbers():
+    x = torch.randn(3, 10, 100)
+    taken = columns(x)
+    assert taken is not None
+    assert taken.shape[1] <= 64
+    assert set(taken[0].tolist()) <= set(x[0].flatten().tolist())
+    x.zero_()
+    assert taken.abs().sum() > 0
+    assert columns(torch.zeros(3)) is None
+    assert columns(torch.zeros(3, 3).to_sparse()) is None
+
+
+def test_a_number_is_never_given_again():
+    class Thing:
+        pass
+
+    numbers, given = Numbers(), []
+    for _ in range(20):
+        given.append(numbers.of(Thing()))
+        gc.collect()
+    kept = Thing()
+    assert len(set(given)) == 20
+    assert numbers.of(kept) == numbers.of(kept)
+    plain = [[0, 1]]
+    assert numbers.of(plain) == id(plain)
+
+
+def test_a_place_is_the_owner_and_the_address():
+    places, x = Places(), torch.randn(10, 3)
+    assert places.of(x[:4]) == places.of(x[:4])
+    assert places.of(x[:4]) != places.of(x[4:])
+    seen = {places.of(torch.zeros(64)) for _ in range(10)}
+    assert len(seen) == 10
+    assert places.of(x.to_sparse()) is None

@@ -1,0 +1,105 @@
+"""A run of training keeps its numbers by step, and its gradients' norm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import pipetrace
+from pipetrace.records import Epoch
+from pipetrace.tracefile import Writer
+from pipetrace.training.strands import ByHand, Strand, settings
+
+
+def test_the_norm_of_all_gradients(task: Any):
+    strand = Strand(0, 0, task.model)
+    assert strand.gradient_norm() is None
+    F.cross_entropy(task.model(task.x), task.y).backward()
+    grads = [parameter.grad for parameter in task.model.parameters()]
+    expected = torch.cat([grad.flatten() for grad in grads]).norm().item()
+    assert strand.gradient_norm() == pytest.approx(expected, rel=1e-5)
+    total = torch.nn.utils.get_total_norm(grads).item()
+    assert strand.gradient_norm() == pytest.approx(total, rel=1e-5)
+    task.model.zero_grad(set_to_none=False)
+    assert strand.gradient_norm() is None
+    assert Strand(0, 0, None).gradient_norm() is None
+
+
+def test_an_epochs_norm_is_that_of_its_last_step(task: Any):
+    norms = []
+    with pipetrace.record() as run:
+        for _ in range(2):
+            for x, y in task.loader:
+                task.optimizer.zero_grad()
+                F.cross_entropy(task.model(x), y).backward()
+                grads = [parameter.grad for parameter in task.model.parameters()]
+                task.optimizer.step()
+            norms.append(torch.nn.utils.get_total_norm(grads).item())
+    found = [epoch.gradient_norm for epoch in run.recording.all(Epoch)]
+    assert found == pytest.approx(norms, rel=1e-5)
+
+
+def test_losses_and_rates_by_step(task: Any):
+    own, rates = [], []
+    schedule = torch.optim.lr_scheduler.ExponentialLR(task.optimizer, 0.5)
+    with pipetrace.record() as run:
+        for _ in range(2):
+            for x, y in task.loader:
+                task.optimizer.zero_grad()
+                loss = F.cross_entropy(task.model(x), y)
+                loss.backward()
+                rates.append(task.optimizer.param_groups[0]["lr"])
+                task.optimizer.step()
+                own.append(loss.item())
+            schedule.step()
+    assert list(run.recording.series["loss/0"]) == own
+    assert list(run.recording.series["rate/0"]) == rates
+
+
+def test_several_backwards_before_a_step_are_one_loss():
+    strand, writer = Strand(0, 0, None), Writer(None)
+    strand.step(0.1, [torch.tensor(1.0), torch.tensor(3.0)])
+    strand.step(torch.tensor(0.05), [torch.tensor(4.0)])
+    strand.step(None, [])
+    assert strand.waiting() == 2
+    strand.write(writer)
+    assert strand.waiting() == 0
+    assert list(writer.recording().series["loss/0"]) == [2.0, 4.0]
+    assert strand.mean_loss() == 3.0
+    assert strand.mean_loss() is None
+
+
+def test_who_steps(task: Any):
+    strand = Strand(0, 0, task.model)
+    assert not strand.owns(task.optimizer)
+    assert not strand.owns(None)
+    strand.join(task.optimizer)
+    strand.join(None)
+    assert strand.owns(task.optimizer)
+    assert strand.owns(None)
+    assert strand.rates() == (0.1,)
+
+
+def test_a_change_by_hand_is_noticed(task: Any):
+    by_hand = ByHand()
+    by_hand.backward(task.model)
+    assert by_hand.waiting
+    assert not by_hand.changed(task.model)
+    by_hand.backward(task.model)
+    with torch.no_grad():
+        task.model[0].weight += 1
+    assert by_hand.changed(task.model)
+    assert not by_hand.waiting
+
+
+def test_settings_are_what_a_person_sets():
+    weights = nn.Linear(1, 1).parameters()
+    adam = torch.optim.AdamW(weights, lr=0.01, weight_decay=0.1)
+    found = {argument.name: argument.value for argument in settings(adam)}
+    assert found == {"lr": "0.01", "weight_decay": "0.1", "betas": "(0.9, 0.999)"}
+    sgd = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.5)
+    assert [argument.name for argument in settings(sgd)] == ["lr"]
