@@ -121,7 +121,7 @@ def test_what_a_checkpoint_computes_again_is_no_forward(task: Any):
             return checkpoint(self.inner, x, use_reentrant=False)
 
     calls = []
-    task.model.register_forward_hook(lambda *_: calls.append(True))
+    task.model.register_forward_pre_hook(lambda *_: calls.append(True))
     model = Saving(task.model)
     with pipetrace.record() as run:
         for _ in range(2):
@@ -130,7 +130,7 @@ def test_what_a_checkpoint_computes_again_is_no_forward(task: Any):
             once = checkpoint(task.model, task.x, use_reentrant=False)
             F.cross_entropy(once, task.y).backward()
         assert heard().forwards == 4
-    assert len(calls) > 8
+    assert len(calls) >= 8
     assert [m.type for m in run.recording.all(Model)] == ["Saving", "Sequential"]
 
 
