@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pipetrace.errors import PipetraceError, RunFileError
 from pipetrace.records import Ended, Op
 from pipetrace.story.page import page as tell
-from pipetrace.tracefile import SUFFIX, Recording, at_free_path
+from pipetrace.tracefile import SUFFIX, Recording, at_free_path, file_name
 from pipetrace.tracefile import load as read
 from pipetrace.views import html, notebook, terminal
 
@@ -161,7 +161,7 @@ def execute(
         example = Path(__file__).parent / "examples" / "dropout.py"
         found = scripts.from_file(str(example if script is None else script), tuple(arguments))
     if name is None:
-        name = _as_file_name(str(script) if module else Path(found.path).stem)
+        name = file_name(str(script) if module else Path(found.path).stem)
 
     def begin(file: Path) -> Session:
         return Session(
@@ -370,12 +370,6 @@ def epochs(iterable: Iterable[Item]) -> Iterator[Item]:
 def _origin() -> str:
     shell = sys.modules.get("IPython")
     return "python" if shell is None or shell.get_ipython() is None else "notebook"
-
-
-def _as_file_name(label: str) -> str:
-    """Make a name for a run's file of a script's: at most 200 bytes, and printable."""
-    clean = "".join(letter if letter.isprintable() else "_" for letter in label)
-    return clean.encode()[:200].decode(errors="ignore").strip(" .") or "run"
 
 
 def _mark(iterable: Iterable[Item]) -> Iterator[Item]:

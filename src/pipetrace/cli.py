@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -24,12 +24,13 @@ _OUT = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the run file and the page; nothing in it is written over.",
 )  # fmt: skip
-_NAME = click.option("--name", metavar="NAME", help="Name of the run; the script's by default.")
+_NAME = click.option(
+    "--name", metavar="NAME", help="Name of the run's files; the script's or table's by default."
+)
 _OPEN = click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
 _JSON = click.option(
-    "--json", "as_json", is_flag=True,
-    help="Print the page's facts as JSON on stdout; what a script prints goes to stderr.",
-)  # fmt: skip
+    "--json", "as_json", is_flag=True, help="Print the page's facts as JSON, and nothing else."
+)
 _QUIET = click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 _SAMPLE = click.option(
     "--sample", default=0, metavar="N", type=click.IntRange(min=0), show_default=True,
@@ -42,6 +43,11 @@ _VALUES = click.option(
 _FILE = click.argument("file", required=False, type=click.Path(path_type=Path))
 
 
+def _examples(*lines: str) -> str:
+    # click keeps the lines of a paragraph that begins with this mark.
+    return "\b\n" + "\n".join(f"pipetrace {line}" for line in lines)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(pipetrace.__version__, prog_name="pipetrace")
 def commands() -> None:
@@ -52,7 +58,11 @@ def commands() -> None:
     """
 
 
-@commands.command(context_settings={"allow_interspersed_args": False})
+@commands.command(
+    context_settings={"allow_interspersed_args": False},
+    short_help="Run a script, unmodified, and record it.",
+    epilog=_examples("run", "run train.py --epochs 5", "run --steps 20 -m package.train"),
+)
 @_OUT
 @_NAME
 @_OPEN
@@ -64,9 +74,9 @@ def commands() -> None:
 @_VALUES
 @click.option("--no-source", "source", flag_value=False, default=True, type=bool,
               help="Keep no source text in the run file.")  # fmt: skip
-@click.option("-m", "module", is_flag=True, help="SCRIPT is a module, as after `python -m`.")
-@click.argument("script", required=False)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.option("-m", "module", is_flag=True, help="Run a module, as `python -m` does.")
+@click.argument("script", required=False, metavar="[SCRIPT | -m MODULE]")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGUMENTS]...")
 def run(
     out: Path, name: str | None, open_page: bool, as_json: bool, quiet: bool, sample: int,
     steps: int | None, values: bool, source: bool, module: bool, script: str | None,
@@ -75,7 +85,8 @@ def run(
     """Run SCRIPT with its ARGUMENTS, as plain Python would, and record it.
 
     Without SCRIPT the built-in dropout pipeline runs. Options stand before SCRIPT; everything
-    after it is the script's own. Our output goes to stderr, stdout is the script's.
+    after it is the script's own. The page goes to stderr and stdout stays the script's; with
+    --json what the script prints goes to stderr and stdout is the JSON.
     """
     if module and script is None:
         raise click.UsageError("-m needs the name of a module: pipetrace run -m package.train")
@@ -83,12 +94,13 @@ def run(
     def later() -> int:
         from pipetrace import api
 
-        ours = _ours(sys.stdout if script is None or as_json else sys.stderr, as_json)
-        shown = _shower(ours, as_json=as_json, quiet=quiet, open_page=open_page)
-        _, ending = api.execute(
-            script, arguments, module=module, out=out, name=name, steps=steps, sample=sample,
-            values=values, source=source, shown=shown,
-        )  # fmt: skip
+        stream = sys.stdout if script is None or as_json else sys.stderr
+        with _ours(stream, as_json) as ours:
+            shown = _shower(ours, as_json=as_json, quiet=quiet, open_page=open_page)
+            _, ending = api.execute(
+                script, arguments, module=module, out=out, name=name, steps=steps, sample=sample,
+                values=values, source=source, shown=shown,
+            )  # fmt: skip
         if ending.status == "interrupted":
             raise KeyboardInterrupt
         return ending.code
@@ -96,7 +108,11 @@ def run(
     return later
 
 
-@commands.command()
+@commands.command(
+    short_help="Train the dropout pipeline on a table of your own.",
+    epilog=_examples("fit penguins.csv --target species",
+                     "fit prices.parquet --target price --hidden 64,32 --drop id"),
+)  # fmt: skip
 @click.argument("table", type=click.Path(path_type=Path))
 @click.option("--target", required=True, metavar="COLUMN", help="The column to predict.")
 @click.option("--task", type=click.Choice(["classification", "regression"]),
@@ -126,16 +142,16 @@ def fit(
 
     def later() -> int:
         from pipetrace import api
-        from pipetrace.tracefile import at_free_path
+        from pipetrace.tracefile import at_free_path, file_name
 
-        ours = _ours(sys.stdout, as_json)
-        shown = _shower(ours, as_json=as_json, quiet=quiet, open_page=open_page)
-        result = at_free_path(out, table.stem if name is None else name, lambda path: api.fit(
-            table, target, task=task, hidden=_widths(hidden), dropout=dropout, epochs=epochs,
-            seed=seed, drop=drop, path=path, sample=sample, values=values,
-            progress=_progress(quiet),
-        ))  # fmt: skip
-        shown(result)
+        label = file_name(table.stem) if name is None else name
+        with _ours(sys.stdout, as_json) as ours:
+            result = at_free_path(out, label, lambda path: api.fit(
+                table, target, task=task, hidden=_widths(hidden), dropout=dropout, epochs=epochs,
+                seed=seed, drop=drop, path=path, sample=sample, values=values,
+                progress=_progress(quiet),
+            ))  # fmt: skip
+            _shower(ours, as_json=as_json, quiet=quiet, open_page=open_page)(result)
         if result.status == "interrupted":
             raise KeyboardInterrupt
         return result.code
@@ -143,7 +159,7 @@ def fit(
     return later
 
 
-@commands.command()
+@commands.command(short_help="Print the page of a run.")
 @_FILE
 @_JSON
 def show(file: Path | None, as_json: bool) -> Later:
@@ -164,7 +180,7 @@ def show(file: Path | None, as_json: bool) -> Later:
     return later
 
 
-@commands.command()
+@commands.command(short_help="Write the page of a run as HTML, Markdown or JSON.")
 @_FILE
 @click.option("--to", "form", type=click.Choice(["html", "md", "json"]), default="html",
               show_default=True, help="Format of the export.")  # fmt: skip
@@ -198,7 +214,7 @@ def export(file: Path | None, form: str, output: Path | None) -> Later:
     return later
 
 
-@commands.command()
+@commands.command(short_help="Ask the questions of a run, and grade the answers.")
 @_FILE
 def quiz(file: Path | None) -> Later:
     """Ask the questions of a run FILE in the terminal, and grade the answers."""
@@ -277,25 +293,29 @@ def _write(text: str) -> None:
     sys.stdout.flush()
 
 
-def _ours(stream: TextIO | None, as_json: bool) -> TextIO:
-    """Return a way to a stream that stays ours: a script may close, replace or redirect it.
+@contextlib.contextmanager
+def _ours(stream: TextIO | None, as_json: bool) -> Iterator[TextIO]:
+    """Give a way to a stream that stays ours: a script may close, replace or redirect it.
 
     For JSON everything else that is printed from now on, by subprocesses and exit handlers too,
     goes to stderr.
     """
     try:
-        assert stream is not None
-        number = os.dup(stream.fileno())
-    except (AssertionError, OSError, ValueError):
-        return stream or io.StringIO()
-    if not as_json:
-        return os.fdopen(number, "w", encoding=stream.encoding, errors="backslashreplace")
-    stream.flush()
+        number = os.dup(stream.fileno())  # type: ignore[union-attr]  # None is caught below
+    except (AttributeError, OSError, ValueError):
+        yield stream or io.StringIO()
+        return
+    assert stream is not None
+    if as_json:
+        stream.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY) if sys.stderr is None else 2, stream.fileno())
+    encoding = "utf-8" if as_json else stream.encoding
+    ours = os.fdopen(number, "w", encoding=encoding, errors="backslashreplace")
     try:
-        os.dup2(2, stream.fileno())
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    return os.fdopen(number, "w", encoding="utf-8")
+        yield ours
+    finally:
+        with contextlib.suppress(OSError):
+            ours.close()
 
 
 def _shower(ours: TextIO, *, as_json: bool, quiet: bool, open_page: bool) -> Callable[[Any], None]:

@@ -253,6 +253,16 @@ def free_path(folder: Path, name: str) -> Path:
     return path
 
 
+def file_name(label: str) -> str:
+    """Make of a script's or a table's name one that a run's file can have.
+
+    >>> file_name("first try."), file_name("..")
+    ('first try', 'run')
+    """
+    clean = "".join(letter if letter.isprintable() else "_" for letter in label)
+    return clean.encode()[:200].decode(errors="ignore").strip(" .") or "run"
+
+
 def _create(path: Path) -> sqlite3.Connection:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
