@@ -16,8 +16,13 @@ device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 kind = torch.bfloat16
 
 model = nn.Sequential(
-    nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout2d(0.2),
-    nn.Flatten(), nn.Dropout(0.3), nn.Linear(8 * 8 * 8, 4),
+    nn.Conv2d(1, 8, 3, padding=1),
+    nn.BatchNorm2d(8),
+    nn.ReLU(),
+    nn.Dropout2d(0.2),
+    nn.Flatten(),
+    nn.Dropout(0.3),
+    nn.Linear(8 * 8 * 8, 4),
 ).to(device)
 x = torch.randn(96, 1, 8, 8)
 y = (x.mean((1, 2, 3)) > 0).long() + 2 * (x[:, 0, 0, 0] > 0).long()

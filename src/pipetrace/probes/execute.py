@@ -6,6 +6,7 @@ import ast
 import contextlib
 import io
 import random
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -85,6 +86,7 @@ def _apart(seed: int) -> Iterator[None]:
             torch.inference_mode(False),
             torch.enable_grad(),
             torch.device("cpu") if moved else contextlib.nullcontext(),
+            _unhooked(),
         ):
             warnings.simplefilter("ignore")
             torch.set_default_dtype(torch.float32)
@@ -99,6 +101,25 @@ def _apart(seed: int) -> Iterator[None]:
         random.setstate(streams[2])
         if devices is not None:
             torch.cuda.set_rng_state_all(devices)
+
+
+@contextlib.contextmanager
+def _unhooked() -> Iterator[None]:
+    """Keep the user's global hooks from hearing of our modules and optimizers."""
+    tables = [
+        hooks
+        for owner in (sys.modules["torch.nn.modules.module"], sys.modules["torch.optim.optimizer"])
+        for name, hooks in vars(owner).items()
+        if name.startswith("_global_") and isinstance(hooks, dict) and hooks
+    ]
+    kept = [dict(hooks) for hooks in tables]
+    try:
+        for hooks in tables:
+            hooks.clear()
+        yield
+    finally:
+        for hooks, before in zip(tables, kept, strict=True):
+            hooks.update(before)
 
 
 def _text(value: Any) -> str:
