@@ -286,7 +286,7 @@ def test_an_early_end_is_said(ended, words, words_of):
 def test_what_recording_cost_is_said(dropout_run, words_of):
     content = notices(dropout_run)
     assert content is not None
-    assert "70 ms of 1.9 s" in words_of(content.blocks)
+    assert "70 ms, during and after the 1.9 s" in words_of(content.blocks)
 
 
 def test_source_marks_the_lines_that_made_and_called():

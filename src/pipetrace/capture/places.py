@@ -10,13 +10,14 @@ import sysconfig
 import weakref
 from collections.abc import Callable
 from types import CodeType, FrameType, TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
 from pipetrace.records import Place
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _SHOWN = (os.path.join(_OURS, "examples", ""), os.path.join(_OURS, "pipeline", ""))
 _INSTALLED = tuple(
@@ -27,6 +28,7 @@ _INSTALLED = tuple(
 _PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 _GENERATED = ("<frozen", "<eval_with_key>", "<attrs generated", "<__array_function__")
 _quoting = True
+_edges: set[CodeType] = set()
 _users: dict[str, bool] = {}
 _made: dict[int, tuple[weakref.ref[nn.Module], Place]] = {}
 
@@ -58,9 +60,15 @@ def quote(on: bool) -> None:
     _quoting = on
 
 
+def edge(function: Function) -> Function:
+    """Mark a function of ours that no code of the user has called: no line lies outside of it."""
+    _edges.add(function.__code__)
+    return function
+
+
 def here(frame: FrameType | None) -> Place | None:
     """Return the innermost line of the user's code at or outside `frame`."""
-    while frame is not None:
+    while frame is not None and frame.f_code not in _edges:
         if is_users(frame.f_code):
             return place(frame.f_code, frame.f_lineno)
         frame = frame.f_back

@@ -83,6 +83,6 @@ def _cost(recording: Recording) -> Facts | None:
         return None
     total = sum(ended.costs.values())
     parts = ", ".join(f"{name} {seconds(value)}" for name, value in ended.costs.items())
-    fact = Fact(label="recording took", value=f"{seconds(total)} of {seconds(ended.seconds)}",
-                note=parts)  # fmt: skip
+    during = f"{seconds(total)}, during and after the {seconds(ended.seconds)} that the program ran"
+    fact = Fact(label="recording took", value=during, note=parts)
     return Facts(facts=(fact,))

@@ -11,12 +11,13 @@ import torch
 from torch import nn
 
 from pipetrace.capture import trees
+from pipetrace.capture.places import edge
 from pipetrace.capture.replay import Call
 from pipetrace.records import Dataset, Epoch, Training
 from pipetrace.training import scores
 from pipetrace.training.evaluations import Evaluations
 from pipetrace.training.nests import Nest
-from pipetrace.training.phases import FULL, OPEN, Phases
+from pipetrace.training.phases import CUT, FULL, LOADER, OPEN, Phases
 from pipetrace.training.prediction import first_row, predict
 from pipetrace.training.probe import Gathering, probe
 from pipetrace.training.rows import Numbers, Places, columns
@@ -217,10 +218,12 @@ class Course:
                 Dataset(role=role, rows=known, batch=batch, features=seen.shape, name=name)
             )
 
+    @edge
     def finish(self) -> None:
         """The program has ended: state what is open."""
         if self.phases.steps:
-            self.phases.rule = self.phases.rule or OPEN
+            cut = self.phases.rule == LOADER and self._ending is None
+            self.phases.rule = CUT if cut else self.phases.rule or OPEN
             self._close()
         self._fold()
         self.evaluations.settle(self._take(lambda seen: True), self.strand, 0)

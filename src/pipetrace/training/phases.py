@@ -13,6 +13,7 @@ LOADER = "one pass over the data loader"
 LOOP = "the loop around the batches"
 FULL = "one step on the full batch"
 SECTION = "the steps between two evaluations"
+CUT = "the steps of a pass over the data loader that was not finished"
 OPEN = "all steps: no loop of epochs was seen"
 
 
