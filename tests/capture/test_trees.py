@@ -236,11 +236,15 @@ def test_objects_are_copied_only_where_that_is_asked_for():
 
 
 def test_a_huge_structure_is_shared_from_some_point_on():
-    values = [[index] for index in range(30_000)]
+    values = [[[index] for index in range(100)] for _ in range(300)]
     twin = rebuild(values, torch.clone)
     assert twin == values
-    assert twin[0] is not values[0]
+    assert twin[0][0] is not values[0][0]
     assert twin[-1] is values[-1]
+    long = [[index] for index in range(30_000)]
+    flat = rebuild(long, torch.clone)
+    assert flat is not long
+    assert flat[0] is long[0]
 
 
 def test_which_objects_are_open():

@@ -166,7 +166,7 @@ def _receipt(
               detail=", ".join(moved["modes"][:3]) or f"{len(before.insides)} modules"),
         Check(name="buffers", ok=not moved["buffers"],
               detail=", ".join(moved["buffers"][:3])
-              or f"{sum(map(len, before.clones))} buffers"),
+              or f"{sum(1 for _ in call.model.buffers())} buffers"),
         Check(name="gradients", ok=grads == _gradients(call.model),
               detail=f"{len(grads)} parameters"),
     )  # fmt: skip

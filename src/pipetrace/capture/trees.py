@@ -138,14 +138,14 @@ class Copier:
 
     def __call__(self, value: Any, depth: int = 0) -> Any:
         """Return the copy of a thing, or the thing where there is nothing to copy."""
-        if type(value) in ATOMS:
+        if type(value) in ATOMS or isinstance(value, nn.Module):
             return value
         known = self._known.get(id(value))
         if known is not None:
             return known[1]
         if isinstance(value, torch.Tensor):
             return self._keep(value, self._change(value))
-        if depth >= DEPTH or isinstance(value, nn.Module) or len(self._known) >= _MOST:
+        if depth >= DEPTH or len(self._known) >= _MOST:
             return value
         return self._copy(value, depth + 1)
 
@@ -155,6 +155,8 @@ class Copier:
 
     def _copy(self, value: Any, depth: int) -> Any:
         kind = type(value)
+        if kind in CONTAINERS and len(value) > _MOST:
+            return self._keep(value, copy.copy(value))
         if kind is list:
             # Known before it is filled: it may contain itself.
             items = self._keep(value, [])
@@ -162,7 +164,8 @@ class Copier:
             return items
         if kind is dict:
             pairs = self._keep(value, {})
-            pairs.update((key, self(item, depth)) for key, item in value.items())
+            for key, item in value.items():
+                pairs[key] = self(item, depth)
             return pairs
         if isinstance(value, tuple):
             return self._tuple(value, depth)
