@@ -49,9 +49,15 @@ def prepare(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
                     Snapshot(model), _gradients(model))  # fmt: skip
 
 
+def shared() -> bool:
+    """Tell whether other processes take part: a forward of ours alone could wait for them."""
+    parallel = torch.distributed
+    return parallel.is_available() and parallel.is_initialized() and parallel.get_world_size() > 1
+
+
 def traceable(model: nn.Module) -> bool:
     """Tell whether a module can be replayed here: whole, plain and initialised."""
-    if isinstance(model, torch.jit.ScriptModule):
+    if isinstance(model, torch.jit.ScriptModule) or shared():
         return False
     return not any(map(is_lazy, (*model.parameters(), *model.buffers())))
 

@@ -116,14 +116,23 @@ def finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
+_DROPPING = {"scaled_dot_product_attention", "multi_head_attention_forward", "lstm", "gru"}
+"""Functions with a dropout inside of which no mask is known."""
+
+
 def _dropping(recording: Recording) -> set[int]:
     """Return the ids of the models that have a dropout, as a module or as a call."""
     roots = {capture.id: capture.model for capture in recording.all(Capture)}
     found = {roots[op.capture] for op in recording.all(Op) if op.mask and op.capture in roots}
-    return found | {
+    found |= {
         model.id
         for model in recording.all(Model)
         if any("Dropout" in part.type for part in model.modules)
+    }
+    # Where something else draws too, what the probe switches is not dropout alone.
+    others = (op for op in recording.all(Op) if op.random and not op.mask)
+    return found - {
+        roots[op.capture] for op in others if op.capture in roots and op.function not in _DROPPING
     }
 
 

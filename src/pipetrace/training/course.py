@@ -53,6 +53,7 @@ class Course:
         self._strands = 0
         self._forwards: list[Seen] = []
         """Those that are not folded into the epoch or stated as an evaluation yet."""
+        self._most = 2 * _FOLD
         self._unsettled = False
         self._trained: Seen | None = None
         self._tally = Tally()
@@ -110,8 +111,9 @@ class Course:
         if first is not None and len(self.described) < 2:
             seen.shape = tuple(first.shape[1:])
         self._forwards.append(seen)
-        if len(self._forwards) > 2 * _FOLD:
+        if len(self._forwards) > self._most:
             self._fold()
+            self._most = len(self._forwards) + 2 * _FOLD
         if not learning:
             self._unsettled = True
             if self._batch is not None:

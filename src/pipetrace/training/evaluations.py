@@ -30,6 +30,7 @@ class Evaluations:
         self._course = course
         self._sample = sample
         self._offset = 0
+        self._waiting: Seen | None = None
         self._shares: dict[Any, float] = {}
 
     def restart(self) -> None:
@@ -44,8 +45,10 @@ class Evaluations:
         output: Any,
     ) -> None:  # fmt: skip
         """Keep what scoring a forward, knowing its rows and predicting one of them needs."""
+        self._score()
         if seen.target is not None:
             seen.output = trees.rebuild(output, torch.Tensor.detach)
+            self._waiting = seen
         strand = self._course.strand
         if first is None or strand is None:
             return
@@ -79,17 +82,29 @@ class Evaluations:
         groups = [list(g) for _, g in groupby(forwards, key=lambda s: (s.step, s.key, s.name))]
         if during > 1 and len(groups) * 2 >= during:
             return
+        self._score()
         for group in groups:
             self._state(group, strand)
 
+    def _score(self) -> None:
+        """Score the last forward ourselves if the program did not: no output is kept for longer."""
+        seen, self._waiting = self._waiting, None
+        if seen is not None and seen.used is None:
+            with torch.no_grad(), self._course.recorder.watch.quiet():
+                call = self._assume(seen)
+            seen.assumed = call is not None
+            seen.used = None if call is None else scores.thinned(call)
+        if seen is not None:
+            seen.output = None
+
     def _state(self, group: list[Seen], strand: Strand | None) -> None:
         tally = Tally()
-        with torch.no_grad(), self._course.recorder.watch.quiet():
-            tally.fold(group, self._assume)
+        with torch.no_grad():
+            tally.fold(group)
         modes = {seen.mode for seen in group}
         share = self._share(group)
         if self.chosen is not None and self.chosen.seen in group:
-            self.chosen.heldout = None if share is None else share < 0.5
+            self.chosen.heldout = None if share is None else {0.0: True, 1.0: False}.get(share)
         self._course.describe("evaluation", tally.rows, group[0])
         if strand is not None:
             strand.evaluations += 1
@@ -110,7 +125,7 @@ class Evaluations:
         share = self._shares.get(source)
         if share is None:
             share = self.rows.share([seen.inputs for seen in group if seen.inputs is not None])
-            if share is not None:
+            if share is not None and self._course.epochs:
                 self._shares[source] = share
         return share
 

@@ -42,7 +42,7 @@ class Root:
         self.id = id
         self.plain = weakref.ref(replay.unwrapped(model))
         """The user's own module, where the root is a wrapper around it."""
-        self.tries = {"training": _TRIES, "evaluation": _TRIES}
+        self.tries = {"training": _TRIES, "evaluation": _TRIES, "failure": _TRIES}
         self.traceable = replay.traceable(replay.unwrapped(model))
 
 
@@ -231,7 +231,9 @@ class Recorder:
 
     def backward_called(self, roots: Sequence[torch.Tensor]) -> None:
         """Keep the loss."""
-        if type(roots[0]) is not torch.Tensor:  # a compiler tries its graph out on stand-ins
+        if (
+            not roots or type(roots[0]) is not torch.Tensor
+        ):  # a compiler tries its graph out on stand-ins
             return
         self.backwards += 1
         if self._node is not None:
@@ -364,8 +366,10 @@ class Recorder:
     ) -> None:
         """Play a forward that raised once more, to see how far it came."""
         root, _, _, prepared = coming
-        if not root.traceable or isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        memory = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+        if memory or not root.traceable or root.tries["failure"] <= 0:
             return
+        root.tries["failure"] -= 1
         try:
             with self.watch.quiet():
                 call = prepared or replay.prepare(replay.unwrapped(model), args, kwargs)
@@ -390,8 +394,13 @@ def _node(output: Any) -> Any:
 
 
 def _opaque(model: nn.Module) -> str:
-    kind = "compiled by TorchScript" if isinstance(model, torch.jit.ScriptModule) else "lazy"
-    return f"The ops inside {type(model).__name__} were not traced: the module is {kind}."
+    if replay.shared():
+        why = "a replay would wait for the other processes"
+    elif isinstance(model, torch.jit.ScriptModule):
+        why = "the module is compiled by TorchScript"
+    else:
+        why = "the module is lazy"
+    return f"The ops inside {type(model).__name__} were not traced: {why}."
 
 
 def _not_captured(root: int, purpose: str, error: Exception) -> Notice:

@@ -165,7 +165,10 @@ class Watch:
             try:
                 result = original(*args, **kwargs)
             except Exception as error:
-                listener.call_raised(name, args, error)
+                try:
+                    listener.call_raised(name, args, error)
+                except Exception as own:
+                    listener.give_up(own)
                 raise
             try:
                 listener.loss_called(name, args, kwargs, result)
@@ -195,7 +198,8 @@ class Watch:
         return functools.wraps(original)(_engine_run_backward)
 
     def _before_first_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        self._listener.steps()
+        if not getattr(self._inside, "off", True):
+            self._listener.steps()
 
     def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         if getattr(self._inside, "off", True):
@@ -222,8 +226,15 @@ def _replace(
     owner: Any, name: str, wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]
 ) -> Callable[[], None]:  # fmt: skip
     before = getattr(owner, name)
-    setattr(owner, name, wrapper(before))
-    return functools.partial(setattr, owner, name, before)
+    ours = wrapper(before)
+    setattr(owner, name, ours)
+
+    def undo() -> None:
+        # What somebody else has put in our place since stays; ours inside it passes on.
+        if getattr(owner, name) is ours:
+            setattr(owner, name, before)
+
+    return undo
 
 
 def _disguise(wrapper: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:

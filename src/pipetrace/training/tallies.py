@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,6 @@ import torch
 from pipetrace.records import Score
 from pipetrace.training import scores
 from pipetrace.training.scores import LossCall
-
-Assume = Callable[["Seen"], LossCall | None]
 
 
 class Seen:
@@ -23,6 +21,8 @@ class Seen:
     name = ""
     """The word that the loop around it says, `val` for example."""
     used: LossCall | None = None
+    assumed = False
+    """The loss function was called by us, not by the program."""
     output: Any = None
     target: torch.Tensor | None = None
     inputs: torch.Tensor | None = None
@@ -61,14 +61,11 @@ class Tally:
     _blind: bool = False
     """Some predictions could not be counted: then no accuracy is stated."""
 
-    def fold(self, forwards: list[Seen], assume: Assume | None = None) -> None:
-        """Add forwards; `assume` makes a loss call where the program made none."""
+    def fold(self, forwards: list[Seen]) -> None:
+        """Add forwards."""
         calls = [seen.used for seen in forwards if seen.used is not None]
         if calls:
-            self.by = "loop"
-        elif assume is not None and self.by != "loop":
-            calls = [call for call in map(assume, forwards) if call is not None]
-            self.by = "pipetrace" if calls else self.by
+            self.by = "pipetrace" if any(seen.assumed for seen in forwards) else "loop"
         self.rows += sum(seen.rows for seen in forwards)
         if calls:
             weights = [call.rows for call in calls]
