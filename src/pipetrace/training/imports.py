@@ -109,7 +109,7 @@ def _set_threads() -> None:
     if now == _AT_START or not wanted.isdecimal() or not int(wanted):
         return
     most = torch.get_num_threads() if not any(_AT_START.values()) else os.cpu_count() or 1
-    has_mkl = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]  # torch has no type
+    has_mkl = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]  # untyped
     torch.set_num_threads(min(int(wanted), most) if has_mkl else int(wanted))
 
 
