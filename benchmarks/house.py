@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import itertools
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch.utils.data import DataLoader, TensorDataset
 
 import measure
-import pipetrace as pt
 from measure import Result, progress, ratio, value
 from pipetrace import tracefile
 from pipetrace.examples import dropout
 from pipetrace.records import Ended
+from pipetrace.session import Session
 
 EXAMPLE = str(Path(dropout.__file__))
 PIPETRACE = [sys.executable, "-m", "pipetrace"]
-SHORT, LONG = 5, 105
+EPOCHS = 10
 PER_EPOCH = {"probes"}
 """Parts of the cost that grow with the epochs; the rest is spent once."""
 
@@ -40,36 +40,47 @@ def whole_process(folder: Path, rounds: int) -> Result:
 
 
 def recording(folder: Path, rounds: int) -> Result:
-    """Compare the CPU time of 100 epochs, watched and not.
+    """Compare the CPU time of the example's epochs, watched and not, alternating in one process.
 
-    A run of 105 epochs less one of 5 leaves what grows with the epochs: whatever is spent once
-    (importing, the first deep captures, opening the file, the page) is in both.
+    Both train on: what is spent once (importing, the first deep captures, the probes of the first
+    epochs, opening the file) is over before the first round.
     """
-    numbers = itertools.count()
-
-    def train(epochs: int) -> None:
-        with contextlib.redirect_stdout(io.StringIO()):
-            dropout.train(epochs=epochs)
-
-    def plain(epochs: int) -> float:
-        start = time.process_time()
-        train(epochs)
-        return time.process_time() - start
-
-    def watched(epochs: int) -> float:
-        start = time.process_time()
-        with pt.record(folder / f"recording-{next(numbers)}.pipetrace"):
-            train(epochs)
-        return time.process_time() - start
-
     torch.set_num_threads(1)
-    return ratio(
-        "recording 100 epochs, CPU time",
-        lambda: watched(LONG) - watched(SHORT),
-        lambda: plain(LONG) - plain(SHORT),
-        goal=1.10,
-        rounds=rounds,
-    )
+    x, y, held_x, held_y = dropout.make_rows(0)
+
+    def make() -> Callable[[], float]:
+        model = dropout.make_model(0.3)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        batches = DataLoader(TensorDataset(x, y), batch_size=32, shuffle=True)
+
+        def train() -> float:
+            start = time.process_time()
+            for _ in range(EPOCHS):
+                dropout.train_epoch(model, batches, optimizer)
+                dropout.evaluate(model, held_x, held_y)
+            return time.process_time() - start
+
+        return train
+
+    alone, seen = make(), make()
+    session = Session("recording", "python", file=folder / "recording.pipetrace")
+    session.begin()
+    watch = session.recorder.watch
+    seen()
+    seen()
+    watch.end()
+
+    def watched() -> float:
+        watch.begin()
+        try:
+            return seen()
+        finally:
+            watch.end()
+
+    result = ratio("recording, CPU time", watched, alone, goal=1.10, rounds=5 * rounds)
+    session.end()
+    session.close()
+    return result
 
 
 def fixed_costs(folder: Path, rounds: int) -> Result:
