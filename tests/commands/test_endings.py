@@ -28,7 +28,7 @@ def test_an_exit_code_is_what_plain_python_returns(
     assert capsys.readouterr().err == alone.err
 
 
-@pytest.mark.parametrize("code", ["300", "'words'", "2**70"])
+@pytest.mark.parametrize("code", ["300", "'words'"])
 def test_a_script_that_exits_does_so_with_its_code_and_its_exit_handlers(code: str, folder: Folder):
     text = "import atexit, sys\natexit.register(print, 'bye')\nprint('hi')\nsys.exit(%s)"
     folder.write({"leave.py": text % code})
@@ -58,12 +58,13 @@ def test_an_interrupt_that_a_script_raises_ends_it_by_the_signal(folder: Folder)
 FOREVER = """
     import time
 
-    print(epoch(), epoch())
-    time.sleep(1.1)
-    print(epoch(), flush=True)
-    print("ready", flush=True)
-    while True:
-        step()
+    for round in range(10**9):
+        for start in range(0, 24, 8):
+            step(slice(start, start + 8))
+        if round == 3:
+            time.sleep(1.1)
+        if round == 9:
+            print("ready", flush=True)
 """
 
 
@@ -106,6 +107,7 @@ def test_a_killed_run_opens_and_shows_what_it_had_written(trained: Callable[[str
     assert recording.first(Provenance)
     assert recording.all(Op)
     assert recording.last(Ended) is None
+    assert len(recording.all(Epoch)) >= 3
     shown = folder.pipetrace("show")
     assert (shown.code, shown.err) == (0, "")
     assert "Linear" in shown.out
@@ -138,8 +140,8 @@ def test_leaving_through_os_exit_completes_the_run_and_runs_nothing_else(
 
 @pytest.mark.parametrize(
     "swallowed",
-    ["raise", "pass", "raise ValueError('after')", "sys.exit(4)", "continue"],
-    ids=["reraised", "swallowed", "replaced", "left", "continued"],
+    ["continue", "raise ValueError('after')", "sys.exit(4)"],
+    ids=["swallowed", "replaced", "left"],
 )
 def test_steps_stop_a_script_with_code_0_and_let_it_clean_up(
     swallowed: str, trained: Callable[[str], Folder]
