@@ -17,3 +17,7 @@ class TableError(PipetraceError):
 
 class ScriptError(PipetraceError):
     """A script that cannot be run."""
+
+
+class ReplayError(PipetraceError):
+    """A forward that cannot be played again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -85,7 +86,7 @@ def test_ctrl_c_shows_the_traceback_and_the_page_of_what_ran(trained: Callable[[
     assert process.returncode == -signal.SIGINT
     assert err.startswith("Traceback (most recent call last):\n")
     assert "\nKeyboardInterrupt\n" in err
-    assert "pipetrace/" not in err.partition("\nKeyboardInterrupt\n")[0]
+    assert "src/pipetrace/" not in err.partition("\nKeyboardInterrupt\n")[0]
     assert "interrupted" in err
     assert err.count("Traceback") == 1
     recording = folder.newest()
@@ -100,6 +101,7 @@ def test_a_killed_run_opens_and_shows_what_it_had_written(trained: Callable[[str
     folder = trained(FOREVER)
     with folder.start("-m", "pipetrace", "run", "train.py") as process:
         ready(process)
+        time.sleep(3)  # what is older than a second is in the file
         process.kill()
         process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL

@@ -355,6 +355,7 @@ class Recorder:
                     step=self.course.steps,
                 )  # fmt: skip
             self.emit(*outcome.facts)
+            self.writer.flush()
             if purpose == "training":
                 self.course.captured(prepared, seen, random=outcome.random)
         except Exception as error:
