@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import signal
-import time
 import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import pytest
