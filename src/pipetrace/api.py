@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pipetrace.errors import PipetraceError, RunFileError
 from pipetrace.records import Ended, Op
 from pipetrace.story.page import page as tell
-from pipetrace.tracefile import SUFFIX, Recording, at_free_path, file_name, free_path
+from pipetrace.tracefile import SUFFIX, Recording, at_free_path, file_name
 from pipetrace.tracefile import load as read
 from pipetrace.views import html, notebook, terminal
 
@@ -151,19 +151,17 @@ def execute(
 
     `shown` is called with the complete run, also where the script leaves through `os._exit`.
     """
-    from pipetrace.training.source import from_file, from_module
+    from pipetrace.session import Session
+    from pipetrace.training import script as scripts
 
     origin = "example" if script is None else "module" if module else "script"
     if module:
-        found = from_module(str(script), tuple(arguments))
+        found = scripts.from_module(str(script), tuple(arguments))
     else:
         example = Path(__file__).parent / "examples" / "dropout.py"
-        found = from_file(str(example if script is None else script), tuple(arguments))
+        found = scripts.from_file(str(example if script is None else script), tuple(arguments))
     if name is None:
         name = file_name(str(script) if module else Path(found.path).stem)
-    free_path(Path(out), name)  # what cannot be is said before torch is imported
-    from pipetrace.session import Session
-    from pipetrace.training import script as scripts
 
     def begin(file: Path) -> Session:
         return Session(

@@ -17,7 +17,3 @@ class TableError(PipetraceError):
 
 class ScriptError(PipetraceError):
     """A script that cannot be run."""
-
-
-class ReplayError(PipetraceError):
-    """A forward that cannot be played again."""

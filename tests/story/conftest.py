@@ -72,9 +72,8 @@ def captured(
     except Exception as error:
         failed = error
     outcome = replay(
-        call, id=number, model_id=root, purpose=purpose, original=output, compare=failed is None,
-        epoch=epoch, values=values,
-    )  # fmt: skip
+        call, id=number, model_id=root, purpose=purpose, original=output, epoch=epoch, values=values
+    )
     return outcome.facts, failed
 
 

@@ -16,8 +16,6 @@ def trace(
 ) -> Any:
     """Call a model and state what the call did.
 
-    Nothing of ours that fails reaches the caller: a notice says what could not be replayed.
-
     Args:
         model: Any module.
         args: Its positional inputs.
@@ -28,46 +26,18 @@ def trace(
         What the model returned: the plain call's own output, with its graph.
     """
     plain = replay.unwrapped(model)
-    why = replay.opaque(plain)
-    if why:
-        try:
-            return model(*args, **kwargs)
-        finally:
-            # A lazy module has its sizes now.
-            emit(models.inventory(plain, 0))
-            text = f"The ops inside {models.kind(plain)} were not traced: {why}."
-            emit(Notice(id="opaque-0", text=text))
     emit(models.inventory(plain, 0))
-    try:
-        call = replay.prepare(plain, args, kwargs)
-    except Exception as error:
-        emit(_missed(error))
+    if not replay.traceable(plain):
+        emit(Notice(id="opaque-0", text=f"The ops inside {type(model).__name__} were not traced."))
         return model(*args, **kwargs)
+    call = replay.prepare(plain, args, kwargs)
     try:
         output = model(*args, **kwargs)
-    except Exception as error:
-        _replay(call, emit, "failure", original=error, compare=False)
+    except Exception:
+        outcome = replay.replay(call, id=0, model_id=0, purpose="failure", compare=False)
+        for fact in outcome.facts:
+            emit(fact)
         raise
-    _replay(call, emit, "trace", original=output, compare=True)
-    return output
-
-
-def _replay(
-    call: replay.Call, emit: Callable[[Fact], None], purpose: str, *, original: Any, compare: bool
-) -> None:
-    try:
-        outcome = replay.replay(
-            call, id=0, model_id=0, purpose=purpose, original=original, compare=compare
-        )
-    except Exception as error:
-        emit(_missed(error))
-        return
-    for fact in outcome.facts:
+    for fact in replay.replay(call, id=0, model_id=0, purpose="trace", original=output).facts:
         emit(fact)
-
-
-def _missed(error: Exception) -> Notice:
-    said = str(error).partition("\n")[0][:200]
-    return Notice(
-        id="capture-trace-0", text=f"The call could not be replayed: {type(error).__name__}: {said}"
-    )
+    return output

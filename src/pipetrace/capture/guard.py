@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from pipetrace.capture import trees
-from pipetrace.capture.compare import identical as identical
 from pipetrace.capture.reach import Reach
 
 Modes = bool | Sequence[bool] | None
@@ -83,6 +82,42 @@ def _alike(one: Any, other: Any) -> bool:
     return bool((one == other).all()) if hasattr(one, "all") else bool(one == other)
 
 
+def identical(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Tell whether two tensors hold the same bits, NaN included.
+
+    Of a meta tensor, which holds none, its shape and dtype.
+    """
+    for form in ("dtype", "device", "layout", "is_nested"):
+        if getattr(one, form) != getattr(other, form):
+            return False
+    if one.is_nested or one.layout != torch.strided or one.is_quantized:
+        parts, twins = _parts(one), _parts(other)
+        return len(parts) == len(twins) and all(map(identical, parts, twins))
+    if one.shape != other.shape:
+        return False
+    return one.is_meta or one.numel() == 0 or bool(torch.equal(_bytes(one), _bytes(other)))
+
+
+def _parts(tensor: torch.Tensor) -> list[torch.Tensor]:
+    """Return the plain tensors that a nested, sparse or quantised tensor consists of."""
+    tensor = tensor.detach()
+    if tensor.is_nested:
+        return list(tensor.unbind())
+    if tensor.is_quantized:
+        return [tensor.int_repr(), tensor.dequantize()]
+    if tensor.layout == torch.sparse_coo:
+        return [torch.tensor(tensor.shape), tensor._indices(), tensor._values()]
+    if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
+        return [tensor.crow_indices(), tensor.col_indices(), tensor.values()]
+    if tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
+        return [tensor.ccol_indices(), tensor.row_indices(), tensor.values()]
+    return [tensor.to_dense()]
+
+
+def _bytes(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().resolve_conj().resolve_neg().reshape(-1).contiguous().view(torch.uint8)
+
+
 def _renews(module: nn.Module) -> bool:
     """Tell whether a forward writes into this module's weight: the lookup with a largest norm."""
     return isinstance(module, (nn.Embedding, nn.EmbeddingBag)) and module.max_norm is not None
@@ -130,15 +165,14 @@ class Snapshot:
         """
         present = [space.read() for space in self._spaces]
         streams = Streams.take()
-        with self._without_gradients():
-            try:
-                self.streams.put_back()
-                self._write(self._copies(self._values))
-                self.switch(modes)
-                yield
-            finally:
-                self._write(present)
-                streams.put_back()
+        try:
+            self.streams.put_back()
+            self._write(self._copies(self._values))
+            self.switch(modes)
+            yield
+        finally:
+            self._write(present)
+            streams.put_back()
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
@@ -146,13 +180,12 @@ class Snapshot:
 
         Modes may be set inside with `switch`; the copies of this snapshot are used up.
         """
-        with self._without_gradients():
-            try:
-                self._write(self._values)
-                yield
-            finally:
-                self._write(self._found)
-                self.streams.put_back()
+        try:
+            self._write(self._values)
+            yield
+        finally:
+            self._write(self._found)
+            self.streams.put_back()
 
     def switch(self, modes: Modes) -> None:
         """Set the modes of all modules, without a word to them."""
@@ -177,20 +210,6 @@ class Snapshot:
                 ):
                     buffers.append(f"{path}.{name}")
         return {"modes": modes, "buffers": buffers}
-
-    @contextlib.contextmanager
-    def _without_gradients(self) -> Iterator[None]:
-        """Take the gradients away: a backward inside the forward would add to them."""
-        modules = [inside.module for inside in self.insides]
-        parameters = [p for module in modules for p in module.parameters(recurse=False)]
-        gradients = [parameter.grad for parameter in parameters]
-        try:
-            for parameter in parameters:
-                parameter.grad = None
-            yield
-        finally:
-            for parameter, gradient in zip(parameters, gradients, strict=True):
-                parameter.grad = gradient
 
     def _copies(self, values: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Copy what the model owns with its tensors; of the rest, containers only."""

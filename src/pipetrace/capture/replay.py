@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -17,13 +15,10 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from pipetrace.capture import trees
-from pipetrace.capture.compare import difference as difference
-from pipetrace.capture.compare import equal as equal
-from pipetrace.capture.guard import Modes, Snapshot, Streams
-from pipetrace.capture.leavings import Left, checks, versions
+from pipetrace.capture.guard import Modes, Snapshot, Streams, identical
 from pipetrace.capture.tracer import Failed, Tracer
-from pipetrace.errors import ReplayError
-from pipetrace.records import Capture, Fact, Receipt, Tensor
+from pipetrace.records import Capture, Check, Fact, Receipt
+from pipetrace.summarise import describe
 
 
 class Call(NamedTuple):
@@ -33,20 +28,7 @@ class Call(NamedTuple):
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     snapshot: Snapshot
-    versions: dict[int, int]
-    grad: bool
-    """Whether gradients were enabled."""
-
-
-class Played(NamedTuple):
-    """What one traced replay gave, faithful or not."""
-
-    tracer: Tracer
-    output: Any
-    error: Exception | None
-    inputs: tuple[tuple[str, Tensor], ...]
-    mode: bool
-    random: bool
+    gradients: tuple[tuple[int, int], ...]
 
 
 class Outcome(NamedTuple):
@@ -62,10 +44,9 @@ class Outcome(NamedTuple):
 
 def prepare(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     """Keep all that is needed to play a forward again: to be called right before it."""
-    grad = torch.is_grad_enabled()
     with torch.inference_mode(False), torch.no_grad():
-        args, kwargs = trees.rebuild((args, kwargs), _twin)
-        return Call(model, args, kwargs, Snapshot(model), versions(model), grad)
+        return Call(model, trees.rebuild(args, torch.clone), trees.rebuild(kwargs, torch.clone),
+                    Snapshot(model), _gradients(model))  # fmt: skip
 
 
 def shared() -> bool:
@@ -74,20 +55,11 @@ def shared() -> bool:
     return parallel.is_available() and parallel.is_initialized() and parallel.get_world_size() > 1
 
 
-def opaque(model: nn.Module) -> str:
-    """Say why a module cannot be replayed here; nothing where it can."""
-    if shared():
-        return "a replay would wait for the other processes"
-    if isinstance(model, torch.jit.ScriptModule):
-        return "the module is compiled by TorchScript"
-    if any(map(is_lazy, (*model.parameters(), *model.buffers()))):
-        return "the module is lazy, and has its sizes since this call only"
-    return ""
-
-
 def traceable(model: nn.Module) -> bool:
     """Tell whether a module can be replayed here: whole, plain and initialised."""
-    return not opaque(model)
+    if isinstance(model, torch.jit.ScriptModule) or shared():
+        return False
+    return not any(map(is_lazy, (*model.parameters(), *model.buffers())))
 
 
 def replay(
@@ -106,16 +78,13 @@ def replay(
 ) -> Outcome:
     """Play a forward again under the tracer.
 
-    It is played without gradients. Where that is not faithful and they were enabled, it is played
-    with them: a forward may ask, or differentiate.
-
     Args:
         call: The forward, as `prepare` kept it.
         id: The capture's id.
         model_id: The root's id.
         purpose: `training`, `evaluation`, `prediction`, `trace` or `failure`.
-        original: What the user's own forward returned; where it raised, the exception.
-        compare: Whether the forward returned: then a receipt is written.
+        original: What the user's own forward returned.
+        compare: Whether to compare with `original` and write a receipt.
         modes: The modes to play it in; None for those it was called in.
         row: Which row of the batch values are kept of.
         values: Whether real values may be kept.
@@ -124,109 +93,104 @@ def replay(
 
     Returns:
         The records (ops, then the capture), the replay's output, and the op that raised, if one.
-
-    Raises:
-        ReplayError: the forward has written to its own parameters, so it cannot be played again.
-        Exception: the replay raised what the user's forward did not.
     """
     started = time.perf_counter()
-    _refuse(call)
     model, rows = call.model, trees.rows((call.args, call.kwargs))
-    before, left = Snapshot(model), Left.of(model)
-
-    def played(grad: bool) -> Played:
-        tracer = partial(Tracer, model, id, row=row, rows=rows, values=values)
-        return _play(call, tracer, modes, grad)
-
-    def faithful(one: Played) -> bool:
-        if compare:
-            return one.error is None and equal(original, one.output) is not False
-        return one.error is not None and type(one.error) is type(original or one.error)
-
-    one = played(False)
-    if call.grad and not faithful(one) and faithful(other := played(True)):
-        one = other
-    if compare and one.error is not None:
-        raise one.error
-    outputs = one.tracer.described(trees.leaves(one.output))
-    receipt = _receipt(call, original, one.output, modes, before, left) if compare else None
-    capture = Capture(
-        id=id, model=model_id, purpose=purpose, training=one.mode, rows=rows, sample=row,
-        epoch=epoch, step=step, inputs=one.inputs, outputs=outputs, receipt=receipt,
-        complete=one.error is None, seconds=time.perf_counter() - started,
-    )  # fmt: skip
-    failed = one.tracer.failed(one.error)
-    return Outcome([*one.tracer.ops, capture], one.output, failed, one.error, one.random)
-
-
-def play(call: Call, modes: Modes = None, *, grad: bool = False) -> Any:
-    """Play a forward again without the tracer, and return its output.
-
-    Raises:
-        ReplayError: the forward writes to its own parameters.
-    """
-    with call.snapshot.replayed(modes), _unheard(grad):
-        args, kwargs = trees.rebuild((call.args, call.kwargs), _twin)
-        output = call.model(*args, **kwargs)
-    _refuse(call)
-    return output
-
-
-def _play(call: Call, make: Callable[[], Tracer], modes: Modes, grad: bool) -> Played:
+    before = Snapshot(model)
+    grads = _gradients(model)
     output, error = None, None
-    with call.snapshot.replayed(modes), _unheard(grad):
-        args, kwargs = trees.rebuild((call.args, call.kwargs), _twin)
+    with call.snapshot.replayed(modes), _unheard():
+        mode = bool(model.training)
+        args, kwargs = _fresh(call)
         inputs = _name_inputs(args, kwargs)
-        tracer = make()
+        tracer = Tracer(model, id, row=row, rows=rows, values=values)
         tracer.admit(inputs)
-        described = tracer.described(inputs)
-        mode = bool(call.model.training)
+        described = tuple(
+            (name, describe(t, row=tracer._row_of(t), values=values)) for name, t in inputs
+        )
         try:
             with tracer.watching():
-                output = call.model(*args, **kwargs)
+                output = model(*args, **kwargs)
         except Exception as raised:
             error = raised
         random = not call.snapshot.streams.same(Streams.take())
-    return Played(tracer, output, error, described, mode, random)
+    outputs = tuple(
+        (name, describe(t, row=tracer._row_of(t), values=values))
+        for name, t in trees.leaves(output)
+    )
+    receipt = None
+    if compare and error is None:
+        receipt = _receipt(call, original, output, modes, before, grads)
+    capture = Capture(
+        id=id, model=model_id, purpose=purpose, training=mode, rows=rows, sample=row, epoch=epoch,
+        step=step, inputs=described, outputs=outputs, receipt=receipt, complete=error is None,
+        seconds=time.perf_counter() - started,
+    )  # fmt: skip
+    return Outcome([*tracer.ops, capture], output, tracer.failed, error, random)
+
+
+def play(call: Call, modes: Modes = None) -> Any:
+    """Play a forward again without the tracer, and return its output."""
+    with call.snapshot.replayed(modes), _unheard():
+        args, kwargs = _fresh(call)
+        return call.model(*args, **kwargs)
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Tell whether two outputs have the same tensors, bit for bit."""
+    first, second = list(trees.leaves(one)), list(trees.leaves(other))
+    return len(first) == len(second) and all(
+        path == twin_path and identical(tensor, twin)
+        for (path, tensor), (twin_path, twin) in zip(first, second, strict=True)
+    )
+
+
+def difference(one: Any, other: Any) -> float | None:
+    """Return the largest absolute difference of two outputs; None where shapes differ."""
+    largest = 0.0
+    pairs = zip(trees.leaves(one), trees.leaves(other), strict=False)
+    for (_, tensor), (_, twin) in pairs:
+        if tensor.shape != twin.shape or tensor.is_nested:
+            return None
+        if tensor.numel():
+            gap = (tensor.detach().to(torch.float64) - twin.detach().to(torch.float64)).abs().max()
+            largest = max(largest, float(gap))
+    return largest
 
 
 def _receipt(
-    call: Call, original: Any, output: Any, modes: Modes, before: Snapshot, left: Left
-) -> Receipt:
-    same, apart, repeats = equal(original, output), None, None
-    if same is False:
-        apart = difference(original, output)
-        grads = (False, True) if call.grad else (False,)
-        repeats = any(equal(original, play(call, modes, grad=grad)) for grad in grads)
+    call: Call, original: Any, output: Any, modes: Modes,
+    before: Snapshot, grads: tuple[tuple[int, int], ...],
+) -> Receipt:  # fmt: skip
+    same = equal(original, output)
+    repeats = None if same else equal(original, play(call, modes))
+    moved = before.differences(call.model)
+    checks = (
+        Check(name="RNG streams", ok=before.streams.same(Streams.take()),
+              detail="torch, numpy and Python read the same before and after"),
+        Check(name="modes", ok=not moved["modes"],
+              detail=", ".join(moved["modes"][:3]) or f"{len(before.insides)} modules"),
+        Check(name="buffers", ok=not moved["buffers"],
+              detail=", ".join(moved["buffers"][:3])
+              or f"{sum(1 for _ in call.model.buffers())} buffers"),
+        Check(name="gradients", ok=grads == _gradients(call.model),
+              detail=f"{len(grads)} parameters"),
+    )  # fmt: skip
     return Receipt(
-        equal=same, difference=apart, repeats=repeats,
-        elements=sum(tensor.numel() for _, tensor in trees.leaves(output)),
-        checks=checks(call.model, before, left),
+        equal=same, difference=None if same else difference(original, output), repeats=repeats,
+        elements=sum(tensor.numel() for _, tensor in trees.leaves(output)), checks=checks,
     )  # fmt: skip
 
 
-def _refuse(call: Call) -> None:
-    """Raise where parameters have moved since the forward: what ran cannot run again."""
-    now = versions(call.model)
-    moved = [
-        name
-        for name, parameter in call.model.named_parameters()
-        if call.versions.get(id(parameter), now[id(parameter)]) != now[id(parameter)]
-    ]
-    if moved:
-        raise ReplayError(f"the forward writes to its own parameters ({', '.join(moved[:3])})")
+def _gradients(model: nn.Module) -> tuple[tuple[int, int], ...]:
+    """Identify every gradient and its version: neither may move."""
+    grads = (parameter.grad for parameter in model.parameters())
+    return tuple((0, 0) if g is None else (id(g), g._version) for g in grads)
 
 
-def _twin(tensor: torch.Tensor) -> torch.Tensor:
-    """Copy an input: a forward may write into it, or ask whether it wants a gradient."""
-    twin = tensor.detach().clone()
-    if not tensor.requires_grad:
-        return twin
-    twin.requires_grad_()
-    if tensor.is_leaf:
-        return twin
-    with torch.enable_grad():
-        return twin.clone()
+def _fresh(call: Call) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Clone the inputs once more: a forward may write into them."""
+    return trees.rebuild(call.args, torch.clone), trees.rebuild(call.kwargs, torch.clone)
 
 
 def _name_inputs(
@@ -270,20 +234,14 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 @contextlib.contextmanager
-def _unheard(grad: bool) -> Iterator[None]:
-    """Run without prints, logs and warnings: what is played again was said the first time."""
-    logged, shown = logging.root.manager.disable, warnings.showwarning
-    # catch_warnings would forget which warnings were shown, and they would be shown once more.
-    warnings.showwarning = lambda *_, **__: None
-    logging.disable()
-    try:
-        with (
-            torch.set_grad_enabled(grad),
-            contextlib.redirect_stdout(io.StringIO()),
-            contextlib.redirect_stderr(io.StringIO()),
-            eagerly(),
-        ):
-            yield
-    finally:
-        logging.disable(logged)
-        warnings.showwarning = shown
+def _unheard() -> Iterator[None]:
+    """Run without gradients, prints and warnings: what is played again was said the first time."""
+    with (
+        torch.no_grad(),
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+        eagerly(),
+    ):
+        warnings.simplefilter("ignore")
+        yield
