@@ -25,7 +25,7 @@ PUBLIC_FUNCTIONS = 15
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "pipetrace"
 FOLDERS = ("src", "tests", "benchmarks", "docs", ".ci")
-READERS = ("records", "blocks", "errors", "tracefile", "lessons", "story", "views")
+READERS = ("records", "parts", "blocks", "errors", "tracefile", "lessons", "story", "views")
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "manager", "base", "helpers", "misc", "common"}
 
 CORE = {"torch", "numpy", "msgspec", "rich", "click", "pipetrace"}

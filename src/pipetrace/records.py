@@ -6,119 +6,25 @@ from typing import get_args
 
 import msgspec
 
-
-class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A piece of a record: never stored alone."""
+from pipetrace.parts import (
+    Argument,
+    Check,
+    Choice,
+    Difference,
+    Link,
+    Mask,
+    ModulePart,
+    Outcome,
+    Part,
+    Place,
+    Receipt,
+    Score,
+    Tensor,
+)
 
 
 class Record(Part, frozen=True, kw_only=True, tag_field="kind", tag=str.lower):
     """A fact of a run: appended to its file, never edited."""
-
-
-class Place(Part, frozen=True):
-    """A line of the user's code."""
-
-    file: str
-    line: int
-    text: str = ""
-    function: str = ""
-
-
-class Tensor(Part, frozen=True):
-    """What is known of one tensor; statistics are over `count` elements, all of them if `exact`."""
-
-    shape: tuple[int, ...]
-    dtype: str
-    device: str = "cpu"
-    count: int = 0
-    exact: bool = True
-    mean: float | None = None
-    std: float | None = None
-    minimum: float | None = None
-    maximum: float | None = None
-    zeros: float | None = None
-    """Share of elements equal to zero, in [0, 1]."""
-    nans: int = 0
-    infinities: int = 0
-    row: tuple[float, ...] = ()
-    """The first real values of the chosen sample's row, flattened."""
-    row_count: int = 0
-    """How many values the whole row has."""
-
-
-class Link(Part, frozen=True):
-    """Where an input of an op came from."""
-
-    source: str
-    """`op`, `input`, `parameter`, `buffer` or `constant`."""
-    name: str = ""
-    index: int | None = None
-    """The op's index, when the source is an op."""
-
-
-class Argument(Part, frozen=True):
-    """One argument that an op was really called with, in words."""
-
-    name: str
-    value: str
-
-
-class Mask(Part, frozen=True):
-    """A dropout mask, regenerated from the saved RNG state."""
-
-    p: float
-    kept: int
-    total: int
-    low: int
-    high: int
-    """`low` and `high`: the central 95 % of Binomial(total, 1 - p)."""
-    scale: float
-    """What the survivors were multiplied with, 1 / (1 - p); 0 at p = 1."""
-    row: tuple[bool, ...] = ()
-    """True where the element of the sample's row was kept."""
-    unit: str = "elements"
-    """What is dropped independently: elements, or whole channels."""
-
-
-class Check(Part, frozen=True):
-    """One line of a receipt: `ok` is None where it could not be measured."""
-
-    name: str
-    ok: bool | None
-    detail: str = ""
-
-
-class Receipt(Part, frozen=True):
-    """What a real comparison of the user's forward with its traced replay found."""
-
-    equal: bool | None
-    """Every output bit equal; None where there was nothing to compare."""
-    difference: float | None = None
-    """The largest absolute difference, where not equal."""
-    repeats: bool | None = None
-    """Whether a second, plain replay equals the user's forward (asked only if not equal)."""
-    elements: int = 0
-    checks: tuple[Check, ...] = ()
-
-
-class ModulePart(Part, frozen=True):
-    """One submodule of a model: its own parameters, and the line that made it."""
-
-    path: str
-    type: str
-    detail: str = ""
-    parameters: int = 0
-    trainable: int = 0
-    training: bool = True
-    made: Place | None = None
-
-
-class Score(Part, frozen=True):
-    """Loss and metric of some rows; what could not be measured is None."""
-
-    rows: int
-    loss: float | None = None
-    accuracy: float | None = None
 
 
 class Provenance(Record, frozen=True):
@@ -132,7 +38,7 @@ class Provenance(Record, frozen=True):
     folder: str = ""
     started: str = ""
     """ISO 8601, with the offset from UTC."""
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = msgspec.field(default_factory=dict)
     platform: str = ""
     threads: int = 0
     commit: str | None = None
@@ -203,10 +109,21 @@ class Op(Record, frozen=True):
     outputs: tuple[Tensor, ...] = ()
     called: Place | None = None
     mask: Mask | None = None
+    mask_missing: str = ""
+    """Why a mask that was drawn cannot be had."""
     view: bool = False
     """The output shares its first input's storage: no values of its own."""
     random: bool = False
     """The op moved an RNG stream."""
+    opaque: str = ""
+    """Why nothing is known of what went on inside, where something did: `TorchScript`..."""
+    flops: int | None = None
+    """Floating-point operations, a multiplication and an addition counting as two; None where no
+    formula is known. Of an opaque op nothing is known."""
+    memory: int = 0
+    """Bytes that its outputs take which no input took before."""
+    saved: int | None = None
+    """Bytes that it was the first to keep alive for backward; None where not measured."""
 
 
 class Capture(Record, frozen=True):
@@ -230,6 +147,41 @@ class Capture(Record, frozen=True):
     complete: bool = True
     """False where the forward raised: the ops are those before it."""
     seconds: float = 0.0
+
+
+class Gradient(Record, frozen=True):
+    """The gradient of an op's output, as a backward after the forward computed it."""
+
+    capture: int
+    op: int
+    output: int
+    gradient: Tensor
+
+
+class NotFinite(Record, frozen=True):
+    """The first op whose output had a NaN or an infinity while none of its inputs had one."""
+
+    capture: int
+    op: int
+    nans: int
+    infinities: int
+    total: int
+
+
+class Contrast(Record, frozen=True):
+    """The same batch in train and in eval mode, op by op."""
+
+    first: int
+    """The capture in train mode, and the one in eval mode."""
+    second: int
+    paired: int
+    """Ops found in both."""
+    differing: int
+    """Paired ops whose outputs differ, for whatever reason."""
+    only_first: int = 0
+    only_second: int = 0
+    sources: tuple[Difference, ...] = ()
+    """Where differences come in; the others pass them on."""
 
 
 class Training(Record, frozen=True):
@@ -356,30 +308,6 @@ class Preparation(Record, frozen=True):
     facts: tuple[Argument, ...] = ()
 
 
-class Outcome(Part, frozen=True):
-    """What one snippet of a question did when it was executed."""
-
-    value: str = ""
-    """The last expression as text; tensors as lists of numbers with at most 4 decimals."""
-    error: str = ""
-    """The type of the exception that it raised, `ValueError` for example."""
-    message: str = ""
-    printed: str = ""
-    fields: dict[str, str] = {}
-    """The items of the last expression as text, where it is a dict."""
-
-
-class Choice(Part, frozen=True):
-    """One option of a question; `executed` is the code that was run for it."""
-
-    text: str
-    correct: bool
-    feedback: str
-    misconception: str = ""
-    executed: str = ""
-    outcome: str = ""
-
-
 class Question(Record, frozen=True):
     """A question whose key and distractors were executed when the run was made."""
 
@@ -413,14 +341,55 @@ class Ended(Record, frozen=True):
     """`finished`, `raised`, `interrupted` or `stopped` (by --steps)."""
     code: int = 0
     seconds: float = 0.0
-    costs: dict[str, float] = {}
+    costs: dict[str, float] = msgspec.field(default_factory=dict)
     """Seconds that recording took, by part."""
 
 
 Fact = (
-    Provenance | Seed | SourceText | Model | Dataset | Op | Capture | Training | Epoch | Probe
-    | Evaluation | Prediction | Failure | Column | Preparation | Question | Notice | Ended
+    Provenance | Seed | SourceText | Model | Dataset | Op | Capture | Gradient | NotFinite
+    | Contrast | Training | Epoch | Probe | Evaluation | Prediction | Failure | Column
+    | Preparation | Question | Notice | Ended
 )  # fmt: skip
 
 KINDS: dict[str, type[Record]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Fact)}
 """Every kind of fact by its tag in the file."""
+
+__all__ = [
+    "KINDS",
+    "Argument",
+    "Capture",
+    "Check",
+    "Choice",
+    "Column",
+    "Contrast",
+    "Dataset",
+    "Difference",
+    "Ended",
+    "Epoch",
+    "Evaluation",
+    "Fact",
+    "Failure",
+    "Gradient",
+    "Link",
+    "Mask",
+    "Model",
+    "ModulePart",
+    "NotFinite",
+    "Notice",
+    "Op",
+    "Outcome",
+    "Part",
+    "Place",
+    "Prediction",
+    "Preparation",
+    "Probe",
+    "Provenance",
+    "Question",
+    "Receipt",
+    "Record",
+    "Score",
+    "Seed",
+    "SourceText",
+    "Tensor",
+    "Training",
+]

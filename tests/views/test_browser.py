@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from pipetrace import blocks
 from pipetrace.blocks import Page
@@ -206,8 +207,8 @@ def test_the_chart_is_read_by_keyboard_and_as_a_table(opened: Open, page: Page):
         tab.keyboard.press("ArrowRight")
     assert slider.get_attribute("aria-valuetext").endswith("held out not measured")
     tab.get_by_text("The values as a table").click()
+    expect(tab.locator(".data tbody tr")).to_have_count(len(chart.x))
     rows = tab.locator(".data tbody tr").all_inner_texts()
-    assert len(rows) == len(chart.x)
     assert rows[3].split("\t")[-1] == "not measured"
     curve = tab.locator(".plot .curve").nth(2).get_attribute("d")
     assert curve.count("M") == 2

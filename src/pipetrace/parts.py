@@ -1,0 +1,160 @@
+"""The pieces that records are made of: frozen, plain structs that are never stored alone."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A piece of a record: never stored alone."""
+
+
+class Place(Part, frozen=True):
+    """A line of the user's code."""
+
+    file: str
+    line: int
+    text: str = ""
+    function: str = ""
+
+
+class Tensor(Part, frozen=True):
+    """What is known of one tensor; statistics are over `count` elements, all of them if `exact`."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    device: str = "cpu"
+    count: int = 0
+    exact: bool = True
+    mean: float | None = None
+    std: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    zeros: float | None = None
+    """Share of elements equal to zero, in [0, 1]."""
+    nans: int = 0
+    infinities: int = 0
+    row: tuple[float, ...] = ()
+    """The first real values of the chosen sample's row, flattened."""
+    row_count: int = 0
+    """How many values the whole row has."""
+
+
+class Link(Part, frozen=True):
+    """Where an input of an op came from."""
+
+    source: str
+    """`op`, `input`, `parameter`, `buffer` or `constant`."""
+    name: str = ""
+    index: int | None = None
+    """The op's index, when the source is an op."""
+
+
+class Argument(Part, frozen=True):
+    """One argument that an op was really called with, in words."""
+
+    name: str
+    value: str
+
+
+class Mask(Part, frozen=True):
+    """A dropout mask: regenerated from the saved RNG state, or seen as the op's own output."""
+
+    p: float
+    """The probability of being dropped."""
+    kept: int
+    total: int
+    low: int
+    high: int
+    """`low` and `high`: the central 95 % of Binomial(total, 1 - p)."""
+    scale: float
+    """What the survivors were multiplied with, 1 / (1 - p); 0 at p = 1."""
+    row: tuple[bool, ...] = ()
+    """True where the element of the sample's row was kept."""
+    unit: str = "elements"
+    """What is dropped independently: `elements`, `channels`, `rows` or `batches`."""
+
+
+class Check(Part, frozen=True):
+    """One line of a receipt: `ok` is None where it could not be measured."""
+
+    name: str
+    ok: bool | None
+    detail: str = ""
+
+
+class Receipt(Part, frozen=True):
+    """What a real comparison of the user's forward with its traced replay found."""
+
+    equal: bool | None
+    """Every output bit equal; None where there was nothing to compare."""
+    difference: float | None = None
+    """The largest absolute difference, where not equal."""
+    repeats: bool | None = None
+    """Whether a second, plain replay equals the user's forward (asked only if not equal)."""
+    unfused: bool | None = None
+    """Whether the traced forward equals a plain one whose fused fast paths are switched off (asked
+    only if not equal): the fast path of `nn.TransformerEncoder` then made the difference."""
+    elements: int = 0
+    checks: tuple[Check, ...] = ()
+
+
+class ModulePart(Part, frozen=True):
+    """One submodule of a model: its own parameters, and the line that made it."""
+
+    path: str
+    type: str
+    detail: str = ""
+    parameters: int = 0
+    trainable: int = 0
+    training: bool = True
+    made: Place | None = None
+
+
+class Score(Part, frozen=True):
+    """Loss and metric of some rows; what could not be measured is None."""
+
+    rows: int
+    loss: float | None = None
+    accuracy: float | None = None
+
+
+class Difference(Part, frozen=True):
+    """One op that two forwards of the same batch computed differently."""
+
+    first: int
+    """Its index in the one capture, and in the other."""
+    second: int
+    cause: str
+    """`mode` where the op itself was called in another mode, `values` where equal inputs gave
+    other outputs."""
+    largest: float | None = None
+    """The largest absolute difference of its outputs, over `count` elements."""
+    relative: float | None = None
+    """L2 norm of the difference over that of the second capture's output."""
+    count: int = 0
+    exact: bool = True
+
+
+class Outcome(Part, frozen=True):
+    """What one snippet of a question did when it was executed."""
+
+    value: str = ""
+    """The last expression as text; tensors as lists of numbers with at most 4 decimals."""
+    error: str = ""
+    """The type of the exception that it raised, `ValueError` for example."""
+    message: str = ""
+    printed: str = ""
+    fields: dict[str, str] = {}
+    """The items of the last expression as text, where it is a dict."""
+
+
+class Choice(Part, frozen=True):
+    """One option of a question; `executed` is the code that was run for it."""
+
+    text: str
+    correct: bool
+    feedback: str
+    misconception: str = ""
+    executed: str = ""
+    outcome: str = ""
