@@ -41,7 +41,7 @@ def flops(name: str, arguments: Arguments, given: Shapes, made: Shapes) -> int |
     (0, None)
     """
     plain = name.removesuffix("_")
-    if plain in FREE or plain.startswith("special_"):
+    if plain in FREE or plain.startswith("special_") or plain.endswith("_copy"):
         return 0
     formula = _FORMULAS.get(plain)
     try:
@@ -133,9 +133,9 @@ def _heads(arguments: Arguments, given: Shapes, out: Shape) -> int | None:
     """Count the three projections of an attention layer, its attention, and the last projection."""
     query, key, value = given[:3]
     width, queries = query[-1], prod(query[:-1])
-    # Before the output's square weight only the extra key and value have three dimensions.
+    # Before the output's square weight only the extra key and value are as small as one row.
     before = takewhile(lambda shape: shape != (width, width), given[3:])
-    attended = key[0] + any(len(shape) == 3 for shape in before)
+    attended = key[0] + any(prod(shape) == width for shape in before)
     attended += bool(arguments.get("add_zero_attn"))
     fits = key[:-1] == value[:-1] and out == query and len(key) == len(query)
     products = 2 * queries * width + prod(key) + prod(value) + 2 * queries * attended
