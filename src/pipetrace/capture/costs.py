@@ -21,9 +21,9 @@ def flops(name: str, arguments: Arguments, given: Shapes, made: Shapes) -> int |
     A multiplication and an addition count as two, and only matrix and vector products, convolutions
     and attention count, as in `torch.utils.flop_counter`: an element-wise function, a reduction, a
     normalisation, a bias or a view is 0, and a causal mask saves nothing. That counter sees no
-    `mv`, no `dot` and no kernel that PyTorch fuses, the CPU's LSTM and attention among them; here
-    they count by the same rule. Its formulas are not used: its import takes `triton` along where
-    that is installed, and older releases refuse grouped queries.
+    `mv`, `dot`, `addbmm` or `addmm_`, and neither the LSTM nor the attention that a CPU has kernels
+    of its own for; here they count by the same rule. Its formulas are not used: its import takes
+    `triton` along where that is installed, and in older releases they refuse grouped queries.
 
     Args:
         name: The function's plain name, with or without the underscore of an in-place one.
