@@ -34,7 +34,7 @@ class Costs(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         name = names.plain_name(func)
-        arguments = names.named_arguments(func, name, args, kwargs or {})
+        arguments = names.arguments(names.plan(func), [*enumerate(args), *(kwargs or {}).items()])
         tensors = {key: [t for _, t in trees.leaves(value)] for key, value in arguments.items()}
         plain = {key: value for key, value in arguments.items() if not tensors[key]}
         taken = [tuple(tensor.shape) for found in tensors.values() for tensor in found]
