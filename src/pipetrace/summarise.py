@@ -28,7 +28,7 @@ class Held(NamedTuple):
     device: torch.device
     total: int = 0
     numbers: torch.Tensor | None = None
-    """All elements, or a sample of them, on the tensor's device; shape (count,)."""
+    """All elements, or a sample of them, on the tensor's device."""
     start: int = 0
     """Where among all elements the shown row begins."""
     width: int = 0
@@ -82,6 +82,12 @@ def hold(tensor: torch.Tensor, row: int | None = None, *, values: bool = True) -
         start = row * width
     try:
         tensor = tensor.detach()
+        if (
+            total <= EXACT
+            and tensor.layout is torch.strided
+            and not (tensor.is_nested or tensor.is_quantized)
+        ):
+            return Held(form, tensor.dtype, tensor.device, total, tensor.clone(), start, width)
         if total > EXACT and tensor.layout is torch.strided and _is_dense(tensor):
             # In the order of memory: which elements are drawn does not matter, only how evenly.
             elements, first = tensor, tensor.storage_offset()
@@ -94,7 +100,7 @@ def hold(tensor: torch.Tensor, row: int | None = None, *, values: bool = True) -
             shown = flat[start:]
             width = min(width, total)
         if total <= EXACT:
-            numbers, kept = elements.reshape(-1).clone(), None
+            numbers, kept = elements.clone(), None
         else:
             numbers = elements.as_strided((BLOCKS, BLOCK), (_step(total, form), 1), first).clone()
             kept = shown.reshape(-1)[: min(width, ROW)].clone()
@@ -134,7 +140,7 @@ def shape(tensor: torch.Tensor) -> tuple[int, ...]:
     """Return a tensor's sizes; of a nested tensor, whose rows differ, how many it has."""
     if tensor.is_nested:
         return (int(tensor.size(0)),)
-    return tuple(map(int, tensor.shape))
+    return tuple(tensor.shape)
 
 
 def values(tensor: torch.Tensor, most: int = ROW) -> tuple[float, ...]:

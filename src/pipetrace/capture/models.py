@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
@@ -12,15 +14,16 @@ from pipetrace.records import Model, ModulePart
 
 def inventory(model: nn.Module, id: int) -> Model:
     """List a model's submodules with their own parameters, modes, and the lines that made them."""
-    parameters = list(model.parameters())
-    first = next(iter(parameters), None)
+    modules = list(model.named_modules())
+    parameters = _distinct(module for _, module in modules)
+    first = parameters[0] if parameters else None
     return Model(
         id=id,
         type=kind(model),
         parameters=sum(_count(p) for p in parameters),
         trainable=sum(_count(p) for p in parameters if p.requires_grad),
         device="" if first is None else str(first.device),
-        modules=tuple(_part(path, module) for path, module in model.named_modules()),
+        modules=tuple(_part(path, module) for path, module in modules),
     )
 
 
@@ -41,7 +44,7 @@ def _detail(module: nn.Module) -> str:
 
 def _part(path: str, module: nn.Module) -> ModulePart:
     own = [p for p in module._parameters.values() if p is not None]
-    leaf = not any(True for _ in module.children())
+    leaf = not module._modules
     return ModulePart(
         path=path,
         type=kind(module),
@@ -51,6 +54,12 @@ def _part(path: str, module: nn.Module) -> ModulePart:
         training=module.training,
         made=maker(module),
     )
+
+
+def _distinct(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
+    """Return the parameters of modules, each once."""
+    found = (p for module in modules for p in module._parameters.values() if p is not None)
+    return list({id(parameter): parameter for parameter in found}.values())
 
 
 def _count(parameter: torch.Tensor) -> int:

@@ -37,6 +37,12 @@ def opaque(model: nn.Module) -> str:
         return "the module is compiled by TorchScript"
     if shared():
         return "a replay would wait for the other processes"
-    if any(map(is_lazy, (*model.parameters(), *model.buffers()))):
+    if any(
+        is_lazy(tensor)
+        for module in model.modules()
+        for tensors in (module._parameters, module._buffers)
+        for tensor in tensors.values()
+        if tensor is not None
+    ):
         return "the module is lazy: it has no parameters before its first forward"
     return ""

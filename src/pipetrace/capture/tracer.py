@@ -7,11 +7,14 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from types import CodeType
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+from torch.nn.modules.module import (
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
 from torch.overrides import TorchFunctionMode
 
 from pipetrace.capture import constants, draws, names, places, trees, twins
@@ -21,6 +24,7 @@ from pipetrace.summarise import Held, hold, shape, told
 
 _SMALL = 4096
 """Views of more elements than this have no statistics of their own: the op they look at has."""
+_CALL = nn.Module._call_impl.__code__
 _ATOMS = trees.ATOMS - {type, slice}
 
 
@@ -113,10 +117,9 @@ class Tracer(TorchFunctionMode):
         self._stack: list[Entry] = []
         # The modules are kept too: while they live nothing else gets their ids.
         self._calls: dict[int, tuple[nn.Module, int]] = {}
-        self._paths: dict[int, str] = {}
+        self._paths: dict[int, tuple[str, str]] = {}
         self._links: dict[int, tuple[weakref.ref[torch.Tensor], Link]] = {}
         self._constants: constants.Constants | None = None
-        self._until: CodeType = _nowhere.__code__
         self._given: list[torch.Tensor] = []
         self._saved: set[tuple[Any, int]] = set()
         self._bytes: int | None = None
@@ -146,38 +149,25 @@ class Tracer(TorchFunctionMode):
 
     @contextmanager
     def watching(self, *, saved: bool = False) -> Iterator[None]:
-        """Be on: the mode, and a wrapped `nn.Module.__call__` that tells which module runs.
+        """Be on: the mode, and two hooks that tell which module runs.
 
         Args:
             saved: Whether to count what is kept for a backward. Nothing is then really kept: a
                 backward through this forward raises `Needed`.
         """
-        original = nn.Module.__dict__["__call__"]
-
-        def __call__(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
-            if threading.get_ident() != self._thread:
-                return original(module, *args, **kwargs)
-            stack = self._stack
-            stack.append(self._enter(module, sys._getframe(1)))
-            try:
-                output = original(module, *args, **kwargs)
-                self._look_at(output, args, kwargs)
-            finally:
-                stack.pop()
-            return output
-
-        self._until = __call__.__code__
         self._root = self._root._replace(spot=places.caller(sys._getframe(1)))
         keeping: AbstractContextManager[object] = nullcontext()
         if saved:
             self._bytes = 0
             keeping = torch.autograd.graph.saved_tensors_hooks(self._pack, _unpack)
-        nn.Module.__call__ = __call__  # type: ignore[method-assign]  # put back below
+        before = register_module_forward_pre_hook(self._enter)
+        after = register_module_forward_hook(self._leave, always_call=True)
         try:
             with self, keeping:
                 yield
         finally:
-            nn.Module.__call__ = original  # type: ignore[method-assign]  # the original again
+            before.remove()
+            after.remove()
 
     def failed(self, error: BaseException | None) -> Failed | None:
         """Return the op that an exception comes from, where it comes from one."""
@@ -248,7 +238,7 @@ class Tracer(TorchFunctionMode):
             link = links[source or 0]
             owner = self._owners[link.index] if link.index is not None else -1
         self._owners.append(owner)
-        spot = places.nearer(places.spot(sys._getframe(2), self._until), entry.spot)
+        spot = places.nearer(places.spot(sys._getframe(2), _CALL), entry.spot)
         held = tuple([self._held(tensor, view=view and source is None) for tensor in made])
         self.heard.append(Heard(
             plan, told, entry, entry.module.training, links, shapes, held, spot, view,
@@ -282,30 +272,48 @@ class Tracer(TorchFunctionMode):
         self, plan: names.Plan, shapes: tuple[tuple[int, ...], ...], error: Exception
     ) -> None:  # fmt: skip
         entry = self._stack[-1] if self._stack else self._root
-        spot = places.nearer(places.spot(sys._getframe(2), self._until), entry.spot)
+        spot = places.nearer(places.spot(sys._getframe(2), _CALL), entry.spot)
         called = spot and spot.place()
         self._raised = error, Failed(plan.name, entry.path, entry.kind, shapes, called)
 
-    def _enter(self, module: nn.Module, frame: Any) -> Entry:
-        path = self._paths.get(id(module))
-        if path is None:
-            path = f"(not registered) {kind(module)}"
-            self._adopt(path, module)
+    def _enter(self, module: nn.Module, args: Any) -> None:
+        if threading.get_ident() != self._thread:
+            return
+        known = self._paths.get(id(module))
+        if known is None:
+            self._adopt(f"(not registered) {kind(module)}", module)
+            known = self._paths[id(module)]
         _, call = self._calls.get(id(module), (module, 0))
         self._calls[id(module)] = (module, call + 1)
         spot = self._root.spot
         if self._stack:
-            spot = places.nearer(places.spot(frame, self._until), self._stack[-1].spot)
-        return Entry(path, kind(module), module, call, spot)
+            # This hook, and what of torch called it, lie inside the call of the module.
+            frame = sys._getframe(1).f_back
+            spot = places.nearer(places.spot(frame, _CALL), self._stack[-1].spot)
+        self._stack.append(Entry(*known, module, call, spot))
 
-    def _look_at(self, output: Any, args: Any, kwargs: Any) -> None:
+    def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
+        stack = self._stack
+        # Modules of other threads were never entered, nor were those that raised on the way in.
+        if threading.get_ident() != self._thread:
+            return
+        if not stack or stack[-1].module is not module:
+            if not any(entry.module is module for entry in stack):
+                return
+            while stack[-1].module is not module:
+                stack.pop()
+        if output is not None:
+            self._look_at(output, args)
+        stack.pop()
+
+    def _look_at(self, output: Any, args: Any) -> None:
         """Hear a module as a whole where its output comes from nothing that was heard."""
         if isinstance(output, torch.Tensor) and self._is_known(output):
             return
         with torch._C.DisableTorchFunction():
             made = [t for t in trees.tensors(output) if self._link(t).source == "unseen"]
             if made:
-                given = trees.tensors((args, kwargs))
+                given = trees.tensors(args)
                 module = self._stack[-1].module
                 scripted = isinstance(module, torch.jit.ScriptModule)
                 self._hear(
@@ -325,7 +333,7 @@ class Tracer(TorchFunctionMode):
 
     def _adopt(self, path: str, module: nn.Module) -> None:
         """Name the tensors that are a module's own; one that is shared has its first name."""
-        self._paths[id(module)] = path
+        self._paths[id(module)] = path, kind(module)
         head = f"{path}." if path else ""
         for source, tensors in (("parameter", module._parameters), ("buffer", module._buffers)):
             for name, tensor in tensors.items():
@@ -365,10 +373,6 @@ class Tracer(TorchFunctionMode):
         if key not in self._saved:
             self._saved.add(key)
             self._bytes += _size(tensor)
-
-
-def _nowhere() -> None:
-    """Be the frame at which a search ends that has no other end."""
 
 
 def _forward() -> None:
