@@ -12,10 +12,12 @@ from pipetrace.parts import Tensor
 
 EXACT = 1 << 16
 """Up to this many elements statistics are exact; above, they are of a sample."""
-BLOCKS, BLOCK = 256, 16
-"""A sample is so many blocks of so many neighbours, spread over all elements."""
 ROW = 32
 """How many values of a row are kept."""
+BLOCKS, BLOCK = 128, ROW
+"""A sample is so many blocks of so many neighbours, spread over all elements; the first block is
+what is shown of the first row."""
+_QUANTISED = (torch.quint8, torch.qint8, torch.qint32, torch.quint4x2, torch.quint2x4)
 _NONE = (None, None, None, None)
 _GOLDEN = 0.618
 
@@ -60,54 +62,67 @@ def describe(tensor: torch.Tensor, *, row: int | None = None, values: bool = Tru
         return told(hold(tensor, row, values=values), values=values)
 
 
-def hold(tensor: torch.Tensor, row: int | None = None, *, values: bool = True) -> Held:
-    """Keep of a tensor what `told` needs: a few microseconds, and at most 256 kB in float32.
+def hold(
+    tensor: torch.Tensor, row: int | None = None, *, rows: int | None = None, values: bool = True
+) -> Held:
+    """Keep of a tensor what `told` needs: at most 256 kB in float32.
+
+    On large models the time goes into calls of PyTorch's, not into copying: there are few.
 
     Args:
         tensor: Of any kind; it is not changed.
         row: Index into the first dimension; None for the whole tensor.
+        rows: Cut to the row only if the tensor has as many rows as this; None if it has any.
         values: Whether the row's values are kept.
     """
-    form = shape(tensor)
-    nothing = Held(form, tensor.dtype, tensor.device)
-    if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
-        # What a transform such as vmap works on must not outlive it.
-        return nothing
+    dtype, device = tensor.dtype, tensor.device
+    # What a transform such as vmap works on must not outlive it.
+    if tensor.layout is not torch.strided or tensor.is_nested or dtype in _QUANTISED:
+        return _hold_other(tensor, row, values)
+    form = tuple(tensor.shape)
     total = tensor.numel()
-    if total == 0 or tensor.is_meta:
-        return nothing
-    start, width = 0, total if values and not tensor.is_nested else 0
-    if row is not None and form and row < form[0]:
+    wrapped = torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+    if total == 0 or wrapped or device.type == "meta":
+        return Held(form, dtype, device)
+    start, width = 0, total if values else 0
+    if row is not None and form and row < form[0] and rows in (None, form[0]):
         width //= form[0]
         start = row * width
     try:
-        tensor = tensor.detach()
-        if (
-            total <= EXACT
-            and tensor.layout is torch.strided
-            and not (tensor.is_nested or tensor.is_quantized)
-        ):
-            return Held(form, tensor.dtype, tensor.device, total, tensor.clone(), start, width)
-        if total > EXACT and tensor.layout is torch.strided and _is_dense(tensor):
-            # In the order of memory: which elements are drawn does not matter, only how evenly.
-            elements, first = tensor, tensor.storage_offset()
-            shown = pick(tensor, row)
-        else:
-            flat = _elements(tensor)
-            if flat is None:
-                return nothing
-            elements, first, total = flat, 0, flat.numel()
-            shown = flat[start:]
-            width = min(width, total)
+        if tensor.requires_grad:
+            tensor = tensor.detach()
         if total <= EXACT:
-            numbers, kept = elements.clone(), None
-        else:
-            numbers = elements.as_strided((BLOCKS, BLOCK), (_step(total, form), 1), first).clone()
-            kept = shown.reshape(-1)[: min(width, ROW)].clone()
+            return Held(form, dtype, device, total, tensor.clone(), start, width)
+        if not tensor.is_contiguous() and not _is_dense(tensor):
+            tensor = tensor.reshape(-1)
+        # In the order of memory: which elements are drawn does not matter, only how evenly.
+        first = tensor.storage_offset()
+        sample = tensor.as_strided((BLOCKS, BLOCK), (_step(total, form), 1), first).clone()
+        shown = None
+        if start or not tensor.is_contiguous():
+            shown = _row(tensor.reshape(form), row if start or width < total else None)
+        return Held(form, dtype, device, total, sample, start, width, shown)
     except Exception:
         # A tensor subclass may refuse anything, with any exception.
-        return nothing
-    return Held(form, tensor.dtype, tensor.device, total, numbers, start, width, kept)
+        return Held(form, dtype, device)
+
+
+def _hold_other(tensor: torch.Tensor, row: int | None, values: bool) -> Held:
+    """Hold a nested, sparse or quantised tensor by its elements as one vector."""
+    form = shape(tensor)
+    flat = _elements(tensor)
+    if flat is None or not flat.numel():
+        return Held(form, tensor.dtype, tensor.device)
+    if not tensor.is_nested:
+        held = hold(flat.reshape(form), row, values=values)
+    else:
+        # Rows of different lengths are not shown.
+        held = hold(flat, values=False)
+    return held._replace(shape=form, dtype=tensor.dtype, device=tensor.device)
+
+
+def _row(tensor: torch.Tensor, row: int | None) -> torch.Tensor:
+    return pick(tensor, row).reshape(-1)[:ROW].clone()
 
 
 def told(held: Held, *, values: bool = True) -> Tensor:
@@ -119,8 +134,8 @@ def told(held: Held, *, values: bool = True) -> Tensor:
     count = numbers.numel()
     row: tuple[float, ...] = ()
     if values and held.width:
-        shown = numbers[held.start : held.start + min(held.width, ROW)]
-        row = _floats(shown if held.row is None else held.row)
+        shown = numbers[held.start :] if held.row is None else held.row
+        row = _floats(shown.reshape(-1)[: min(held.width, ROW)])
     zeros = (count - int(numbers.count_nonzero())) / count
     finite, nans, edges = numbers, 0, _edges(numbers)
     if not all(map(math.isfinite, edges)):
@@ -179,10 +194,6 @@ def _elements(tensor: torch.Tensor) -> torch.Tensor | None:
 
 def _is_dense(tensor: torch.Tensor) -> bool:
     """Tell whether a tensor's elements lie side by side in memory, in whatever order."""
-    if tensor.is_nested or tensor.is_quantized:
-        return False
-    if tensor.is_contiguous():
-        return True
     expected = 1
     for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
         if size > 1 and stride != expected:

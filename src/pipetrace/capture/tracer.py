@@ -52,7 +52,8 @@ class Heard(NamedTuple):
     made: tuple[Held, ...]
     spot: places.Spot | None
     view: bool = False
-    memory: int = 0
+    wrote: bool = False
+    """It wrote into a tensor that it was given."""
     draw: draws.Draw | None = None
     saved: int | None = None
     opaque: str = ""
@@ -111,6 +112,7 @@ class Tracer(TorchFunctionMode):
         self._model = model
         self.row = row
         self.rows = rows
+        self._shown = None if rows is None else row
         self.values = values
         self._thread = threading.get_ident()
         self._root = Entry("", kind(model), model, 0, None)
@@ -198,7 +200,7 @@ class Tracer(TorchFunctionMode):
             told = [(place, _plain(value)) for place, value in told if not _sort(value, given)]
             links = tuple([self._link(tensor) for tensor in given])
             shapes = tuple([shape(tensor) for tensor in given])
-            versions = [_version(tensor) for tensor in given]
+            version = _version(given[0]) if given else 0
             draw = None if plan.random is False else draws.begin(given, kwargs)
         outer, self._given = self._given, given
         if self._bytes is not None:
@@ -215,24 +217,25 @@ class Tracer(TorchFunctionMode):
             if not made and plan.inplace:
                 made = given[:1]
             if made:
-                self._hear(plan, tuple(told), given, links, shapes, versions, made,
+                self._hear(plan, tuple(told), given, links, shapes, version, made,
                            None if draw is None else draws.end(draw))  # fmt: skip
         return output
 
     def _hear(
         self, plan: names.Plan, told: tuple[tuple[int | str, Any], ...],
         given: Sequence[torch.Tensor], links: tuple[Link, ...],
-        shapes: tuple[tuple[int, ...], ...], versions: Sequence[int], made: list[torch.Tensor],
+        shapes: tuple[tuple[int, ...], ...], version: int, made: list[torch.Tensor],
         draw: draws.Draw | None, opaque: str = "",
     ) -> None:  # fmt: skip
         index, entry = len(self.heard), self._stack[-1] if self._stack else self._root
         first = made[0]
         source = next((i for i, tensor in enumerate(given) if tensor is first), None)
+        # What is returned as it was given has been written to, if not first among the given.
         # Inference tensors have no versions: of those the function's name must tell.
         wrote = source is not None and (
-            plan.inplace if versions[source] < 0 else versions[source] != first._version
+            source > 0 or (plan.inplace if version < 0 else version != first._version)
         )
-        view = (source is not None and not wrote) or (source is None and _base(first) is not None)
+        view = not wrote if source is not None else _base(first) is not None
         owner = index
         if given and (view or wrote):
             link = links[source or 0]
@@ -242,7 +245,7 @@ class Tracer(TorchFunctionMode):
         held = tuple([self._held(tensor, view=view and source is None) for tensor in made])
         self.heard.append(Heard(
             plan, told, entry, entry.module.training, links, shapes, held, spot, view,
-            0 if view or wrote else sum(map(_size, made)), draw, self._bytes, opaque,
+            wrote, draw, self._bytes, opaque,
         ))  # fmt: skip
         if self._examine is not None:
             self._examine(self.heard[-1], given, made, index)
@@ -256,13 +259,13 @@ class Tracer(TorchFunctionMode):
                 self._keep_gradient(tensor, index, output)
 
     def _keep_gradient(self, tensor: torch.Tensor, op: int, output: int) -> None:
-        row, which = self._row_of(tensor), tensor.output_nr
+        which = tensor.output_nr
 
         def keep(gradients: tuple[torch.Tensor | None, ...]) -> None:
             gradient = gradients[which]
             if gradient is not None:
                 with torch._C.DisableTorchFunction():
-                    self.gradients[op, output] = hold(gradient, row, values=self.values)
+                    self.gradients[op, output] = self._held(gradient, view=False)
 
         assert tensor.grad_fn is not None
         # On the node, not on the tensor: a tensor's own hooks would be seen by who copies it.
@@ -318,18 +321,14 @@ class Tracer(TorchFunctionMode):
                 scripted = isinstance(module, torch.jit.ScriptModule)
                 self._hear(
                     names.plan(_forward), (), given, tuple(map(self._link, given)),
-                    tuple(map(shape, given)), [_version(t) for t in given], made, None,
+                    tuple(map(shape, given)), 0, made, None,
                     "TorchScript" if scripted else "computed outside of PyTorch's functions",
                 )  # fmt: skip
 
     def _held(self, tensor: torch.Tensor, *, view: bool) -> Held:
         if view and tensor.numel() > _SMALL:
             return Held(shape(tensor), tensor.dtype, tensor.device)
-        return hold(tensor, self._row_of(tensor), values=self.values)
-
-    def _row_of(self, tensor: torch.Tensor) -> int | None:
-        fits = not tensor.is_nested and tensor.dim() > 0 and tensor.shape[0] == self.rows
-        return self.row if fits else None
+        return hold(tensor, self._shown, rows=self.rows, values=self.values)
 
     def _adopt(self, path: str, module: nn.Module) -> None:
         """Name the tensors that are a module's own; one that is shared has its first name."""
