@@ -30,6 +30,7 @@ GOALS = {
 OURS = "pipetrace"
 PLAIN, AGAIN = "plain", "again"
 TRACED = [each for each in TRACERS if each not in (PLAIN, AGAIN)]
+IN_PROCESSES = [each for each in TRACERS if each not in (AGAIN, "pipetrace, ops read")]
 CONTROL = "no tracer"
 NO_GROWTH = 5.0
 """MB: two equal plain processes differ by up to 4, and one hidden state has 3 at 8x128."""
@@ -144,16 +145,16 @@ def in_processes(
 
 def first_trace(rounds: int) -> Iterator[Row]:
     """Time the first trace in a process, from when torch is imported and the model made."""
-    seconds = in_processes("first", [PLAIN, *TRACED], rounds)
-    times = {each: thousandfold(seconds[each]) for each in TRACED}
-    times[CONTROL] = thousandfold(seconds[PLAIN])
+    seconds = in_processes("first", IN_PROCESSES, rounds)
+    times = {each: thousandfold(numbers) for each, numbers in seconds.items()}
+    times[CONTROL] = times.pop(PLAIN)
     yield row("first trace in a process, beyond importing torch", times, goal=60, unit="ms")
 
 
 def nothing_left(rounds: int) -> Iterator[Row]:
     """Compare a plain forward after a trace with one before it; the control traces nothing."""
-    found = in_processes("left", [PLAIN, *TRACED], rounds)
-    ratios = {each: found[each] for each in TRACED} | {CONTROL: found[PLAIN]}
+    ratios = in_processes("left", IN_PROCESSES, rounds)
+    ratios[CONTROL] = ratios.pop(PLAIN)
     yield row("seed MLP, forward after a trace/before", ratios, goal=1.0, unit="x")
 
 

@@ -80,7 +80,7 @@ FORWARDS = {
     "BERT-base, train mode with gradients": Forward(
         "BertConfig", (128,), words=30_000, train=True, gradients=True
     ),
-    "seed MLP, train mode": Forward("", (20,), train=True, gradients=True, rows=1000, repeats=50),
+    "seed MLP, train mode": Forward("", (20,), train=True, gradients=True, rows=1000, repeats=20),
 }
 
 
@@ -173,13 +173,13 @@ def peak(name: str, rows: int) -> float:
     return most / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
-def left(name: str, blocks: int = 15) -> float:
+def left(name: str, blocks: int = 10) -> float:
     """Return what a forward of the seed's model costs after a trace, over one before it."""
     import statistics
 
     forward = FORWARDS["seed MLP, train mode"]
     model, x = forward.model(), forward.batch(1000)
-    plain = cost(TRACERS["plain"].prepare(model, x), repeats=200)
+    plain = cost(TRACERS["plain"].prepare(model, x), repeats=100)
     for _ in range(blocks):
         plain()
     before = statistics.median(plain() for _ in range(blocks))

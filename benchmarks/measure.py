@@ -85,7 +85,7 @@ def alternate(variants: Mapping[str, Cost], rounds: int) -> dict[str, list[float
     count = len(names)
     zigzag = [(place + 1) // 2 * (1 if place % 2 else -1) % count for place in range(count)]
     outcomes: dict[str, list[float] | Exception] = {name: [] for name in names}
-    for turn in range(rounds + 1):
+    for turn in range(rounds + 1 if names else 0):
         order = [names[(place + turn) % count] for place in zigzag]
         for name in reversed(order) if turn // count % 2 else order:
             costs = outcomes[name]

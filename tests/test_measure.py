@@ -72,6 +72,10 @@ def test_an_even_number_of_variants_is_balanced(measure: ModuleType, count: int)
     assert len(set(neighbours)) == len(neighbours) == count * (count - 1)
 
 
+def test_no_variants_cost_nothing(measure: ModuleType):
+    assert measure.alternate({}, rounds=3) == {}
+
+
 def test_a_variant_that_raises_is_out_and_the_others_go_on(measure: ModuleType):
     asked: list[int] = []
 
