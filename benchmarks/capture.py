@@ -8,7 +8,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -33,7 +33,7 @@ TRACED = [each for each in TRACERS if each not in (PLAIN, AGAIN)]
 IN_PROCESSES = [each for each in TRACERS if each not in (AGAIN, "pipetrace, ops read")]
 CONTROL = "no tracer"
 NO_GROWTH = 5.0
-"""MB: two equal plain processes differ by up to 4, and one hidden state has 3 at 8x128."""
+"""MB: two equal plain processes differ by up to 4, and one hidden state takes 3 at 8x128."""
 
 PACKAGES = ("torch", "transformers", "torchlens", "torchinfo", "torchview", "nnsight")
 
@@ -140,7 +140,7 @@ def in_processes(
     present = {each: partial(ask, work, each, *arguments) for each in tracers if each not in found}
     for each, numbers in measure.alternate(present, rounds).items():
         found[each] = str(numbers) if isinstance(numbers, Exception) else numbers
-    return found
+    return {each: found[each] for each in tracers}
 
 
 def first_trace(rounds: int) -> Iterator[Row]:
@@ -152,10 +152,20 @@ def first_trace(rounds: int) -> Iterator[Row]:
 
 
 def nothing_left(rounds: int) -> Iterator[Row]:
-    """Compare a plain forward after a trace with one before it; the control traces nothing."""
+    """Compare a plain forward after a trace with one before it; the control traces nothing.
+
+    The medians are rounded to the two decimals of the goal, 1.00; the intervals are not.
+    """
     ratios = in_processes("left", IN_PROCESSES, rounds)
     ratios[CONTROL] = ratios.pop(PLAIN)
-    yield row("seed MLP, forward after a trace/before", ratios, goal=1.0, unit="x")
+    exact = row("seed MLP, forward after a trace/before", ratios, goal=1.0, unit="x")
+    rounded = {
+        each: replace(result, measured=round(result.measured, 2))
+        if isinstance(result, Result)
+        else result
+        for each, result in exact.results.items()
+    }
+    yield replace(exact, results=rounded)
 
 
 def memory(rounds: int) -> Iterator[Row]:
