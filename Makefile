@@ -2,6 +2,7 @@
 # make test        install what the tests need and run all checks and tests
 #                  (BROWSER=install also installs Chromium, which the browser tests open)
 # make bench       measure, one JSON list per benchmark
+# make peers       measure other tracers beside ours, in an environment of their own
 # make lock        renew constraints.txt
 # make screenshots renew the pictures of the documentation
 # make clean       remove what was installed and built
@@ -10,15 +11,17 @@ PYTHON ?= python3
 TORCH ?= 2.13.0
 PARALLEL ?= 2
 VENV := .venv
+PEERS := .venv-peers
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-BENCHMARKS := $(filter-out benchmarks/measure.py,$(wildcard benchmarks/*.py))
+BENCHMARKS := $(filter-out $(patsubst %,benchmarks/%.py,forwards measure tracers), \
+                $(wildcard benchmarks/*.py))
 
 ifeq ($(CI),true)
 BROWSER := install
 endif
 
-.PHONY: demo test bench lock screenshots clean browser
+.PHONY: demo test bench peers lock screenshots clean browser
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/pipetrace run
@@ -33,6 +36,9 @@ test: $(VENV)/test.stamp browser
 bench: $(VENV)/demo.stamp
 	@for benchmark in $(BENCHMARKS); do $(BIN)/python $$benchmark --json || exit 1; done
 
+peers: $(PEERS)/peers.stamp
+	@$(PEERS)/bin/python benchmarks/capture.py --table
+
 browser:
 	@if [ "$(BROWSER)" = install ]; then bash .ci/browser; fi
 
@@ -43,7 +49,7 @@ lock:
 	PYTHON=$(PYTHON) TORCH=$(TORCH) bash .ci/lock
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -rf .import_linter_cache
 	find src tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -66,4 +72,10 @@ $(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/test.stamp: $(VENV)/demo.stamp
 	$(PIP) install --quiet "pip>=25.1"
 	$(PIP) install --quiet -c constraints.txt --group test
+	@touch $@
+
+$(PEERS)/peers.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet "pip>=25.1"
+	$(PEERS)/bin/python -m pip install --quiet -c constraints.txt -e . --group peers
 	@touch $@

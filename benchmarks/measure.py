@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,11 +20,11 @@ Cost = Callable[[], float]
 
 @dataclass(frozen=True)
 class Result:
-    """One measured number, the goal it is held against, and how sure it is."""
+    """One measured number, the goal it is held against if any, and how sure it is."""
 
     name: str
     measured: float
-    goal: float
+    goal: float | None
     better: Literal["lower", "higher"]
     unit: str
     low: float
@@ -34,36 +34,89 @@ class Result:
 
     @property
     def met(self) -> bool:
-        """Whether the goal is reached."""
+        """Whether the goal is reached, where there is one."""
+        if self.goal is None:
+            return True
         return self.measured <= self.goal if self.better == "lower" else self.measured >= self.goal
 
 
-def ratio(name: str, treated: Cost, plain: Cost, *, goal: float, rounds: int) -> Result:
+@dataclass(frozen=True)
+class Missing:
+    """A number that could not be measured, and why."""
+
+    name: str
+    problem: str
+    goal: float | None
+    unit: str
+    better: Literal["lower", "higher"] = "lower"
+    measured: None = None
+
+
+def ratio(name: str, treated: Cost, plain: Cost, *, goal: float | None, rounds: int) -> Result:
     """Measure how many times the plain cost the treated one is.
 
-    Each round runs plain, treated and plain again, in an order that turns from round to round; the
-    second plain cost over the first is the control. A first round warms up and is thrown away.
+    Each round runs plain, treated and plain again; the second plain cost over the first is the
+    control.
     """
-    ratios, controls = [], []
-    variants = {"plain": plain, "treated": treated, "again": plain}
-    for turn in range(rounds + 1):
-        names = list(variants)
-        names = names[turn % 3 :] + names[: turn % 3]
-        costs = {each: variants[each]() for each in names}
-        if turn:
-            ratios.append(costs["treated"] / costs["plain"])
-            controls.append(costs["again"] / costs["plain"])
+    costs = alternate({"plain": plain, "treated": treated, "again": plain}, rounds)
+    kept: list[list[float]] = []
+    for each in costs.values():
+        if isinstance(each, Exception):
+            raise each
+        kept.append(each)
+    first, between, again = kept
+    ratios = [cost / one for cost, one in zip(between, first, strict=True)]
+    control = statistics.median(cost / one for cost, one in zip(again, first, strict=True))
     low, high = interval(ratios)
-    control = statistics.median(controls)
     return Result(name, statistics.median(ratios), goal, "lower", "x", low, high, control)
+
+
+def alternate(variants: Mapping[str, Cost], rounds: int) -> dict[str, list[float] | Exception]:
+    """Run all variants in every round, a first round that warms up thrown away.
+
+    The order turns from round to round: over as many rounds as there are variants each has had
+    every place once, and for an even number each other variant before it once; then the orders
+    come again backwards. A variant that raises is out of the later rounds.
+
+    Returns:
+        The costs by variant, one a round, or what the variant raised.
+    """
+    names = list(variants)
+    count = len(names)
+    zigzag = [(place + 1) // 2 * (1 if place % 2 else -1) % count for place in range(count)]
+    outcomes: dict[str, list[float] | Exception] = {name: [] for name in names}
+    for turn in range(rounds + 1 if names else 0):
+        order = [names[(place + turn) % count] for place in zigzag]
+        for name in reversed(order) if turn // count % 2 else order:
+            costs = outcomes[name]
+            if isinstance(costs, Exception):
+                continue
+            try:
+                seconds = variants[name]()
+            except Exception as error:
+                outcomes[name] = error
+                continue
+            if turn:
+                costs.append(seconds)
+    return outcomes
 
 
 def value(name: str, cost: Cost, *, goal: float, unit: str, rounds: int) -> Result:
     """Measure a cost that needs no comparison; a first round warms up and is thrown away."""
     cost()
-    costs = [cost() for _ in range(rounds)]
+    return median_of([cost() for _ in range(rounds)], name, goal=goal, unit=unit)
+
+
+def median_of(costs: Sequence[float], name: str, *, goal: float | None, unit: str) -> Result:
+    """Return the median of costs."""
     low, high = interval(costs)
     return Result(name, statistics.median(costs), goal, "lower", unit, low, high)
+
+
+def problem(error: Exception) -> str:
+    """Return an error's type and the first line of what it says."""
+    text = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {text:.100}" if text else type(error).__name__
 
 
 def interval(values: Sequence[float], draws: int = 2000) -> tuple[float, float]:
@@ -89,26 +142,41 @@ def single_threaded() -> dict[str, str]:
 
 def arguments(description: str | None, rounds: int) -> argparse.Namespace:
     """Read `--json` and `--rounds` from the command line."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--json", action="store_true", help="print a list of objects")
-    parser.add_argument("--rounds", type=int, default=rounds, help="rounds of each measurement")
-    return parser.parse_args()
+    return parser(description, rounds).parse_args()
 
 
-def report(results: Sequence[Result], *, as_json: bool) -> None:
+def parser(description: str | None, rounds: int) -> argparse.ArgumentParser:
+    """Return what reads `--json` and `--rounds`, for a benchmark that takes more."""
+    made = argparse.ArgumentParser(description=description)
+    made.add_argument("--json", action="store_true", help="print a list of objects")
+    made.add_argument("--rounds", type=int, default=rounds, help="rounds of each measurement")
+    return made
+
+
+def report(results: Sequence[Result | Missing], *, as_json: bool) -> None:
     """Print the results as JSON or as a table."""
     if as_json:
-        keys = ("name", "measured", "goal", "better", "unit")
-        print(json.dumps([{key: getattr(result, key) for key in keys} for result in results]))
+        print(json.dumps([as_object(result) for result in results]))
         return
     width = max(len(result.name) for result in results)
     for result in results:
+        goal = "" if result.goal is None else f"  goal {result.goal:g}"
+        if isinstance(result, Missing):
+            print(f"{result.name:{width}}  {result.problem}{goal}")
+            continue
+        verdict = "" if result.goal is None else "  met" if result.met else "  MISSED"
         control = "" if result.control is None else f"  A/A {result.control:.3f}"
         print(
             f"{result.name:{width}}  {result.measured:8.3f} {result.unit:7}"
-            f" [{result.low:.3f}, {result.high:.3f}]  goal {result.goal:g}"
-            f"  {'met' if result.met else 'MISSED'}{control}"
+            f" [{result.low:.3f}, {result.high:.3f}]{goal}{verdict}{control}"
         )
+
+
+def as_object(result: Result | Missing) -> dict[str, float | str | None]:
+    """Return a result as an object of JSON; one that is missing says why in a sixth key."""
+    keys = ("name", "measured", "goal", "better", "unit")
+    told = {key: getattr(result, key) for key in keys}
+    return told | ({"problem": result.problem} if isinstance(result, Missing) else {})
 
 
 def progress(text: str) -> None:
