@@ -25,12 +25,15 @@ PUBLIC_FUNCTIONS = 15
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "pipetrace"
 FOLDERS = ("src", "tests", "benchmarks", "docs", ".ci")
-READERS = ("records", "parts", "blocks", "errors", "tracefile", "lessons", "story", "views")
+READERS = (
+    *("records", "parts", "blocks", "errors", "tracefile", "lessons", "story", "views"),
+    *("ops", "runs"),
+)
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "manager", "base", "helpers", "misc", "common"}
 
 CORE = {"torch", "numpy", "msgspec", "rich", "click", "pipetrace"}
 OPTIONAL = {
-    "polars": ("pipeline/",),
+    "polars": ("pipeline/", "dataframe.py"),
     "sklearn": ("pipeline/",),
     "IPython": ("integrations/",),
 }

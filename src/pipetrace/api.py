@@ -220,7 +220,7 @@ def trace(model: nn.Module, *args: Any, **kwargs: Any) -> Run:
             session.writer.append(fact)
         return session.close(status, code, traced.error)
 
-    run = Run(output=traced.output, later=later, news=traced.gradients)
+    run = Run(output=traced.output, later=later, gradients=traced.gradients)
     if traced.error is not None:
         if traced.failed is not None:
             traced.error.add_note(traced.failed.words())

@@ -17,3 +17,10 @@ class TableError(PipetraceError):
 
 class ScriptError(PipetraceError):
     """A script that cannot be run."""
+
+
+class ModulePathError(PipetraceError, KeyError):
+    """A module path inside which no op ran."""
+
+    # A KeyError shows its message in quotes.
+    __str__ = Exception.__str__

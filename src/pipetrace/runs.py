@@ -7,10 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec.msgpack import encode
+
 from pipetrace.errors import RunFileError
-from pipetrace.records import Ended, Fact, Op
+from pipetrace.ops import Ops
+from pipetrace.records import Ended, Gradient, Op
 from pipetrace.story.page import page as tell
-from pipetrace.tracefile import Recording
+from pipetrace.tracefile import Recording, Writer
 from pipetrace.views import html, notebook, terminal
 
 if TYPE_CHECKING:
@@ -27,12 +30,12 @@ class Run:
     def __init__(
         self, recording: Recording | None = None, output: Any = None,
         *, later: Callable[[], Recording] | None = None,
-        news: Callable[[], list[Fact]] = list,
+        gradients: Callable[[], list[Gradient]] = list,
     ) -> None:  # fmt: skip
         self._recording = recording
         self._later = later
-        self._news = news
-        self._gradients = 0
+        self._late = gradients
+        self._gradients: dict[tuple[int, int, int], bytes] = {}
         self.output = output
 
     @property
@@ -41,9 +44,12 @@ class Run:
         if self._recording is None:
             self._recording = Recording([], {}, None) if self._later is None else self._later()
             self._later = None
-        news = self._news()
-        self._recording.facts.extend(news[self._gradients :])
-        self._gradients = len(news)
+        for gradient in self._late():
+            # Not by equality: no NaN equals another.
+            which, told = (gradient.capture, gradient.op, gradient.output), encode(gradient)
+            if self._gradients.get(which) != told:
+                self._gradients[which] = told
+                self._recording.facts.append(gradient)
         return self._recording
 
     @recording.setter
@@ -56,9 +62,13 @@ class Run:
         return self.recording.path
 
     @property
-    def ops(self) -> list[Op]:
-        """The ops of all captured forwards, in order."""
-        return self.recording.all(Op)
+    def ops(self) -> Ops:
+        """The ops of all captured forwards, in order, as a table.
+
+        Gradients that a backward computes later are in the table that is asked for after it.
+        """
+        recording = self.recording
+        return Ops(recording.all(Op), recording.all(Gradient))
 
     @property
     def code(self) -> int:
@@ -75,6 +85,27 @@ class Run:
     def page(self) -> Page:
         """Return the page as blocks."""
         return tell(self.recording)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the run to a file that `load` opens.
+
+        Raises:
+            RunFileError: the file exists, its folder cannot be written to, or the run is not
+                complete yet.
+        """
+        recording = self.recording
+        if not recording.facts:
+            raise RunFileError("This run has nothing to save yet: save it after its `with` block.")
+        writer = Writer(Path(path))
+        for fact in recording.facts:
+            writer.append(fact)
+        for name, series in recording.series.items():
+            writer.scalars(name, list(series))
+        writer.close()
+        if writer.trouble:
+            writer.discard()
+            raise RunFileError(f"{writer.trouble} Name a folder with room.")
+        return Path(path)
 
     def save_html(self, path: str | Path) -> Path:
         """Write the page as one HTML file that works offline.

@@ -12,7 +12,7 @@ from pipetrace.capture.comparing import difference, equal
 from pipetrace.capture.options import Options
 from pipetrace.capture.tracer import Failed, Tracer
 from pipetrace.parts import Check, Receipt
-from pipetrace.records import Capture, Fact, Model, Notice
+from pipetrace.records import Capture, Fact, Gradient, Model, Notice
 
 
 class Traced(NamedTuple):
@@ -30,7 +30,7 @@ class Traced(NamedTuple):
     error: Exception | None
     failed: Failed | None
     facts: Callable[[], list[Fact]]
-    gradients: Callable[[], list[Fact]]
+    gradients: Callable[[], list[Gradient]]
 
 
 def trace(
@@ -111,7 +111,7 @@ def _traced(
         return [inventory, *telling.ops(tracer, 0), capture]
 
     return Traced(output, error, tracer.failed(error), facts,
-                  lambda: [*telling.gradients(tracer, 0)])  # fmt: skip
+                  lambda: telling.gradients(tracer, 0))  # fmt: skip
 
 
 def _receipt(output: Any, plain: Any) -> Receipt:
