@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipetrace.errors import PipetraceError, RunFileError
 from pipetrace.runs import Run
-from pipetrace.tracefile import SUFFIX, Recording, at_free_path, file_name
-from pipetrace.tracefile import load as read
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from pipetrace.records import Fact
     from pipetrace.session import Session
+    from pipetrace.tracefile import Recording
     from pipetrace.training.script import Ending
 
 FOLDER = Path("pipetrace-runs")
@@ -76,6 +76,7 @@ def execute(
     `shown` is called with the complete run, also where the script leaves through `os._exit`.
     """
     from pipetrace.session import Session
+    from pipetrace.tracefile import at_free_path, file_name
     from pipetrace.training import script as scripts
 
     origin = "example" if script is None else "module" if module else "script"
@@ -207,7 +208,7 @@ def trace(model: nn.Module, *args: Any, **kwargs: Any) -> Run:
         traced = forward.trace(model, args, kwargs, chosen)
     name = type(model).__name__
 
-    def later() -> Recording:
+    def complete(facts: list[Fact]) -> Recording:
         from pipetrace.session import Session
 
         status, code = ("finished", 0) if traced.error is None else ("raised", 1)
@@ -216,11 +217,12 @@ def trace(model: nn.Module, *args: Any, **kwargs: Any) -> Run:
         session.recorder.forwards = 1
         if traced.error is not None and traced.failed is not None:
             session.recorder.failure = id(traced.error), traced.failed
-        for fact in traced.facts():
+        for fact in facts:
             session.writer.append(fact)
         return session.close(status, code, traced.error)
 
-    run = Run(output=traced.output, later=later, gradients=traced.gradients)
+    run = Run(output=traced.output, facts=traced.facts, complete=complete,
+              gradients=traced.gradients)  # fmt: skip
     if traced.error is not None:
         if traced.failed is not None:
             traced.error.add_note(traced.failed.words())
@@ -331,7 +333,9 @@ def load(path: str | Path) -> Run:
     Raises:
         RunFileError: there is no such file, or it is empty, damaged, of something else, or newer.
     """
-    return Run(read(Path(path)))
+    from pipetrace import tracefile
+
+    return Run(tracefile.load(Path(path)))
 
 
 def epochs(iterable: Iterable[Item]) -> Iterator[Item]:
@@ -360,4 +364,4 @@ def _mark(iterable: Iterable[Item]) -> Iterator[Item]:
             course.unmarked()
 
 
-__all__ = ["FOLDER", "SUFFIX", "Run", "epochs", "fit", "load", "options", "record", "run", "trace"]
+__all__ = ["FOLDER", "Run", "epochs", "fit", "load", "options", "record", "run", "trace"]

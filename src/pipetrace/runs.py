@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 from msgspec.msgpack import encode
 
 from pipetrace.errors import RunFileError
-from pipetrace.ops import Ops
-from pipetrace.records import Ended, Gradient, Op
-from pipetrace.story.page import page as tell
-from pipetrace.tracefile import Recording, Writer
-from pipetrace.views import html, notebook, terminal
+from pipetrace.records import Ended, Fact, Gradient, Op
 
 if TYPE_CHECKING:
     from pipetrace.blocks import Page
+    from pipetrace.ops import Ops
+    from pipetrace.tracefile import Recording
 
 
 class Run:
@@ -27,29 +25,54 @@ class Run:
         output: What the model returned, for a run of `trace`.
     """
 
+    # A trace takes less time than importing what shows it: only what is asked for is imported.
+
     def __init__(
         self, recording: Recording | None = None, output: Any = None,
-        *, later: Callable[[], Recording] | None = None,
+        *, facts: Callable[[], list[Fact]] = list,
+        complete: Callable[[list[Fact]], Recording] | None = None,
         gradients: Callable[[], list[Gradient]] = list,
     ) -> None:  # fmt: skip
         self._recording = recording
-        self._later = later
+        self._told: list[Fact] | None = None
+        self._tell = facts
+        self._complete = complete
         self._late = gradients
         self._gradients: dict[tuple[int, int, int], bytes] = {}
         self.output = output
 
     @property
-    def recording(self) -> Recording:
-        """The facts; of a trace they are made when somebody first asks for them."""
-        if self._recording is None:
-            self._recording = Recording([], {}, None) if self._later is None else self._later()
-            self._later = None
+    def facts(self) -> list[Fact]:
+        """What is known of the run; of a trace, without what only its page needs.
+
+        They are made when somebody first asks for them. Gradients that a backward has computed
+        since then are added.
+        """
+        if self._recording is not None:
+            facts = self._recording.facts
+        else:
+            if self._told is None:
+                self._told = self._tell()
+            facts = self._told
         for gradient in self._late():
             # Not by equality: no NaN equals another.
             which, told = (gradient.capture, gradient.op, gradient.output), encode(gradient)
             if self._gradients.get(which) != told:
                 self._gradients[which] = told
-                self._recording.facts.append(gradient)
+                facts.append(gradient)
+        return facts
+
+    @property
+    def recording(self) -> Recording:
+        """All that is known of the run: the facts in the order in which they were stated."""
+        if self._recording is None:
+            from pipetrace.tracefile import Recording
+
+            facts = self.facts
+            complete = self._complete
+            self._recording = Recording(facts, {}, None) if complete is None else complete(facts)
+        # Late gradients are added by asking for the facts.
+        self._recording.facts[:] = self.facts
         return self._recording
 
     @recording.setter
@@ -67,8 +90,11 @@ class Run:
 
         Gradients that a backward computes later are in the table that is asked for after it.
         """
-        recording = self.recording
-        return Ops(recording.all(Op), recording.all(Gradient))
+        from pipetrace.ops import Ops
+
+        facts = self.facts
+        return Ops([fact for fact in facts if isinstance(fact, Op)],
+                   [fact for fact in facts if isinstance(fact, Gradient)])  # fmt: skip
 
     @property
     def code(self) -> int:
@@ -84,7 +110,9 @@ class Run:
 
     def page(self) -> Page:
         """Return the page as blocks."""
-        return tell(self.recording)
+        from pipetrace.story.page import page
+
+        return page(self.recording)
 
     def save(self, path: str | Path) -> Path:
         """Write the run to a file that `load` opens.
@@ -93,6 +121,8 @@ class Run:
             RunFileError: the file exists, its folder cannot be written to, or the run is not
                 complete yet.
         """
+        from pipetrace.tracefile import Writer
+
         recording = self.recording
         if not recording.facts:
             raise RunFileError("This run has nothing to save yet: save it after its `with` block.")
@@ -113,6 +143,8 @@ class Run:
         Raises:
             RunFileError: the file cannot be written.
         """
+        from pipetrace.views import html
+
         target = Path(path)
         try:
             html.write(self.page(), target)
@@ -123,9 +155,13 @@ class Run:
 
     def show(self) -> None:
         """Print the page in the terminal."""
+        from pipetrace.views import terminal
+
         terminal.show(self.page())
 
     def __str__(self) -> str:
+        from pipetrace.views import terminal
+
         text = io.StringIO()
         terminal.show(self.page(), file=text, width=100)
         return text.getvalue()
@@ -135,7 +171,11 @@ class Run:
         return f"<Run {where}: {len(self.recording.facts)} facts>"
 
     def _repr_html_(self) -> str:
+        from pipetrace.views import notebook
+
         return notebook.html(self.page())
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from pipetrace.views import notebook
+
         return notebook.bundle(self.page())

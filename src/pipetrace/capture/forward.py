@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from pipetrace.capture import models, quiet, replay, roots, telling, trees
-from pipetrace.capture.comparing import difference, equal
+from pipetrace.capture import models, quiet, roots, trees
 from pipetrace.capture.options import Options
 from pipetrace.capture.tracer import Failed, Tracer
 from pipetrace.parts import Check, Receipt
@@ -51,6 +50,9 @@ def trace(
         return _called(model, args, kwargs, inventory, why)
     if options.gradients or not options.receipt:
         return _traced(plain, args, kwargs, options, inventory)
+    # Imported where it is needed: a first trace without a receipt takes half the time.
+    from pipetrace.capture import replay
+
     call = replay.prepare(plain, args, kwargs)
     output, error = None, None
     try:
@@ -84,11 +86,15 @@ def _traced(
     inventory: Model,
 ) -> Traced:  # fmt: skip
     """Make the one call under the tracer: its output is the program's own."""
-    call = replay.prepare(model, args, kwargs) if options.receipt else None
+    call = None
+    if options.receipt:
+        from pipetrace.capture import replay
+
+        call = replay.prepare(model, args, kwargs)
     rows = trees.rows((args, kwargs))
     tracer = Tracer(model, row=options.sample, rows=rows, values=options.values,
                     gradients=options.gradients)  # fmt: skip
-    inputs = replay.name_inputs(args, kwargs)
+    inputs = trees.arguments(args, kwargs)
     tracer.admit(inputs)
     given = tracer.held(inputs)
     mode, output, error = bool(model.training), None, None
@@ -103,6 +109,8 @@ def _traced(
         receipt = _receipt(output, replay.play(call))
 
     def facts() -> list[Fact]:
+        from pipetrace.capture import telling
+
         capture = Capture(
             id=0, model=0, purpose="trace" if error is None else "failure", training=mode,
             rows=rows, sample=options.sample, inputs=tracer.told(given),
@@ -110,11 +118,17 @@ def _traced(
         )  # fmt: skip
         return [inventory, *telling.ops(tracer, 0), capture]
 
-    return Traced(output, error, tracer.failed(error), facts,
-                  lambda: telling.gradients(tracer, 0))  # fmt: skip
+    def gradients() -> list[Gradient]:
+        from pipetrace.capture import telling
+
+        return telling.gradients(tracer, 0)
+
+    return Traced(output, error, tracer.failed(error), facts, gradients)
 
 
 def _receipt(output: Any, plain: Any) -> Receipt:
+    from pipetrace.capture.comparing import difference, equal
+
     same = equal(plain, output)
     check = Check(name="gradients", ok=None, detail="the traced call is the one that was used")
     return Receipt(equal=same, difference=None if same else difference(plain, output),

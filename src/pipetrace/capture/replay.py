@@ -159,7 +159,7 @@ def _play_traced(call: Call, modes: Modes, **settings: Any) -> Played:
         with call.snapshot.replayed(modes), quiet.unheard(), _as_called(call):
             mode = bool(call.model.training)
             args, kwargs = _fresh(call)
-            inputs = name_inputs(args, kwargs)
+            inputs = trees.arguments(args, kwargs)
             # Inside: the model's buffers are other ones while it is played.
             tracer = Tracer(call.model, **settings)
             tracer.admit(inputs)
@@ -232,17 +232,3 @@ def _as_called(call: Call) -> contextlib.AbstractContextManager[object]:
     if torch.is_inference_mode_enabled():
         return contextlib.nullcontext()
     return torch.set_grad_enabled(call.graph)
-
-
-def name_inputs(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[str, torch.Tensor]]:
-    """Return the tensors in a forward's arguments, each with a name that says which it is."""
-    named = [
-        (f"input{path}" if len(args) == 1 else f"input {index + 1}{path}", tensor)
-        for index, value in enumerate(args)
-        for path, tensor in trees.leaves(value)
-    ]
-    return named + [
-        (f"{key}{path}", tensor)
-        for key, value in kwargs.items()
-        for path, tensor in trees.leaves(value)
-    ]

@@ -51,6 +51,18 @@ def tensors(value: Any) -> list[torch.Tensor]:
     return [tensor for _, tensor in leaves(value)]
 
 
+def arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[str, torch.Tensor]]:
+    """Return the tensors in a forward's arguments, each with a name that says which it is."""
+    named = [
+        (f"input{path}" if len(args) == 1 else f"input {index + 1}{path}", tensor)
+        for index, value in enumerate(args)
+        for path, tensor in leaves(value)
+    ]
+    return named + [
+        (f"{key}{path}", tensor) for key, value in kwargs.items() for path, tensor in leaves(value)
+    ]
+
+
 def first(value: Any) -> torch.Tensor | None:
     """Return the first tensor in a structure, or None."""
     head = value
