@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -42,6 +42,7 @@ def names() -> list[str]:
     return sorted(_classes())
 
 
+@lru_cache(maxsize=4)
 def find(name: str) -> Architecture:
     """Return the architecture of a model type, `bert` for example.
 

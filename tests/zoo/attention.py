@@ -42,7 +42,8 @@ def encoder() -> nn.Module:
 @architecture("TransformerEncoder with padding", (3, 5, 8))
 def padded() -> nn.Module:
     def run(self: Any, x: torch.Tensor) -> torch.Tensor:
-        return self.encoder(x, src_key_padding_mask=torch.arange(5) >= torch.tensor([[5], [3], [2]]))
+        padding = torch.arange(5) >= torch.tensor([[5], [3], [2]])
+        return self.encoder(x, src_key_padding_mask=padding)
 
     return Forward(run, encoder=_encoder())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ def architecture(
     name: str, *shapes: tuple[int, ...], inputs: Callable[[], tuple[Any, ...]] | None = None
 ) -> Callable[[Callable[[], nn.Module]], Callable[[], nn.Module]]:
     """Register a maker of a model under a name; its inputs are random tensors of these shapes."""
+    name = re.sub(r"[^\w-]+", "-", name)
 
     def register(build: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
         def make(model: nn.Module) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -258,8 +260,9 @@ def several() -> nn.Module:
         values, indices = self.linear(x).sort(dim=-1)
         first, *rest = values.split([1, 2, 3], dim=-1)
         largest = torch.max(rest[0], dim=1)
-        u, s, v = torch.linalg.svd(values @ values.mT + torch.eye(4))
-        return {"first": first, "rest": rest, "named": largest, "indices": indices, "s": s}
+        roots = torch.linalg.eigh(values @ values.mT + torch.diag(torch.arange(4.0)))
+        return {"first": first, "rest": rest, "named": largest, "indices": indices,
+                "roots": roots.eigenvalues}  # fmt: skip
 
     return Forward(run, linear=nn.Linear(6, 6))
 
@@ -342,9 +345,18 @@ def elsewhere() -> nn.Module:
     def run(self: Any, x: torch.Tensor) -> torch.Tensor:
         y = self.linear(x)
         if self.training:
-            y = y * torch.from_numpy(np.random.rand(4, 1).astype(np.float32))
+            y = y * torch.tensor(np.random.rand(4, 1), dtype=torch.float32)
             y = y + random.random()
         return y
+
+    return Forward(run, linear=nn.Linear(6, 6))
+
+
+@architecture("round trip through NumPy", (4, 6))
+def round_trip() -> nn.Module:
+    def run(self: Any, x: torch.Tensor) -> torch.Tensor:
+        sorted_rows = np.sort(x.numpy(), axis=1)
+        return self.linear(torch.from_numpy(sorted_rows))
 
     return Forward(run, linear=nn.Linear(6, 6))
 

@@ -12,8 +12,9 @@ LAYERS = 2
 FIRST_SPECIAL = 100
 """Token ids from here on are special, those below are text."""
 
-_TEXT = re.compile(r"(^|_)(n_vocab|vocab(ulary)?_size|vocab_sizes|num_embeddings|hash_buckets|embeds"
-                   r"|codebook_size|codevectors_per_group|hash_byte_group_vocab)(_|$)")  # fmt: skip
+_TEXT = re.compile(r"(^|_)(n_vocab|vocab(ulary)?_size|vocab_sizes|num_embeddings|hash_buckets"
+                   r"|embeds|codebook_size|codevectors_per_group|hash_byte_group_vocab)"
+                   r"(_|$)")  # fmt: skip
 _KEY_HEADS = re.compile(r"(key_value|kv).*heads|num_key_heads")
 _HEADS = re.compile(r"heads?(_per_stage)?$")
 _HEAD = re.compile(r"(head_dim|d_head|dim_head|head_size|^d_kv|kv_channels|(key|value)_head_dim"
@@ -35,7 +36,7 @@ _LENGTH = re.compile(r"(position_embeddings|positions|n_ctx|seq_len|seq_length|c
                      r"|query_tokens|num_queries|num_proposals|relative_residx_bins|num_denoising"
                      r"|num_latents|n_latents|detection_tokens|latent_query_num)$")  # fmt: skip
 _RANK = re.compile(r"(_rank|state_size|d_state|lora_rank)$")
-_KEPT = re.compile(r"(kernel_size|window_size|input_size|spec_size|block_size|window_kernel_size"
+_KEPT = re.compile(r"(kernel_size|input_size|spec_size|block_size|window_kernel_size"
                    r"|merge_size|pool_size|group_size|patch_kernel|num_channels|in_channels"
                    r"|audio_channels|input_channels|in_chans|mask_size|roi_size|bins|hash_code_len"
                    r"|quantization_levels|type_vocab_sizes?|tubelet_size|(^|_)channels|mel_bins"
@@ -89,7 +90,7 @@ class Shrinker:
         changes |= _layers(fields)
         for key, value in self._overrides.items():
             owner, _, name = key.rpartition(".")
-            if f"{owner}." * bool(owner) == path or owner == "*" and name in fields:
+            if f"{owner}." * bool(owner) == path:
                 changes[name] = value
         return type(config)(**changes)
 
@@ -183,7 +184,9 @@ def _layers(fields: dict[str, Any]) -> dict[str, Any]:
 
 def _rope(value: dict[str, Any], head: int) -> dict[str, Any]:
     """Return rotary settings for heads of so many elements."""
-    small = {key: _rope(each, head) if isinstance(each, dict) else each for key, each in value.items()}
+    small = {
+        key: _rope(each, head) if isinstance(each, dict) else each for key, each in value.items()
+    }
     for key in small.keys() & {"mrope_section", "xdrope_section"}:
         few = len(small[key]) - 1
         if sum(small[key]) > head // 2:
