@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from pipetrace.records import Link, Op
-from zoo import check, select
+from zoo import catalogue, check
 from zoo.architectures import Architecture, NotBuilt
 
 BY_HAND = (
@@ -38,7 +38,7 @@ MODES = pytest.mark.parametrize("mode", ["eval", "train"])
 @MODES
 @pytest.mark.parametrize("name", BY_HAND)
 def test_an_architecture_written_by_hand_does_not_notice(name: str, mode: str):
-    verdict = check.examine(select.find(name), training=mode == "train")
+    verdict = check.examine(catalogue.find(name), training=mode == "train")
     assert (verdict.status, verdict.reasons) == ("pass", ())
     assert verdict.ops > 0
 
@@ -48,7 +48,7 @@ def test_an_architecture_written_by_hand_does_not_notice(name: str, mode: str):
 def test_an_architecture_of_transformers_does_not_notice(name: str, mode: str):
     pytest.importorskip("transformers", reason="needs transformers: `make test` installs it, or "
                         "`pip install --group zoo`")  # fmt: skip
-    verdict = check.examine(select.find(name), training=mode == "train")
+    verdict = check.examine(catalogue.find(name), training=mode == "train")
     assert (verdict.status, verdict.reasons) == ("pass", ())
     assert verdict.ops > 0
 
@@ -146,7 +146,7 @@ def test_an_input_from_nowhere_is_told(link: Link, word: str):
 def test_an_unknown_architecture_is_not_built():
     pytest.importorskip("transformers")
     with pytest.raises(NotBuilt, match="no architecture of that name"):
-        select.find("none such")
+        catalogue.find("none such")
 
 
 def test_the_zoo_says_what_failed():

@@ -38,7 +38,7 @@ def main() -> int:
     if options.inside:
         _inside(options.only)
         return 0
-    from zoo.select import names
+    from zoo.catalogue import names
 
     wanted = options.only or names()
     if options.list:
@@ -56,7 +56,7 @@ def _inside(names: Sequence[str]) -> None:
     """Check architectures in this process, a line of JSON for each verdict."""
     import torch
 
-    from zoo import select
+    from zoo import catalogue
     from zoo.architectures import NotBuilt
     from zoo.check import Verdict, examine, worded
 
@@ -67,7 +67,7 @@ def _inside(names: Sequence[str]) -> None:
             started = time.perf_counter()
             signal.alarm(LIMIT)
             try:
-                verdict = examine(select.find(name), training=mode == "train")
+                verdict = examine(catalogue.find(name), training=mode == "train")
             except NotBuilt as error:
                 verdict = Verdict(name, mode, "not built", (str(error),))
             except Exception as error:
@@ -138,14 +138,14 @@ def _line(verdict: dict[str, Any]) -> str:
 
 
 def _conclude(verdicts: list[dict[str, Any]], *, whole: bool, seconds: float) -> int:
-    from zoo import select
+    from zoo import catalogue
 
     outcomes: dict[str, set[str]] = {}
     for verdict in verdicts:
         outcomes.setdefault(verdict["name"], set()).add(verdict["status"])
     failed = sorted(name for name, found in outcomes.items() if "fail" in found)
     passed = [name for name, found in outcomes.items() if found == {"pass"}]
-    library = [name for name in passed if name not in select.HANDMADE]
+    library = [name for name in passed if name not in catalogue.HANDMADE]
     missing = len(outcomes) - len(failed) - len(passed)
     print(f"{len(passed)} architectures pass in eval and in train, {len(library)} of them from "
           f"transformers; {len(failed)} fail; {missing} were not built in both modes; "

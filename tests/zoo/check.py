@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import gc
 import random
 import warnings
 from collections import Counter
@@ -91,9 +90,10 @@ def observe(architecture: Architecture, *, training: bool, traced: bool) -> Obse
         run = pt.trace(model, *args, **kwargs) if traced else None
         output = model(*args, **kwargs) if run is None else run.output
         found = list(tensors(output))
-        after_forward = _state(model)
+        given = dict(tensors({"args": args, **kwargs}))
+        after_forward = _state(model) | {f"input {path}": _bits(t) for path, t in given.items()}
         outputs = {path: _bits(tensor) for path, tensor in found}
-        attributes = _attributes(model, found)
+        attributes = _attributes(model, [*found, *given.items()])
         loss = _loss([tensor for _, tensor in found])
         if loss is not None:
             loss.backward()
@@ -272,8 +272,3 @@ def _loss(found: list[torch.Tensor]) -> torch.Tensor | None:
         part = (real * weights).sum().double()
         total = part if total is None else total + part
     return total
-
-
-def forget() -> None:
-    """Give the memory of the last models back."""
-    gc.collect()

@@ -114,10 +114,6 @@ def series(config: Any) -> torch.Tensor:
     return torch.rand(BATCH, length, find(config, "num_input_channels", otherwise=1))
 
 
-def ones(*shape: int) -> Callable[[Any], torch.Tensor]:
-    return lambda config: torch.ones(shape, dtype=torch.long)
-
-
 def zeros(*shape: int) -> Callable[[Any], torch.Tensor]:
     return lambda config: torch.zeros(shape, dtype=torch.long)
 

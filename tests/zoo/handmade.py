@@ -396,3 +396,36 @@ def undefined() -> nn.Module:
         return self.linear(x).log() / 0.0
 
     return Forward(run, linear=nn.Linear(6, 6))
+
+
+@architecture("sparse adjacency", (4, 4))
+def sparse() -> nn.Module:
+    def run(self: Any, x: torch.Tensor) -> torch.Tensor:
+        return torch.sparse.mm(self.adjacency, self.linear(x)).relu()
+
+    model = Forward(run, linear=nn.Linear(4, 6))
+    places = torch.tensor([[0, 1, 2, 3], [1, 2, 3, 0]])
+    weights = torch.tensor([1.0, 0.5, 0.25, 2.0])
+    model.register_buffer("adjacency", torch.sparse_coo_tensor(places, weights, (4, 4)).coalesce())
+    return model
+
+
+def gate(x: torch.Tensor) -> torch.Tensor:
+    """Return the sigmoid form of GELU, as a script compiles it."""
+    return x * torch.sigmoid(1.702 * x)
+
+
+@architecture("scripted function", (4, 6))
+def scripted() -> nn.Module:
+    compiled = torch.jit.script(gate)
+
+    def run(self: Any, x: torch.Tensor) -> torch.Tensor:
+        return self.second(compiled(self.first(x)))
+
+    return Forward(run, first=nn.Linear(6, 6), second=nn.Linear(6, 3))
+
+
+@architecture("scripted module", (4, 6))
+def partly_scripted() -> nn.Module:
+    inner = torch.jit.script(nn.Sequential(nn.Linear(6, 6), nn.ReLU()))
+    return nn.Sequential(nn.Linear(6, 6), inner, nn.Linear(6, 3))
