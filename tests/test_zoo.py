@@ -25,9 +25,9 @@ BY_HAND = (
     "loop-that-depends-on-data",
     "tied-weights",
     "hooks-of-the-user-s-own",
+    "hooks-that-the-first-forward-registers",
     "TransformerEncoder-with-padding-no-gradients",
     "checkpointing",
-    "complex-numbers",
     "embedding-with-a-largest-norm",
 )
 OF_TRANSFORMERS = ("bert", "clip", "detr", "gpt2", "llama", "mamba", "mixtral", "resnet", "swin",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from zoo import architectures, attention, handmade
+from zoo import architectures, attention, handmade, oddities
 from zoo.architectures import Architecture, NotBuilt
 
-WRITTEN = (handmade, attention)
+WRITTEN = (handmade, attention, oddities)
 """The modules that register architectures when they are imported."""
 HANDMADE = handmade.ALL
 

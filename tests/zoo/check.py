@@ -133,8 +133,12 @@ def receipt_problems(run: pt.Run) -> Iterator[str]:
             notice.text for notice in run.recording.all(records.Notice))  # fmt: skip
         return
     receipt = captures[0].receipt
-    if receipt is None:
+    if not captures[0].complete:
+        last = f"{run.ops[-1].function} in {run.ops[-1].module or 'the root'}" if run.ops else "no"
+        yield f"the traced forward raised after {len(run.ops)} ops, the last of them {last}"
+    elif receipt is None:
         yield "there is no receipt"
+    if receipt is None:
         return
     # A forward that does not repeat itself, or whose fused path was off, is said to be one.
     if receipt.equal is not True and receipt.repeats is not False and not receipt.unfused:
