@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipetrace.errors import PipetraceError, RunFileError
-from pipetrace.records import Ended, Op
-from pipetrace.story.page import page as tell
+from pipetrace.runs import Run
 from pipetrace.tracefile import SUFFIX, Recording, at_free_path, file_name
 from pipetrace.tracefile import load as read
-from pipetrace.views import html, notebook, terminal
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from pipetrace.blocks import Page
     from pipetrace.session import Session
     from pipetrace.training.script import Ending
 
@@ -27,78 +23,6 @@ FOLDER = Path("pipetrace-runs")
 """Where runs are kept unless another folder is named."""
 
 Item = TypeVar("Item")
-
-
-class Run:
-    """A recorded run; in a notebook it shows its page.
-
-    Attributes:
-        recording: The facts, in the order in which they were stated.
-        output: What the model returned, for a run of `trace`.
-    """
-
-    def __init__(self, recording: Recording | None = None, output: Any = None) -> None:
-        self.recording = Recording([], {}, None) if recording is None else recording
-        self.output = output
-
-    @property
-    def path(self) -> Path | None:
-        """The run file, or None for a run in memory."""
-        return self.recording.path
-
-    @property
-    def ops(self) -> list[Op]:
-        """The ops of all captured forwards, in order."""
-        return self.recording.all(Op)
-
-    @property
-    def code(self) -> int:
-        """The exit code that the program ended with."""
-        ended = self.recording.last(Ended)
-        return 0 if ended is None else ended.code
-
-    @property
-    def status(self) -> str:
-        """How the program ended: `finished`, `raised`, `interrupted`, `stopped`; else empty."""
-        ended = self.recording.last(Ended)
-        return "" if ended is None else ended.status
-
-    def page(self) -> Page:
-        """Return the page as blocks."""
-        return tell(self.recording)
-
-    def save_html(self, path: str | Path) -> Path:
-        """Write the page as one HTML file that works offline.
-
-        Raises:
-            RunFileError: the file cannot be written.
-        """
-        target = Path(path)
-        try:
-            html.write(self.page(), target)
-        except OSError as error:
-            reason = error.strerror or error
-            raise RunFileError(f"{target}: the page cannot be written here ({reason}).") from error
-        return target
-
-    def show(self) -> None:
-        """Print the page in the terminal."""
-        terminal.show(self.page())
-
-    def __str__(self) -> str:
-        text = io.StringIO()
-        terminal.show(self.page(), file=text, width=100)
-        return text.getvalue()
-
-    def __repr__(self) -> str:
-        where = "in memory" if self.path is None else str(self.path)
-        return f"<Run {where}: {len(self.recording.facts)} facts>"
-
-    def _repr_html_(self) -> str:
-        return notebook.html(self.page())
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return notebook.bundle(self.page())
 
 
 def run(
@@ -221,11 +145,40 @@ def record(path: str | Path | None = None, *, sample: int = 0) -> Iterator[Run]:
         run.recording = _complete(session, status, code, error).recording
 
 
+@contextmanager
+def options(
+    *, receipt: bool = True, gradients: bool = False, both_modes: bool = False,
+    values: bool = True, source: bool = True, sample: int = 0,
+) -> Iterator[None]:  # fmt: skip
+    """Say what `trace` does beside tracing, inside a `with` block.
+
+    All keywords of `trace` itself go to the model.
+
+    Args:
+        receipt: Whether the call is compared with a plain one. Without a receipt the one call is
+            the traced one: a plain forward less.
+        gradients: Whether the gradients of all outputs are kept when a backward through
+            `run.output` computes them. The traced call is then the one that is used.
+        both_modes: Whether the same batch is played in the other mode too, to see which ops differ.
+        values: Whether rows of real values are kept.
+        source: Whether source text is kept.
+        sample: Which row of the batch the values are of, from 0.
+    """
+    from pipetrace.capture.options import Options, current
+
+    token = current.set(Options(receipt, gradients, both_modes, values, source, sample))
+    try:
+        yield
+    finally:
+        current.reset(token)
+
+
 def trace(model: nn.Module, *args: Any, **kwargs: Any) -> Run:
     """Call a model once, and show that call op by op.
 
     The model is called as you would call it; then the call is replayed under the tracer from the
-    same state, and both outputs are compared: that comparison is the page's receipt.
+    same state, and both outputs are compared: that comparison is the page's receipt. Other ways
+    are chosen with `options`.
 
     Args:
         model: Any module; its mode is left as it is.
@@ -233,28 +186,47 @@ def trace(model: nn.Module, *args: Any, **kwargs: Any) -> Run:
         **kwargs: All of them go to the model.
 
     Returns:
-        The run; `run.output` is what the model returned, `run.ops` is the list of ops.
+        The run; `run.output` is what the model returned, `run.ops` its ops. What the model raises
+        carries the run as its attribute `pipetrace`.
 
     Raises:
         PipetraceError: the model is no `nn.Module`.
-        RunFileError: a recording is going on.
     """
     from torch import nn
 
     from pipetrace.capture import forward
-    from pipetrace.session import Session
+    from pipetrace.capture.options import current
 
     if not isinstance(model, nn.Module):
         raise PipetraceError(f"{model!r:.200} is no nn.Module. Write pt.trace(model, x), with a "
                              "module that has been made.")  # fmt: skip
-    session = Session(type(model).__name__, _origin())
-    try:
-        output = forward.trace(model, args, kwargs, session.writer.append)
-    except Exception as error:
-        session.close("raised", 1, error)
-        raise
-    session.recorder.forwards = 1
-    return Run(session.close(), output)
+    chosen = current.get()
+    session = sys.modules.get("pipetrace.session")
+    recording = None if session is None else session.current
+    with nullcontext() if recording is None else recording.quiet():
+        traced = forward.trace(model, args, kwargs, chosen)
+    name = type(model).__name__
+
+    def later() -> Recording:
+        from pipetrace.session import Session
+
+        status, code = ("finished", 0) if traced.error is None else ("raised", 1)
+        session = Session(name, _origin(), watching=False, values=chosen.values,
+                          source=chosen.source, sample=chosen.sample)  # fmt: skip
+        session.recorder.forwards = 1
+        if traced.error is not None and traced.failed is not None:
+            session.recorder.failure = id(traced.error), traced.failed
+        for fact in traced.facts():
+            session.writer.append(fact)
+        return session.close(status, code, traced.error)
+
+    run = Run(output=traced.output, later=later, news=traced.gradients)
+    if traced.error is not None:
+        if traced.failed is not None:
+            traced.error.add_note(traced.failed.words())
+        traced.error.pipetrace = run  # type: ignore[attr-defined]  # for who catches it
+        raise traced.error
+    return run
 
 
 def _complete(
@@ -388,4 +360,4 @@ def _mark(iterable: Iterable[Item]) -> Iterator[Item]:
             course.unmarked()
 
 
-__all__ = ["FOLDER", "SUFFIX", "Run", "epochs", "fit", "load", "record", "run", "trace"]
+__all__ = ["FOLDER", "SUFFIX", "Run", "epochs", "fit", "load", "options", "record", "run", "trace"]

@@ -122,16 +122,15 @@ class Score(Part, frozen=True):
 class Difference(Part, frozen=True):
     """One op that two forwards of the same batch computed differently."""
 
-    first: int
-    """Its index in the one capture, and in the other."""
-    second: int
+    op: int
+    """Its index in the capture."""
     cause: str
     """`mode` where the op itself was called in another mode, `values` where equal inputs gave
     other outputs."""
     largest: float | None = None
     """The largest absolute difference of its outputs, over `count` elements."""
     relative: float | None = None
-    """L2 norm of the difference over that of the second capture's output."""
+    """L2 norm of the difference over that of the eval-mode output."""
     count: int = 0
     exact: bool = True
 

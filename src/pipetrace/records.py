@@ -169,19 +169,20 @@ class NotFinite(Record, frozen=True):
 
 
 class Contrast(Record, frozen=True):
-    """The same batch in train and in eval mode, op by op."""
+    """The batch of a capture once more, in the other mode, op by op."""
 
-    first: int
-    """The capture in train mode, and the one in eval mode."""
-    second: int
+    capture: int
+    training: bool
+    """The mode of the other pass."""
     paired: int
     """Ops found in both."""
     differing: int
     """Paired ops whose outputs differ, for whatever reason."""
-    only_first: int = 0
-    only_second: int = 0
+    only_here: int = 0
+    """Ops that only the capture has, and those that only the other pass has."""
+    only_there: int = 0
     sources: tuple[Difference, ...] = ()
-    """Where differences come in; the others pass them on."""
+    """Where differences come in; the other ops pass them on."""
 
 
 class Training(Record, frozen=True):

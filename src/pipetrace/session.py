@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import linecache
 import os
@@ -54,6 +55,7 @@ class Session:
         values: Whether rows of real values are kept.
         source: Whether source text is kept.
         sample: Which held-out row the prediction is about.
+        watching: Whether it will watch; facts that are known already may be stated at any time.
 
     Raises:
         RunFileError: the run file cannot be made, or another recording is in progress.
@@ -62,10 +64,10 @@ class Session:
     def __init__(
         self, name: str, origin: str, *, file: Path | None = None, path: str = "",
         command: Sequence[str] = (), steps: int | None = None, values: bool = True,
-        source: bool = True, sample: int = 0,
+        source: bool = True, sample: int = 0, watching: bool = True,
     ) -> None:  # fmt: skip
         self._process = os.getpid()
-        if current is not None and current._process == self._process:
+        if watching and current is not None and current._process == self._process:
             raise RunFileError("A recording is in progress already: recordings do not nest.")
         self._started = started = time.perf_counter()
         self._unwritten = ""
@@ -101,6 +103,10 @@ class Session:
             self.recorder.end()
         except Exception as error:
             self._excuse("end", "The end of the recording is missing", error)
+
+    def quiet(self) -> contextlib.AbstractContextManager[None]:
+        """Hear nothing of what this thread runs inside."""
+        return self.recorder.watch.quiet()
 
     @property
     def stopped(self) -> bool:

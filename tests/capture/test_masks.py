@@ -12,8 +12,12 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 from torch import nn
 
-from pipetrace.capture.masks import Drop, drop, interval, regenerate
-from pipetrace.capture.names import named_arguments, plain_name
+from pipetrace.capture.draws import Draw
+from pipetrace.capture.flags import interval
+from pipetrace.capture.masks import masks, regenerate
+from pipetrace.capture.names import plain_name
+from pipetrace.capture.tracer import Tracer
+from pipetrace.parts import Mask
 from pipetrace.summarise import ROW
 
 ELEMENTS = [F.dropout, torch.dropout, torch.dropout_]
@@ -29,13 +33,19 @@ SHAPES = {
 }
 
 
+def drawn_again(function, given: torch.Tensor, p: float, state: torch.Tensor, row=None) -> Mask:
+    draw = Draw(torch.default_generator, state, ())
+    form = torch.empty_like(given, device="meta")
+    return regenerate(function, plain_name(function), p, form, given.device, draw, row=row)
+
+
 def call(function, given: torch.Tensor, p: float):
     """Call a dropout; return its mask, its output, and the input as it was."""
     before = given.clone()
     state = torch.get_rng_state()
     output = function(given, p, True)
     after = torch.get_rng_state()
-    mask = regenerate(function, plain_name(function), Drop(given, p, True), state, row=None)
+    mask = drawn_again(function, given, p, state)
     assert torch.equal(torch.get_rng_state(), after), "the stream is where the call left it"
     return mask, output, before
 
@@ -112,7 +122,7 @@ def test_a_zero_that_came_in_is_no_drop():
     output = F.dropout(activations, 0.3)
     torch.set_rng_state(state)
     true = F.dropout(ones, 0.3) != 0
-    mask = regenerate(F.dropout, "dropout", Drop(activations, 0.3, True), state, row=7)
+    mask = drawn_again(F.dropout, activations, 0.3, state, row=7)
     assert mask.kept == int(true.sum()) > int((output != 0).sum())
     assert mask.row == tuple(true[7, :ROW].tolist())
 
@@ -120,25 +130,29 @@ def test_a_zero_that_came_in_is_no_drop():
 def test_the_programs_default_device_and_modes_do_not_matter():
     state, plain = torch.get_rng_state(), torch.rand(4, 4)
     with torch.device("meta"):
-        mask = regenerate(F.dropout, "dropout", Drop(plain, 0.5, True), state, row=0)
-    assert mask == regenerate(F.dropout, "dropout", Drop(plain, 0.5, True), state, row=0)
+        mask = drawn_again(F.dropout, plain, 0.5, state, row=0)
+    assert mask == drawn_again(F.dropout, plain, 0.5, state, row=0)
 
 
-def told(function, *args, **kwargs) -> Drop | None:
-    name = plain_name(function)
-    return drop(function, name, named_arguments(function, name, args, kwargs))
+def heard(function, *args, **kwargs) -> Mask | str | None:
+    """Return the mask of one call that a tracer hears."""
+    tracer = Tracer(nn.Identity(), rows=2)
+    with tracer.watching():
+        function(*args, **kwargs)
+    return masks(tracer.heard, rows=2, row=0).get(0)
 
 
 def test_how_a_dropout_was_called():
     x = torch.ones(2, 3)
-    assert told(F.dropout, x) == Drop(x, 0.5, True), "its defaults, not the module's mode"
-    assert told(F.dropout, x, 0.2, False) == Drop(x, 0.2, False)
-    assert told(F.dropout, x, training=False) == Drop(x, 0.5, False)
-    assert told(F.alpha_dropout, x) == Drop(x, 0.5, False)
-    assert told(F.dropout2d, x, p=0.1) == Drop(x, 0.1, True)
-    assert told(torch.dropout, x, 0.2, True) == Drop(x, 0.2, True)
-    assert told(torch.feature_alpha_dropout_, x, 0.2, True) == Drop(x, 0.2, True)
-    assert told(F.relu, x) is None
+    assert heard(F.dropout, x).p == 0.5, "its defaults, not the module's mode"
+    assert heard(F.dropout, x, 0.2, False) is None
+    assert heard(F.dropout, x, training=False) is None
+    assert heard(F.alpha_dropout, x) is None
+    assert heard(F.dropout2d, torch.ones(2, 3, 1, 1), p=0.1).p == 0.1
+    assert heard(torch.dropout, x, 0.2, True).p == 0.2
+    assert heard(torch.feature_alpha_dropout_, x.clone(), 0.2, True).p == 0.2
+    assert heard(F.dropout, x, 1.0).kept == 0
+    assert heard(F.relu, x) is None
 
 
 def test_every_dropout_module_is_one_of_the_known_functions():

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipetrace.capture.names import named_arguments, plain_name, worded
+from pipetrace.capture.names import arguments, plain_name, plan, worded
 
 X = torch.ones(2, 3)
 
@@ -74,13 +74,13 @@ def test_a_function_has_one_plain_name(function, name: str):
     ],
 )  # fmt: skip
 def test_arguments_get_their_documented_names(function, args, named):
-    found = named_arguments(function, plain_name(function), args, {})
+    found = arguments(plan(function), enumerate(args))
     assert list(found) == list(named)
     assert all(found[key] is value or found[key] == value for key, value in named.items())
 
 
 def test_keyword_arguments_keep_their_names_and_never_hide_the_input():
-    found = named_arguments(Tensor.reshape, "reshape", (X,), {"shape": (6,)})
+    found = arguments(plan(Tensor.reshape), [(0, X), ("shape", (6,))])
     assert found == {"input": X, "shape": (6,)}
 
 
@@ -88,7 +88,7 @@ def test_an_argument_that_nobody_documents_is_counted():
     def anonymous(*args):
         return args
 
-    assert named_arguments(anonymous, "anonymous", (X, 1, 2), {}) == {
+    assert arguments(plan(anonymous), enumerate((X, 1, 2))) == {
         "input": X, "argument 2": 1, "argument 3": 2,
     }  # fmt: skip
 
@@ -100,7 +100,7 @@ def test_a_first_argument_is_the_input_unless_its_documentation_says_otherwise()
         name = plain_name(function)
         if [*inspect.signature(twin).parameters][:1] in (["input"], ["self"]):
             checked += 1
-            (first,) = named_arguments(function, name, (X,), {})
+            (first,) = arguments(plan(function), [(0, X)])
             written = inspect.isfunction(function) and first in function.__code__.co_varnames
             assert first == "input" or written or f"{name}({first}," in function.__doc__ \
                 or f"{name}({first})" in function.__doc__  # fmt: skip

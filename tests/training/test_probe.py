@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import pipetrace
-from pipetrace.capture import replay
+from pipetrace.capture import roots
 from pipetrace.records import Probe
 from pipetrace.training import scores
 from pipetrace.training.probe import MASKS, Fixed, probe
@@ -123,4 +123,4 @@ def test_batch_normalisation_is_off_on_both_sides():
     assert len(found) == 3
     assert all(each.on == each.off for each in found)
     assert found[-1].off.loss == pytest.approx(plain(model, x, y)[0], abs=1e-6)
-    assert replay.traceable(model)
+    assert not roots.opaque(model)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from numbers import Number
 from types import MethodDescriptorType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -47,7 +47,58 @@ _KNOWN = {
 _NESTED = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 _NAMED = re.compile(r"(?:^|,)\s*(\*?\w+)")
 _SAID = (str, Number, torch.dtype, torch.device, torch.layout, torch.memory_format)
-_signatures: dict[Any, tuple[str, ...]] = {}
+_SILENT = {
+    "size", "dim", "numel", "stride", "storage_offset", "data_ptr", "shape", "dtype", "device",
+    "requires_grad", "requires_grad_", "grad", "grad_fn", "is_leaf", "detach", "register_hook",
+    "data", "is_nested", "layout", "is_sparse", "is_quantized", "is_cuda", "is_mps", "ndim",
+    "is_floating_point", "is_complex", "is_contiguous", "element_size", "get_device", "names",
+    "output_nr", "itemsize", "nbytes",
+}  # fmt: skip
+"""What is asked of a tensor, or gives the same tensor again: no ops of a forward."""
+_RANDOM = re.compile(
+    r"\w*dropout\d?d?_?|bernoulli_?|rand(n|int)?(_like)?|randperm|normal_?|multinomial|poisson"
+    r"|exponential_|geometric_|cauchy_|log_normal_|uniform_|random_|rrelu_?|gumbel_softmax"
+    r"|scaled_dot_product_attention|lstm|gru|rnn_(tanh|relu)|fractional_max_pool\w*|binomial"
+    r"|trunc_normal_|xavier_\w+|kaiming_\w+|_standard_gamma|_sample_dirichlet"
+)
+"""PyTorch's functions that may draw random numbers."""
+_COMPOSITE = {"multi_head_attention_forward", "gumbel_softmax"}
+_plans: dict[Any, Plan] = {}
+
+
+class Plan(NamedTuple):
+    """What is known of a function before it is called."""
+
+    function: Callable[..., Any]
+    name: str
+    positions: tuple[str, ...]
+    """What its positional arguments are called."""
+    silent: bool
+    """It computes nothing."""
+    inplace: bool
+    """It writes into its first tensor."""
+    random: bool | None
+    """Whether it may draw random numbers; None for functions that are not PyTorch's."""
+    composite: bool
+    """Other functions of PyTorch's do its work, which can be watched one by one."""
+
+
+def plan(function: Callable[..., Any]) -> Plan:
+    """Return what is known of a function that a function mode was told of."""
+    known = _plans.get(function)
+    if known is None:
+        name = plain_name(function)
+        theirs = str(getattr(function, "__module__", None) or "torch").startswith("torch")
+        # torch.ops.library.name may be anybody's C++.
+        custom = isinstance(function, (torch._ops.OpOverload, torch._ops.OpOverloadPacket))
+        unknown = not theirs or (custom and not str(function).startswith("aten"))
+        known = _plans[function] = Plan(
+            function, name, _positions(function, name), name in _SILENT,
+            name == "setitem" or (name.endswith("_") and not name.endswith("__")),
+            None if unknown else _RANDOM.fullmatch(name) is not None,
+            name in _COMPOSITE and inspect.isfunction(function),
+        )  # fmt: skip
+    return known
 
 
 def plain_name(function: Callable[..., Any]) -> str:
@@ -66,22 +117,32 @@ def plain_name(function: Callable[..., Any]) -> str:
     return _REFLECTED.get(name, name)
 
 
-def named_arguments(
-    function: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> dict[str, Any]:
-    """Return the arguments of a call by the names of the function's documentation."""
-    known = _signatures.get(function)
-    if known is None:
-        known = _signatures[function] = _positions(function, name)
+def arguments(known: Plan, told: Iterable[tuple[int | str, Any]]) -> dict[str, Any]:
+    """Give a call's arguments the names of the function's documentation.
+
+    Args:
+        known: The function.
+        told: Arguments with their position or keyword, in the order of the call.
+
+    >>> arguments(plan(torch.nn.functional.dropout), [(1, 0.3), ("training", True)])
+    {'p': 0.3, 'training': True}
+    """
     named: dict[str, Any] = {}
-    for index, value in enumerate(args):
-        key = known[index] if index < len(known) else f"argument {index + 1}"
-        if key.startswith("*"):
-            alone = index + 1 == len(args) and isinstance(value, (tuple, list))
-            named[key[1:]] = tuple(value) if alone else args[index:]
-            break
-        named[key] = value
-    return {**named, **kwargs}
+    rest: list[Any] = []
+    positions = known.positions
+    for place, value in told:
+        if isinstance(place, str):
+            named[place] = value
+        elif positions and positions[-1][0] == "*" and place >= len(positions) - 1:
+            rest.append(value)
+        elif place < len(positions):
+            named[positions[place]] = value
+        else:
+            named[f"argument {place + 1}"] = value
+    if rest:
+        alone = len(rest) == 1 and isinstance(rest[0], tuple)
+        named[positions[-1][1:]] = rest[0] if alone else tuple(rest)
+    return named
 
 
 def _positions(function: Callable[..., Any], name: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import sysconfig
 import weakref
 from collections.abc import Callable
 from types import CodeType, FrameType, TracebackType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import nn
@@ -27,8 +27,10 @@ _INSTALLED = tuple(
 )  # fmt: skip
 _PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 _GENERATED = ("<frozen", "<eval_with_key>", "<attrs generated", "<__array_function__")
+_TORCH = tuple(os.path.realpath(path) + os.sep for path in torch.__path__)
 _quoting = True
 _edges: set[CodeType] = set()
+_owned: dict[int, tuple[CodeType, str]] = {}
 _users: dict[str, bool] = {}
 _made: dict[int, tuple[weakref.ref[nn.Module], Place]] = {}
 
@@ -60,19 +62,84 @@ def quote(on: bool) -> None:
     _quoting = on
 
 
+def here(frame: FrameType | None) -> Place | None:
+    """Return the innermost line of the user's code at or outside `frame`."""
+    while frame is not None:
+        if is_users(frame.f_code):
+            return place(frame.f_code, frame.f_lineno)
+        frame = frame.f_back
+    return None
+
+
 def edge(function: Function) -> Function:
     """Mark a function of ours that no code of the user has called: no line lies outside of it."""
     _edges.add(function.__code__)
     return function
 
 
-def here(frame: FrameType | None) -> Place | None:
-    """Return the innermost line of the user's code at or outside `frame`."""
+class Spot(NamedTuple):
+    """A line of running code, before anybody has asked for its text."""
+
+    code: CodeType
+    line: int
+    rank: int
+    """2 for a line of the user's inside the forward, 1 for one of an installed package there, 0
+    for the user's line that called the model."""
+
+    def place(self) -> Place:
+        """Return it with its text."""
+        return place(self.code, self.line)
+
+
+def spot(frame: FrameType | None, until: CodeType) -> Spot | None:
+    """Return the innermost line of the user's code from `frame` outwards.
+
+    Args:
+        frame: Where to begin.
+        until: The code at whose first frame the search ends.
+
+    Returns:
+        Where there is no code of the user: the innermost line of a package that is not PyTorch.
+    """
+    second = None
+    while frame is not None:
+        code = frame.f_code
+        if code is until:
+            break
+        # By id: the hash of a code object is that of all its constants.
+        known = _owned.get(id(code))
+        if known is None:
+            known = _owned[id(code)] = (code, _owner(code))
+        if known[1] == "user":
+            return Spot(code, frame.f_lineno, 2)
+        if known[1] == "package" and second is None:
+            second = Spot(code, frame.f_lineno, 1)
+        frame = frame.f_back
+    return second
+
+
+def caller(frame: FrameType | None) -> Spot | None:
+    """Return the innermost line of the user's code at or outside `frame`, up to an edge."""
     while frame is not None and frame.f_code not in _edges:
         if is_users(frame.f_code):
-            return place(frame.f_code, frame.f_lineno)
+            return Spot(frame.f_code, frame.f_lineno, 0)
         frame = frame.f_back
     return None
+
+
+def nearer(inner: Spot | None, outer: Spot | None) -> Spot | None:
+    """Return the line that says more: the user's before a package's, the inner before the outer."""
+    if inner is None or outer is None:
+        return inner or outer
+    return outer if outer.rank > inner.rank else inner
+
+
+def _owner(code: CodeType) -> str:
+    if is_users(code):
+        return "user"
+    name = os.path.realpath(code.co_filename)
+    packaged = any(folder in name for folder in _PACKAGES) and not name.startswith(_TORCH)
+    return "package" if packaged else ""
 
 
 def place(code: CodeType, line: int) -> Place:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import io
-import sys
 import time
-import warnings
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
-from torch.nn.parameter import is_lazy
 
-from pipetrace.capture import trees
-from pipetrace.capture.guard import Modes, Snapshot, Streams, identical
-from pipetrace.capture.tracer import Failed, Tracer
-from pipetrace.records import Capture, Check, Fact, Receipt
-from pipetrace.summarise import describe
+from pipetrace.capture import quiet, telling, trees
+from pipetrace.capture.comparing import difference, equal
+from pipetrace.capture.contrast import contrast
+from pipetrace.capture.guard import Modes, Snapshot, Streams
+from pipetrace.capture.hunting import Hunt, suspicious
+from pipetrace.capture.tracer import Failed, Needed, Tracer
+from pipetrace.parts import Check, Receipt, Tensor
+from pipetrace.records import Capture, Contrast, Fact
 
 
 class Call(NamedTuple):
@@ -29,6 +27,8 @@ class Call(NamedTuple):
     kwargs: dict[str, Any]
     snapshot: Snapshot
     gradients: tuple[tuple[int, int], ...]
+    graph: bool
+    """Whether autograd was on."""
 
 
 class Outcome(NamedTuple):
@@ -40,26 +40,27 @@ class Outcome(NamedTuple):
     error: Exception | None
     random: bool
     """The forward drew from a random stream, whichever."""
+    tracer: Tracer
+
+
+class Played(NamedTuple):
+    """A forward that was played under the tracer."""
+
+    tracer: Tracer
+    inputs: tuple[tuple[str, Tensor], ...]
+    output: Any
+    error: Exception | None
+    random: bool
+    mode: bool
 
 
 def prepare(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     """Keep all that is needed to play a forward again: to be called right before it."""
     with torch.inference_mode(False), torch.no_grad():
-        return Call(model, trees.rebuild(args, torch.clone), trees.rebuild(kwargs, torch.clone),
-                    Snapshot(model), _gradients(model))  # fmt: skip
-
-
-def shared() -> bool:
-    """Tell whether other processes take part: a forward of ours alone could wait for them."""
-    parallel = torch.distributed
-    return parallel.is_available() and parallel.is_initialized() and parallel.get_world_size() > 1
-
-
-def traceable(model: nn.Module) -> bool:
-    """Tell whether a module can be replayed here: whole, plain and initialised."""
-    if isinstance(model, torch.jit.ScriptModule) or shared():
-        return False
-    return not any(map(is_lazy, (*model.parameters(), *model.buffers())))
+        args, kwargs = trees.rebuild(args, _copy), trees.rebuild(kwargs, _copy)
+        snapshot = Snapshot(model)
+    graph = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+    return Call(model, args, kwargs, snapshot, _gradients(model), graph)
 
 
 def replay(
@@ -92,78 +93,106 @@ def replay(
         step: Optimizer steps before it.
 
     Returns:
-        The records (ops, then the capture), the replay's output, and the op that raised, if one.
+        The records (ops, what is not finite, then the capture), the replay's output, and the op
+        that raised, if one.
     """
     started = time.perf_counter()
-    model, rows = call.model, trees.rows((call.args, call.kwargs))
-    before = Snapshot(model)
-    grads = _gradients(model)
-    output, error = None, None
-    with call.snapshot.replayed(modes), _unheard():
-        mode = bool(model.training)
-        args, kwargs = _fresh(call)
-        inputs = _name_inputs(args, kwargs)
-        tracer = Tracer(model, id, row=row, rows=rows, values=values)
-        tracer.admit(inputs)
-        described = tuple(
-            (name, describe(t, row=tracer._row_of(t), values=values)) for name, t in inputs
-        )
-        try:
-            with tracer.watching():
-                output = model(*args, **kwargs)
-        except Exception as raised:
-            error = raised
-        random = not call.snapshot.streams.same(Streams.take())
-    outputs = tuple(
-        (name, describe(t, row=tracer._row_of(t), values=values))
-        for name, t in trees.leaves(output)
-    )
+    before, gradients = Snapshot(call.model), _gradients(call.model)
+    played = _play_traced(call, modes, row=row, rows=rows(call), values=values)
+    tracer = played.tracer
+    ops = telling.ops(tracer, id)
+    outputs = list(trees.leaves(played.output))
+    bad: list[Fact] = []
+    if suspicious(ops, (tensor for _, tensor in outputs)):
+        hunt = Hunt(id)
+        _play_traced(call, modes, rows=None, examine=hunt.examine)
+        bad += hunt.found()
     receipt = None
-    if compare and error is None:
-        receipt = _receipt(call, original, output, modes, before, grads)
+    if compare and played.error is None:
+        receipt = _receipt(call, original, played.output, modes, before, gradients)
     capture = Capture(
-        id=id, model=model_id, purpose=purpose, training=mode, rows=rows, sample=row, epoch=epoch,
-        step=step, inputs=described, outputs=outputs, receipt=receipt, complete=error is None,
-        seconds=time.perf_counter() - started,
+        id=id, model=model_id, purpose=purpose, training=played.mode, rows=rows(call), sample=row,
+        epoch=epoch, step=step, inputs=played.inputs, outputs=tracer.described(outputs),
+        receipt=receipt, complete=played.error is None, seconds=time.perf_counter() - started,
     )  # fmt: skip
-    return Outcome([*tracer.ops, capture], output, tracer.failed, error, random)
+    return Outcome([*ops, *bad, capture], played.output, tracer.failed(played.error),
+                   played.error, played.random, tracer)  # fmt: skip
+
+
+def rows(call: Call) -> int | None:
+    """Return the length of the batch that a forward was called with."""
+    return trees.rows((call.args, call.kwargs))
+
+
+def other_mode(call: Call, tracer: Tracer, id: int) -> Contrast | None:
+    """Play a forward in the other mode too, and say which ops differ.
+
+    Args:
+        call: The forward.
+        tracer: What was heard of it in its own mode.
+        id: The capture's id.
+
+    Returns:
+        The comparison; None where the forward raises in the other mode.
+    """
+    training = not call.snapshot.insides[0].training
+    played = _play_traced(call, training, rows=tracer.rows, values=False)
+    if played.error is not None:
+        return None
+    return contrast(tracer, played.tracer, id, training=training)
 
 
 def play(call: Call, modes: Modes = None) -> Any:
     """Play a forward again without the tracer, and return its output."""
-    with call.snapshot.replayed(modes), _unheard():
+    with call.snapshot.replayed(modes), quiet.unheard(), _as_called(call):
         args, kwargs = _fresh(call)
         return call.model(*args, **kwargs)
 
 
-def equal(one: Any, other: Any) -> bool:
-    """Tell whether two outputs have the same tensors, bit for bit."""
-    first, second = list(trees.leaves(one)), list(trees.leaves(other))
-    return len(first) == len(second) and all(
-        path == twin_path and identical(tensor, twin)
-        for (path, tensor), (twin_path, twin) in zip(first, second, strict=True)
-    )
+def _play_traced(call: Call, modes: Modes, **settings: Any) -> Played:
+    """Play a forward under a tracer, with a graph where the user's own had one.
+
+    Of the graph nothing is kept alive: what would be kept is counted. Where the forward itself
+    runs a backward, it is played again with a real one.
+    """
+    for saved in (call.graph, False):
+        with call.snapshot.replayed(modes), quiet.unheard(), _as_called(call):
+            mode = bool(call.model.training)
+            args, kwargs = _fresh(call)
+            inputs = name_inputs(args, kwargs)
+            # Inside: the model's buffers are other ones while it is played.
+            tracer = Tracer(call.model, **settings)
+            tracer.admit(inputs)
+            described = tracer.described(inputs)
+            output, error = None, None
+            try:
+                with tracer.watching(saved=saved):
+                    output = call.model(*args, **kwargs)
+            except Exception as raised:
+                error = raised
+            random = not call.snapshot.streams.same(Streams.take())
+        if not saved or not isinstance(_first(error), Needed):
+            break
+    return Played(tracer, described, output, error, random, mode)
 
 
-def difference(one: Any, other: Any) -> float | None:
-    """Return the largest absolute difference of two outputs; None where shapes differ."""
-    largest = 0.0
-    pairs = zip(trees.leaves(one), trees.leaves(other), strict=False)
-    for (_, tensor), (_, twin) in pairs:
-        if tensor.shape != twin.shape or tensor.is_nested:
-            return None
-        if tensor.numel():
-            gap = (tensor.detach().to(torch.float64) - twin.detach().to(torch.float64)).abs().max()
-            largest = max(largest, float(gap))
-    return largest
+def _first(error: BaseException | None) -> BaseException | None:
+    """Return what an exception comes from."""
+    while error is not None and (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return error
 
 
 def _receipt(
     call: Call, original: Any, output: Any, modes: Modes,
-    before: Snapshot, grads: tuple[tuple[int, int], ...],
+    before: Snapshot, gradients: tuple[tuple[int, int], ...],
 ) -> Receipt:  # fmt: skip
     same = equal(original, output)
-    repeats = None if same else equal(original, play(call, modes))
+    repeats = unfused = None
+    if not same:
+        repeats = equal(original, play(call, modes))
+        with quiet.unfused():
+            unfused = equal(output, play(call, modes))
     moved = before.differences(call.model)
     checks = (
         Check(name="RNG streams", ok=before.streams.same(Streams.take()),
@@ -173,12 +202,13 @@ def _receipt(
         Check(name="buffers", ok=not moved["buffers"],
               detail=", ".join(moved["buffers"][:3])
               or f"{sum(1 for _ in call.model.buffers())} buffers"),
-        Check(name="gradients", ok=grads == _gradients(call.model),
-              detail=f"{len(grads)} parameters"),
+        Check(name="gradients", ok=gradients == _gradients(call.model),
+              detail=f"{len(gradients)} parameters"),
     )  # fmt: skip
     return Receipt(
         equal=same, difference=None if same else difference(original, output), repeats=repeats,
-        elements=sum(tensor.numel() for _, tensor in trees.leaves(output)), checks=checks,
+        unfused=unfused, elements=sum(tensor.numel() for _, tensor in trees.leaves(output)),
+        checks=checks,
     )  # fmt: skip
 
 
@@ -190,12 +220,22 @@ def _gradients(model: nn.Module) -> tuple[tuple[int, int], ...]:
 
 def _fresh(call: Call) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Clone the inputs once more: a forward may write into them."""
-    return trees.rebuild(call.args, torch.clone), trees.rebuild(call.kwargs, torch.clone)
+    return trees.rebuild(call.args, _copy), trees.rebuild(call.kwargs, _copy)
 
 
-def _name_inputs(
-    args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> list[tuple[str, torch.Tensor]]:  # fmt: skip
+def _copy(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().clone().requires_grad_(tensor.requires_grad)
+
+
+def _as_called(call: Call) -> contextlib.AbstractContextManager[object]:
+    """Have autograd on or off, as it was; in inference mode it is off in any case."""
+    if torch.is_inference_mode_enabled():
+        return contextlib.nullcontext()
+    return torch.set_grad_enabled(call.graph)
+
+
+def name_inputs(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[str, torch.Tensor]]:
+    """Return the tensors in a forward's arguments, each with a name that says which it is."""
     named = [
         (f"input{path}" if len(args) == 1 else f"input {index + 1}{path}", tensor)
         for index, value in enumerate(args)
@@ -206,42 +246,3 @@ def _name_inputs(
         for key, value in kwargs.items()
         for path, tensor in trees.leaves(value)
     ]
-
-
-def eagerly() -> contextlib.AbstractContextManager[object]:
-    """Run compiled modules uncompiled: what we play again must add no graph to the user's."""
-    # Setting a stance imports the compiler, which takes a second: only where somebody uses it.
-    if "torch._dynamo" not in sys.modules:
-        return contextlib.nullcontext()
-    stance: contextlib.AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
-    return stance
-
-
-def unwrapped(model: nn.Module) -> nn.Module:
-    """Return the user's own module behind torch.compile and data-parallel wrappers.
-
-    A wrapper would compile another graph, or wait for the other processes.
-    """
-    parallel = nn.parallel.DistributedDataParallel, nn.DataParallel
-    compiler = sys.modules.get("torch._dynamo.eval_frame")
-    while True:
-        if isinstance(model, parallel):
-            model = model.module
-        elif compiler is not None and isinstance(model, compiler.OptimizedModule):
-            model = model._orig_mod
-        else:
-            return model
-
-
-@contextlib.contextmanager
-def _unheard() -> Iterator[None]:
-    """Run without gradients, prints and warnings: what is played again was said the first time."""
-    with (
-        torch.no_grad(),
-        warnings.catch_warnings(),
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(io.StringIO()),
-        eagerly(),
-    ):
-        warnings.simplefilter("ignore")
-        yield

@@ -1,29 +1,60 @@
-"""A function mode that writes down every op of a forward as it happens."""
+"""A function mode that keeps of every op of a forward what is needed to tell of it later."""
 
 from __future__ import annotations
 
 import sys
+import threading
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import CodeType
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
-from torch.nn.modules.module import (
-    register_module_forward_hook,
-    register_module_forward_pre_hook,
-)
 from torch.overrides import TorchFunctionMode
 
-from pipetrace.capture import masks, names, places, trees
-from pipetrace.records import Argument, Link, Mask, Op, Place
-from pipetrace.summarise import describe
+from pipetrace.capture import constants, draws, names, places, trees, twins
+from pipetrace.capture.models import kind
+from pipetrace.parts import Link, Place, Tensor
+from pipetrace.summarise import Held, hold, shape, told
 
-_SILENT = {"size", "dim", "numel", "stride", "storage_offset", "data_ptr", "shape", "dtype",
-           "device", "requires_grad", "requires_grad_", "grad", "grad_fn", "is_leaf", "detach",
-           "register_hook", "clone_if_needed", "data", "is_nested", "layout"}  # fmt: skip
-_MUTATING = {"setitem", "set_", "copy_"}
+_SMALL = 4096
+"""Views of more elements than this have no statistics of their own: the op they look at has."""
+_ATOMS = trees.ATOMS - {type, slice}
+
+
+class Entry(NamedTuple):
+    """One call of a module."""
+
+    path: str
+    kind: str
+    module: nn.Module
+    call: int
+    spot: places.Spot | None
+    """The line that called it."""
+
+
+class Heard(NamedTuple):
+    """One op as it was heard; `telling` makes a record of it."""
+
+    plan: names.Plan
+    told: tuple[tuple[int | str, Any], ...]
+    """Arguments that are no tensors, by position or keyword."""
+    entry: Entry
+    training: bool
+    links: tuple[Link, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    made: tuple[Held, ...]
+    spot: places.Spot | None
+    view: bool = False
+    memory: int = 0
+    draw: draws.Draw | None = None
+    saved: int | None = None
+    opaque: str = ""
+
+
+Examine = Callable[[Heard, Sequence[torch.Tensor], list[torch.Tensor], int], None]
 
 
 class Failed(NamedTuple):
@@ -35,177 +66,358 @@ class Failed(NamedTuple):
     shapes: tuple[tuple[int, ...], ...]
     called: Place | None
 
+    def words(self) -> str:
+        """Say it in one line, for whoever reads the exception."""
+        shapes = ", ".join("×".join(map(str, shape)) or "scalar" for shape in self.shapes)
+        module = f"{self.module} ({self.module_type})" if self.module else self.module_type
+        where = "" if self.called is None else f", {self.called.file}, line {self.called.line}"
+        return f"pipetrace: in {module}, {self.function} was given {shapes or 'no tensor'}{where}."
+
+
+class Needed(Exception):  # noqa: N818  # it is no error
+    """A backward inside the forward asks for activations that were not kept."""
+
 
 class Tracer(TorchFunctionMode):
-    """Records the ops of one forward of `model`.
+    """Hears the ops of one forward of `model`.
 
     Args:
         model: The root module.
-        capture: The id that its records get.
         row: Which row of the batch values are kept of.
         rows: The batch's length; only tensors of that length are cut to the row.
         values: Whether real values may be kept.
+        gradients: Whether the gradients of outputs are kept when a backward computes them.
+        examine: Is shown every op with the tensors that it was given and has made.
+
+    Attributes:
+        heard: The ops in order.
+        gradients: What was kept of gradients, by op and output.
     """
 
     def __init__(
-        self, model: nn.Module, capture: int, *, row: int = 0, rows: int | None, values: bool
-    ) -> None:
+        self, model: nn.Module, *, row: int = 0, rows: int | None, values: bool = True,
+        gradients: bool = False, examine: Examine | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.ops: list[Op] = []
-        self.failed: Failed | None = None
+        self.heard: list[Heard] = []
+        self.gradients: dict[tuple[int, int], Held] = {}
+        self._wants_gradients = gradients
+        self._examine = examine
+        self._raised: tuple[BaseException, Failed] | None = None
         self._model = model
-        self._capture = capture
-        self._row = row
-        self._rows = rows
-        self._values = values
-        self._stack: list[tuple[str, nn.Module, int]] = []
-        self._calls: dict[int, int] = {}
-        self._paths = {id(module): path for path, module in model.named_modules()}
+        self.row = row
+        self.rows = rows
+        self.values = values
+        self._thread = threading.get_ident()
+        self._root = Entry("", kind(model), model, 0, None)
+        self._stack: list[Entry] = []
+        # The modules are kept too: while they live nothing else gets their ids.
+        self._calls: dict[int, tuple[nn.Module, int]] = {}
+        self._paths: dict[int, str] = {}
         self._links: dict[int, tuple[weakref.ref[torch.Tensor], Link]] = {}
-        for name, parameter in model.named_parameters():
-            self._stamp(parameter, Link(source="parameter", name=name))
-        for name, buffer in model.named_buffers():
-            self._stamp(buffer, Link(source="buffer", name=name))
+        self._constants: constants.Constants | None = None
+        self._until: CodeType = _nowhere.__code__
+        self._given: list[torch.Tensor] = []
+        self._saved: set[tuple[Any, int]] = set()
+        self._bytes: int | None = None
+        self._owners: list[int] = []
+        for path, module in model.named_modules():
+            self._adopt(path, module)
 
-    def admit(self, inputs: list[tuple[str, torch.Tensor]]) -> None:
+    def admit(self, inputs: Iterable[tuple[str, torch.Tensor]]) -> None:
         """Tell which tensors are the forward's inputs."""
         for name, tensor in inputs:
             self._stamp(tensor, Link(source="input", name=name))
 
+    def held(self, named: Iterable[tuple[str, torch.Tensor]]) -> list[tuple[str, Held]]:
+        """Keep of tensors what is kept of an op's: the sample's row, where they have one."""
+        with torch._C.DisableTorchFunction():
+            return [(name, self._held(tensor, view=False)) for name, tensor in named]
+
+    def told(self, named: Iterable[tuple[str, Held]]) -> tuple[tuple[str, Tensor], ...]:
+        """Say what was kept."""
+        return tuple((name, told(held, values=self.values)) for name, held in named)
+
+    def described(
+        self, named: Iterable[tuple[str, torch.Tensor]]
+    ) -> tuple[tuple[str, Tensor], ...]:
+        """Describe tensors as those of ops are."""
+        return self.told(self.held(named))
+
     @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Be on: the mode, and two hooks that tell which module is running."""
-        before = register_module_forward_pre_hook(self._enter)
-        after = register_module_forward_hook(self._leave, always_call=True)
+    def watching(self, *, saved: bool = False) -> Iterator[None]:
+        """Be on: the mode, and a wrapped `nn.Module.__call__` that tells which module runs.
+
+        Args:
+            saved: Whether to count what is kept for a backward. Nothing is then really kept: a
+                backward through this forward raises `Needed`.
+        """
+        original = nn.Module.__dict__["__call__"]
+
+        def __call__(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+            if threading.get_ident() != self._thread:
+                return original(module, *args, **kwargs)
+            stack = self._stack
+            stack.append(self._enter(module, sys._getframe(1)))
+            try:
+                output = original(module, *args, **kwargs)
+                self._look_at(output, args, kwargs)
+            finally:
+                stack.pop()
+            return output
+
+        self._until = __call__.__code__
+        self._root = self._root._replace(spot=places.caller(sys._getframe(1)))
+        keeping: AbstractContextManager[object] = nullcontext()
+        if saved:
+            self._bytes = 0
+            keeping = torch.autograd.graph.saved_tensors_hooks(self._pack, _unpack)
+        nn.Module.__call__ = __call__  # type: ignore[method-assign]  # put back below
         try:
-            with self:
+            with self, keeping:
                 yield
         finally:
-            before.remove()
-            after.remove()
+            nn.Module.__call__ = original  # type: ignore[method-assign]  # the original again
+
+    def failed(self, error: BaseException | None) -> Failed | None:
+        """Return the op that an exception comes from, where it comes from one."""
+        while error is not None and self._raised is not None:
+            if error is self._raised[0]:
+                return self._raised[1]
+            error = error.__cause__ or error.__context__
+        return None
 
     def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    ) -> Any:  # fmt: skip
         kwargs = kwargs or {}
-        name = names.plain_name(func)
-        if name in _SILENT:
-            return func(*args, **kwargs)
-        arguments = names.named_arguments(func, name, args, kwargs)
-        given = [tensor for value in arguments.values() for _, tensor in trees.leaves(value)]
-        shapes = tuple(tuple(map(int, t.shape)) if not t.is_nested else () for t in given)
-        links = tuple(self._link(tensor) for tensor in given)
-        started = _states(given)
+        plan = names.plan(func)
+        if plan.silent:
+            output = func(*args, **kwargs)
+            if isinstance(output, torch.Tensor) and args and self._is_known(args[0]):
+                self._stamp(output, self._links[id(args[0])][1])
+            return output
+        if plan.composite:
+            with self:
+                return twins.unguarded(func)(*args, **kwargs)
+        # What we ask of tensors here no other mode of the program, and no subclass, may hear.
+        with torch._C.DisableTorchFunction():
+            given: list[torch.Tensor] = []
+            told: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
+            told = [(place, _plain(value)) for place, value in told if not _sort(value, given)]
+            links = tuple([self._link(tensor) for tensor in given])
+            shapes = tuple([shape(tensor) for tensor in given])
+            versions = [_version(tensor) for tensor in given]
+            draw = None if plan.random is False else draws.begin(given, kwargs)
+        outer, self._given = self._given, given
+        if self._bytes is not None:
+            self._bytes = 0
         try:
             output = func(*args, **kwargs)
-        except Exception:
-            if self.failed is None:
-                path, kind, _ = self._where()
-                self.failed = Failed(name, path, kind, shapes, places.here(sys._getframe(1)))
+        except Exception as error:
+            self._fail(plan, shapes, error)
             raise
-        made = [tensor for _, tensor in trees.leaves(output)]
-        if not made and name in _MUTATING:
-            made = given[:1]
-        if not made:
-            return output
-        state = next((was for was, now in zip(started, _states(given), strict=True)
-                      if not torch.equal(was, now)), None)  # fmt: skip
-        self._record(func, name, arguments, given, shapes, links, made, state)
+        finally:
+            self._given = outer
+        with torch._C.DisableTorchFunction():
+            made = [output] if isinstance(output, torch.Tensor) else trees.tensors(output)
+            if not made and plan.inplace:
+                made = given[:1]
+            if made:
+                self._hear(plan, tuple(told), given, links, shapes, versions, made,
+                           None if draw is None else draws.end(draw))  # fmt: skip
         return output
 
-    def _record(
-        self, func: Callable[..., Any], name: str, arguments: dict[str, Any],
-        given: list[torch.Tensor], shapes: tuple[tuple[int, ...], ...], links: tuple[Link, ...],
-        made: list[torch.Tensor], state: torch.Tensor | None,
+    def _hear(
+        self, plan: names.Plan, told: tuple[tuple[int | str, Any], ...],
+        given: Sequence[torch.Tensor], links: tuple[Link, ...],
+        shapes: tuple[tuple[int, ...], ...], versions: Sequence[int], made: list[torch.Tensor],
+        draw: draws.Draw | None, opaque: str = "",
     ) -> None:  # fmt: skip
-        path, kind, module = self._where()
-        index = len(self.ops)
-        op = Op(
-            capture=self._capture, index=index, function=name, module=path, module_type=kind,
-            call=self._stack[-1][2] if self._stack else 0,
-            training=None if module is None else module.training,
-            arguments=tuple(
-                Argument(name=key, value=names.worded(value)) for key, value in arguments.items()
-                if not any(True for _ in trees.leaves(value))
-            ),
-            inputs=links, input_shapes=shapes,
-            outputs=tuple(
-                describe(tensor, row=self._row_of(tensor), values=self._values) for tensor in made
-            ),
-            called=places.here(sys._getframe(2)),
-            mask=self._mask(func, name, arguments, state),
-            view=_is_view(made[0], given),
-            random=state is not None,
-        )  # fmt: skip
-        self.ops.append(op)
-        for tensor in made:
-            self._stamp(tensor, Link(source="op", name=name, index=index))
-
-    def _mask(
-        self, func: Callable[..., Any], name: str, arguments: dict[str, Any],
-        state: torch.Tensor | None,
-    ) -> Mask | None:  # fmt: skip
-        call = masks.drop(func, name, arguments)
-        if call is None or not call.training or call.input.numel() == 0:
-            return None
-        if state is None and 0 < call.p < 1:
-            return None
-        rng = torch.get_rng_state() if state is None else state
-        mask = masks.regenerate(func, name, call, rng, row=self._row_of(call.input))
-        return mask if self._values else _without_row(mask)
-
-    def _enter(self, module: nn.Module, args: Any) -> None:
-        path = self._paths.get(id(module))
-        call = self._calls.get(id(module), 0)
-        self._calls[id(module)] = call + 1
-        self._stack.append(
-            (f"(not registered) {type(module).__name__}" if path is None else path, module, call)
+        index, entry = len(self.heard), self._stack[-1] if self._stack else self._root
+        first = made[0]
+        source = next((i for i, tensor in enumerate(given) if tensor is first), None)
+        # Inference tensors have no versions: of those the function's name must tell.
+        wrote = source is not None and (
+            plan.inplace if versions[source] < 0 else versions[source] != first._version
         )
+        view = (source is not None and not wrote) or (source is None and _base(first) is not None)
+        owner = index
+        if given and (view or wrote):
+            link = links[source or 0]
+            owner = self._owners[link.index] if link.index is not None else -1
+        self._owners.append(owner)
+        spot = places.nearer(places.spot(sys._getframe(2), self._until), entry.spot)
+        held = tuple([self._held(tensor, view=view and source is None) for tensor in made])
+        self.heard.append(Heard(
+            plan, told, entry, entry.module.training, links, shapes, held, spot, view,
+            0 if view or wrote else sum(map(_size, made)), draw, self._bytes, opaque,
+        ))  # fmt: skip
+        if self._examine is not None:
+            self._examine(self.heard[-1], given, made, index)
+        link = Link(source="op", name=plan.name, index=index)
+        for output, tensor in enumerate(made):
+            self._stamp(tensor, link)
+            if wrote and (base := _base(tensor)) is not None:
+                # Written to through a view: what it is a view of has changed as well.
+                self._stamp(base, link)
+            if self._wants_gradients and tensor.grad_fn is not None:
+                self._keep_gradient(tensor, index, output)
 
-    def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
-        # A failed op is asked for its module after the stack has been left.
-        if self._stack and self._stack[-1][1] is module:
-            self._stack.pop()
+    def _keep_gradient(self, tensor: torch.Tensor, op: int, output: int) -> None:
+        row, which = self._row_of(tensor), tensor.output_nr
 
-    def _where(self) -> tuple[str, str, nn.Module | None]:
-        if not self._stack:
-            return "", type(self._model).__name__, self._model
-        path, module, _ = self._stack[-1]
-        return path, type(module).__name__, module
+        def keep(gradients: tuple[torch.Tensor | None, ...]) -> None:
+            gradient = gradients[which]
+            if gradient is not None:
+                with torch._C.DisableTorchFunction():
+                    self.gradients[op, output] = hold(gradient, row, values=self.values)
+
+        assert tensor.grad_fn is not None
+        # On the node, not on the tensor: a tensor's own hooks would be seen by who copies it.
+        tensor.grad_fn.register_prehook(keep)
+
+    def _fail(
+        self, plan: names.Plan, shapes: tuple[tuple[int, ...], ...], error: Exception
+    ) -> None:  # fmt: skip
+        entry = self._stack[-1] if self._stack else self._root
+        spot = places.nearer(places.spot(sys._getframe(2), self._until), entry.spot)
+        called = spot and spot.place()
+        self._raised = error, Failed(plan.name, entry.path, entry.kind, shapes, called)
+
+    def _enter(self, module: nn.Module, frame: Any) -> Entry:
+        path = self._paths.get(id(module))
+        if path is None:
+            path = f"(not registered) {kind(module)}"
+            self._adopt(path, module)
+        _, call = self._calls.get(id(module), (module, 0))
+        self._calls[id(module)] = (module, call + 1)
+        spot = self._root.spot
+        if self._stack:
+            spot = places.nearer(places.spot(frame, self._until), self._stack[-1].spot)
+        return Entry(path, kind(module), module, call, spot)
+
+    def _look_at(self, output: Any, args: Any, kwargs: Any) -> None:
+        """Hear a module as a whole where its output comes from nothing that was heard."""
+        if isinstance(output, torch.Tensor) and self._is_known(output):
+            return
+        with torch._C.DisableTorchFunction():
+            made = [t for t in trees.tensors(output) if self._link(t).source == "unseen"]
+            if made:
+                given = trees.tensors((args, kwargs))
+                module = self._stack[-1].module
+                scripted = isinstance(module, torch.jit.ScriptModule)
+                self._hear(
+                    names.plan(_forward), (), given, tuple(map(self._link, given)),
+                    tuple(map(shape, given)), [_version(t) for t in given], made, None,
+                    "TorchScript" if scripted else "computed outside of PyTorch's functions",
+                )  # fmt: skip
+
+    def _held(self, tensor: torch.Tensor, *, view: bool) -> Held:
+        if view and tensor.numel() > _SMALL:
+            return Held(shape(tensor), tensor.dtype, tensor.device)
+        return hold(tensor, self._row_of(tensor), values=self.values)
 
     def _row_of(self, tensor: torch.Tensor) -> int | None:
-        fits = not tensor.is_nested and tensor.dim() > 0 and tensor.shape[0] == self._rows
-        return self._row if fits else None
+        fits = not tensor.is_nested and tensor.dim() > 0 and tensor.shape[0] == self.rows
+        return self.row if fits else None
+
+    def _adopt(self, path: str, module: nn.Module) -> None:
+        """Name the tensors that are a module's own; one that is shared has its first name."""
+        self._paths[id(module)] = path
+        head = f"{path}." if path else ""
+        for source, tensors in (("parameter", module._parameters), ("buffer", module._buffers)):
+            for name, tensor in tensors.items():
+                if tensor is not None and not self._is_known(tensor):
+                    self._stamp(tensor, Link(source=source, name=head + name))
 
     def _stamp(self, tensor: torch.Tensor, link: Link) -> None:
         self._links[id(tensor)] = (weakref.ref(tensor), link)
 
+    def _is_known(self, tensor: torch.Tensor) -> bool:
+        known = self._links.get(id(tensor))
+        return known is not None and known[0]() is tensor
+
     def _link(self, tensor: torch.Tensor) -> Link:
         known = self._links.get(id(tensor))
-        return known[1] if known and known[0]() is tensor else Link(source="constant")
+        if known is not None and known[0]() is tensor:
+            return known[1]
+        if self._constants is None:
+            self._constants = constants.Constants(self._model)
+        link = self._constants.link(tensor, sys._getframe(2))
+        if link.source == "constant":
+            self._stamp(tensor, link)
+        return link
+
+    def _pack(self, tensor: torch.Tensor) -> None:
+        """Count what autograd would keep, once for each storage; nothing is kept."""
+        assert self._bytes is not None
+        place = _place(tensor)
+        key: tuple[Any, int] = (len(self.heard), place)
+        for given in self._given:
+            if _place(given) == place:
+                link = self._link(given)
+                if link.source in ("parameter", "buffer"):
+                    return
+                key = (link.name if link.index is None else self._owners[link.index], place)
+                break
+        if key not in self._saved:
+            self._saved.add(key)
+            self._bytes += _size(tensor)
 
 
-def _states(given: list[torch.Tensor]) -> list[torch.Tensor]:
-    """Read the generators an op on these tensors may draw from."""
-    states = [torch.get_rng_state()]
-    devices = {tensor.device for tensor in given if tensor.device.type == "cuda"}
-    states += [torch.cuda.get_rng_state(device) for device in sorted(devices, key=str)]
-    return states
+def _nowhere() -> None:
+    """Be the frame at which a search ends that has no other end."""
 
 
-def _is_view(made: torch.Tensor, given: list[torch.Tensor]) -> bool:
-    try:
-        return made._base is not None and any(
-            made._base is (t._base if t._base is not None else t) for t in given
-        )
-    except RuntimeError:
+def _forward() -> None:
+    """Be the function of a module that is heard as a whole."""
+
+
+_forward.__name__ = "forward"
+
+
+def _unpack(nothing: None) -> Any:
+    raise Needed
+
+
+def _sort(value: Any, given: list[torch.Tensor]) -> bool:
+    """Add the tensors in an argument to `given`; tell whether there was one."""
+    if isinstance(value, torch.Tensor):
+        given.append(value)
+        return True
+    if type(value) in _ATOMS:
         return False
+    found = trees.tensors(value)
+    given.extend(found)
+    return bool(found)
 
 
-def _without_row(mask: Mask) -> Mask:
-    return Mask(p=mask.p, kept=mask.kept, total=mask.total, low=mask.low, high=mask.high,
-                scale=mask.scale, unit=mask.unit)  # fmt: skip
+def _plain(value: Any) -> Any:
+    """Return an argument as it is where it cannot change, else in words."""
+    if type(value) in _ATOMS:
+        return value
+    if type(value) in (list, tuple) and all(type(item) in _ATOMS for item in value):
+        return tuple(value)
+    return value if callable(value) or isinstance(value, slice) else names.worded(value)
+
+
+def _version(tensor: torch.Tensor) -> int:
+    return -1 if tensor.is_inference() else tensor._version
+
+
+def _base(tensor: torch.Tensor) -> torch.Tensor | None:
+    return None if tensor.is_inference() else tensor._base
+
+
+def _size(tensor: torch.Tensor) -> int:
+    return 0 if tensor.is_nested or tensor.is_meta else tensor.numel() * tensor.element_size()
+
+
+def _place(tensor: torch.Tensor) -> int:
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except Exception:
+        # Sparse tensors have no storage, and a subclass may refuse to tell.
+        return id(tensor)

@@ -38,6 +38,19 @@ def leaves(value: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, to
             yield from leaves(child, path + step, depth + 1)
 
 
+def tensors(value: Any) -> list[torch.Tensor]:
+    """Return every tensor in nested structures, in the order of `leaves`; the common ones fast."""
+    if type(value) in (tuple, list):
+        found: list[torch.Tensor] = []
+        for item in value:
+            if isinstance(item, torch.Tensor):
+                found.append(item)
+            elif type(item) not in ATOMS:
+                found += [tensor for _, tensor in leaves(item, depth=1)]
+        return found
+    return [tensor for _, tensor in leaves(value)]
+
+
 def first(value: Any) -> torch.Tensor | None:
     """Return the first tensor in a structure, or None."""
     head = value

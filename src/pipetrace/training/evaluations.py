@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from pipetrace.capture import replay, trees
+from pipetrace.capture import roots, trees
 from pipetrace.records import Evaluation
 from pipetrace.training import scores
 from pipetrace.training.prediction import Chosen
@@ -58,7 +58,7 @@ class Evaluations:
         seen.inputs = columns(first)
         row = self._sample - self._offset
         self._offset += seen.rows
-        if self.chosen is None and 0 <= row < seen.rows and replay.traceable(model):
+        if self.chosen is None and 0 <= row < seen.rows and not roots.opaque(model):
             self.chosen = Chosen(seen, row, self._sample, args, kwargs)
             if seen.target is not None:
                 self.chosen.take_target(seen.target)

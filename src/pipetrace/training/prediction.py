@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pipetrace.capture import replay, trees
+from pipetrace.capture import comparing, replay, trees
 from pipetrace.records import Capture, Fact, Notice, Prediction
 from pipetrace.summarise import values
 from pipetrace.training import scores
@@ -62,7 +62,8 @@ def predict(recorder: Recorder, chosen: Chosen, strand: Strand | None) -> list[F
     if model is None:
         return [_missing("the model was gone when the program ended")]
     try:
-        call = replay.prepare(model, chosen.args, chosen.kwargs)
+        with torch.no_grad():
+            call = replay.prepare(model, chosen.args, chosen.kwargs)
         first, second = replay.play(call, False), replay.play(call, False)
         outcome = replay.replay(
             call, id=recorder.next_capture(), model_id=root, purpose="prediction", original=first,
@@ -93,7 +94,7 @@ def _prediction(
         capture=capture, sample=chosen.sample, task=task, heldout=chosen.heldout,
         scores=numbers, probabilities=shares, predicted=predicted,
         truth=float(truth.item()) if truth is not None and known else None,
-        passes_equal=replay.equal(first, second),
+        passes_equal=comparing.equal(first, second),
         train_difference=_train_difference(call, first),
     )  # fmt: skip
 
@@ -101,7 +102,7 @@ def _prediction(
 def _train_difference(call: replay.Call, output: Any) -> float | None:
     """Compare with a pass in train mode; batch normalisation refuses a single row."""
     try:
-        return replay.difference(output, replay.play(call, True))
+        return comparing.difference(output, replay.play(call, True))
     except (ValueError, RuntimeError):
         return None
 

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from pipetrace.capture.guard import Snapshot, cuda_in_use
-from pipetrace.capture.replay import Call, eagerly
+from pipetrace.capture.quiet import eagerly
+from pipetrace.capture.replay import Call
 from pipetrace.records import Probe, Score
 from pipetrace.training import scores
 from pipetrace.training.scores import LossCall, Pairing

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pipetrace.capture import models, places, replay, trees
+from pipetrace.capture import models, places, replay, roots, trees
 from pipetrace.capture.tracer import Failed
 from pipetrace.records import Fact, Notice, Seed
 from pipetrace.tracefile import Writer
@@ -40,10 +40,10 @@ class Root:
     def __init__(self, model: nn.Module, id: int) -> None:
         self.ref = weakref.ref(model)
         self.id = id
-        self.plain = weakref.ref(replay.unwrapped(model))
+        self.plain = weakref.ref(roots.unwrapped(model))
         """The user's own module, where the root is a wrapper around it."""
         self.tries = {"training": _TRIES, "evaluation": _TRIES, "failure": _TRIES}
-        self.traceable = replay.traceable(replay.unwrapped(model))
+        self.traceable = not roots.opaque(roots.unwrapped(model))
 
 
 Coming = tuple[Root, torch.Tensor | None, bool, replay.Call | None]
@@ -322,7 +322,7 @@ class Recorder:
             self.emit(Seed(value=seed, threads=torch.get_num_threads()))
         root = self._roots[key] = Root(model, self._count)
         self._count += 1
-        self.emit(models.inventory(replay.unwrapped(model), root.id))
+        self.emit(models.inventory(roots.unwrapped(model), root.id))
         if not root.traceable:
             self.emit(Notice(id=f"opaque-{root.id}", text=_opaque(model)))
         return root
@@ -334,7 +334,7 @@ class Recorder:
             return None
         started = time.perf_counter()
         try:
-            return replay.prepare(replay.unwrapped(model), args, kwargs)
+            return replay.prepare(roots.unwrapped(model), args, kwargs)
         except Exception as error:
             root.tries[purpose] = 0
             self.emit(_not_captured(root.id, purpose, error))
@@ -373,7 +373,7 @@ class Recorder:
         root.tries["failure"] -= 1
         try:
             with self.watch.quiet():
-                call = prepared or replay.prepare(replay.unwrapped(model), args, kwargs)
+                call = prepared or replay.prepare(roots.unwrapped(model), args, kwargs)
                 outcome = replay.replay(
                     call, id=self.next_capture(), model_id=root.id, purpose="failure",
                     compare=False, values=self.values, epoch=self.course.epochs,
@@ -395,12 +395,7 @@ def _node(output: Any) -> Any:
 
 
 def _opaque(model: nn.Module) -> str:
-    if replay.shared():
-        why = "a replay would wait for the other processes"
-    elif isinstance(model, torch.jit.ScriptModule):
-        why = "the module is compiled by TorchScript"
-    else:
-        why = "the module is lazy"
+    why = roots.opaque(roots.unwrapped(model))
     return f"The ops inside {type(model).__name__} were not traced: {why}."
 
 
