@@ -1,6 +1,8 @@
 # make demo        install into .venv and show what the built-in pipeline does
 # make test        install what the tests need and run all checks and tests
 #                  (BROWSER=install also installs Chromium, which the browser tests open)
+# make zoo         trace hundreds of architectures, and print pass or fail for each
+#                  (ONLY="bert swin" for some)
 # make bench       measure, one JSON list per benchmark
 # make peers       measure other tracers beside ours, in an environment of their own
 # make lock        renew constraints.txt
@@ -21,7 +23,7 @@ ifeq ($(CI),true)
 BROWSER := install
 endif
 
-.PHONY: demo test bench peers lock screenshots clean browser
+.PHONY: demo test zoo bench peers lock screenshots clean browser
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/pipetrace run
@@ -32,6 +34,9 @@ test: $(VENV)/test.stamp browser
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n $(PARALLEL)
+
+zoo: $(VENV)/zoo.stamp
+	PYTHONPATH=tests $(BIN)/python -m zoo $(if $(ONLY),--only $(ONLY))
 
 bench: $(VENV)/demo.stamp
 	@for benchmark in $(BENCHMARKS); do $(BIN)/python $$benchmark --json || exit 1; done
@@ -69,8 +74,15 @@ $(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 # Dependency groups need pip 25.1; a fresh Python 3.11 brings an older one.
-$(VENV)/test.stamp: $(VENV)/demo.stamp
+$(VENV)/pip.stamp: $(VENV)/demo.stamp
 	$(PIP) install --quiet "pip>=25.1"
+	@touch $@
+
+$(VENV)/zoo.stamp: $(VENV)/pip.stamp
+	$(PIP) install --quiet -c constraints.txt --group zoo
+	@touch $@
+
+$(VENV)/test.stamp: $(VENV)/pip.stamp
 	$(PIP) install --quiet -c constraints.txt --group test
 	@touch $@
 

@@ -249,4 +249,5 @@ def test_the_lock_pins_every_dependency_for_every_platform():
 
 def _dependencies(project: str) -> str:
     start, end = project.index("\ndependencies = "), project.index("\n[project.scripts]")
-    return project[start:end].replace('"pipetrace[', "[")
+    own = re.compile(r'\{ include-group = "[\w-]+" \}|"pipetrace(?=\[)')
+    return own.sub("", project[start:end])

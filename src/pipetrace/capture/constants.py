@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 from types import FrameType
 from typing import Any
 
@@ -15,6 +17,10 @@ _INTERNAL = frozenset(nn.Module().__dict__)
 UNSEEN = Link(source="unseen")
 
 
+_MOST_SEARCHES = 8
+"""Looking for what holds a tensor takes milliseconds: after so many nobody looks."""
+
+
 class Constants:
     """The tensors in a model's attributes which are neither parameters nor buffers.
 
@@ -24,6 +30,7 @@ class Constants:
 
     def __init__(self, model: nn.Module) -> None:
         self._known: dict[int, tuple[torch.Tensor, str]] = {}
+        self._searches = 0
         for path, module in model.named_modules():
             for name, value in module.__dict__.items():
                 if name not in _INTERNAL:
@@ -47,8 +54,14 @@ class Constants:
             names = frame.f_globals
             if id(names) not in seen:
                 seen.add(id(names))
-                for name, value in names.items():
+                for name, value in list(names.items()):
                     if value is tensor:
                         self._note(value, name)
                         return
             frame = frame.f_back
+        self._searches += 1
+        if self._searches <= _MOST_SEARCHES:
+            for holder in gc.get_referrers(tensor):
+                if isinstance(holder, functools._lru_cache_wrapper):
+                    self._note(tensor, f"cache of {holder.__wrapped__.__name__}")
+                    return

@@ -12,13 +12,14 @@ import torch
 from torch import nn
 
 from pipetrace.capture import trees
-from pipetrace.capture.reach import Reach
+from pipetrace.capture.reach import HOOKS, Reach
 
 Modes = bool | Sequence[bool] | None
 """One mode for all modules, one for each, or None for those they had."""
 
 
 _LISTS = frozenset({"_parameters", "_modules"})
+_SHALLOW = _LISTS | HOOKS
 
 
 class Streams(NamedTuple):
@@ -223,9 +224,11 @@ class Snapshot:
 
     def _copied(self, copier: trees.Copier, found: dict[str, Any]) -> dict[str, Any]:
         copies = {
-            name: value if type(value) in trees.ATOMS or name in _LISTS else copier(value)
+            name: value if type(value) in trees.ATOMS or name in _SHALLOW else copier(value)
             for name, value in found.items()
         }
+        for name in HOOKS & copies.keys():
+            copies[name] = copies[name].copy()
         for name in _LISTS & copies.keys():
             # Modules and parameters stay themselves, but for a weight that is renewed.
             copies[name] = copier(copies[name]) if self._renewed else copies[name].copy()

@@ -15,7 +15,13 @@ from pipetrace.capture.places import is_users
 from pipetrace.capture.trees import ATOMS, CONTAINERS, is_open
 
 _INTERNAL = frozenset(nn.Module().__dict__)
-_FLAGS = _INTERNAL - {"training", "_parameters", "_buffers", "_modules"}
+HOOKS = frozenset({
+    "_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called",
+    "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs", "_backward_hooks",
+    "_backward_pre_hooks",
+})  # fmt: skip
+"""A forward may register hooks the first time that it runs."""
+_FLAGS = _INTERNAL - HOOKS - {"training", "_parameters", "_buffers", "_modules"}
 """What a module keeps for its hooks and for itself: a forward leaves it alone."""
 _MANY = 1000
 """Containers longer than this are not searched for modules and objects."""

@@ -187,8 +187,9 @@ class Tracer(TorchFunctionMode):
         plan = names.plan(func)
         if plan.silent:
             output = func(*args, **kwargs)
-            if isinstance(output, torch.Tensor) and args and self._is_known(args[0]):
-                self._stamp(output, self._links[id(args[0])][1])
+            if isinstance(output, torch.Tensor) and args and isinstance(args[0], torch.Tensor):
+                with torch._C.DisableTorchFunction():
+                    self._stamp(output, self._link(args[0]))
             return output
         if plan.composite:
             with self:
@@ -252,6 +253,8 @@ class Tracer(TorchFunctionMode):
         link = Link(source="op", name=plan.name, index=index)
         for output, tensor in enumerate(made):
             self._stamp(tensor, link)
+            if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+                self._stamp(torch._C._functorch.get_unwrapped(tensor), link)
             if wrote and (base := _base(tensor)) is not None:
                 # Written to through a view: what it is a view of has changed as well.
                 self._stamp(base, link)
@@ -350,6 +353,13 @@ class Tracer(TorchFunctionMode):
         known = self._links.get(id(tensor))
         if known is not None and known[0]() is tensor:
             return known[1]
+        # What a transform such as vmap works on is wrapped; what it gives back is a view.
+        functorch = torch._C._functorch
+        if functorch.is_functorch_wrapped_tensor(tensor):
+            return self._link(functorch.get_unwrapped(tensor))
+        base = _base(tensor)
+        if base is not None and self._is_known(base):
+            return self._links[id(base)][1]
         if self._constants is None:
             self._constants = constants.Constants(self._model)
         link = self._constants.link(tensor, sys._getframe(2))
