@@ -29,10 +29,10 @@ def ops(tracer: Tracer, capture: int) -> list[Op]:
 
 
 def gradients(tracer: Tracer, capture: int) -> list[Gradient]:
-    """Return a record of every gradient that was kept since, in the order of the ops."""
+    """Return a record of every gradient that was kept since, in the order they were computed."""
     return [
         Gradient(capture=capture, op=op, output=output, gradient=told(held, values=tracer.values))
-        for (op, output), held in sorted(tracer.gradients.items())
+        for (op, output), held in list(tracer.gradients.items())
     ]
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -14,8 +13,9 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from pipetrace.capture import constants, draws, names, places, trees, twins
+from pipetrace.capture import draws, names, places, storages, trees, twins
 from pipetrace.capture.models import kind
+from pipetrace.capture.origins import Origins
 from pipetrace.parts import Link, Place, Tensor
 from pipetrace.summarise import Held, hold, shape, told
 
@@ -104,7 +104,6 @@ class Tracer(TorchFunctionMode):
         self._wants_gradients = gradients
         self._examine = examine
         self._raised: tuple[BaseException, Failed] | None = None
-        self._model = model
         self.row = row
         self.rows = rows
         self.values = values
@@ -114,20 +113,24 @@ class Tracer(TorchFunctionMode):
         # The modules are kept too: while they live nothing else gets their ids.
         self._calls: dict[int, tuple[nn.Module, int]] = {}
         self._paths: dict[int, str] = {}
-        self._links: dict[int, tuple[weakref.ref[torch.Tensor], Link]] = {}
-        self._constants: constants.Constants | None = None
+        self._origins = Origins(model)
         self._until: CodeType = _nowhere.__code__
         self._given: list[torch.Tensor] = []
         self._saved: set[tuple[Any, int]] = set()
         self._bytes: int | None = None
-        self._owners: list[int] = []
-        for path, module in model.named_modules():
-            self._adopt(path, module)
+        self._alive: list[torch.UntypedStorage] = []
+        self._needed = False
+        # Whose storage each op's output has: the op that made it, or what none has made.
+        self._owners: list[int | Link] = []
+        with torch._C.DisableTorchFunction():
+            for path, module in model.named_modules():
+                self._adopt(path, module)
 
     def admit(self, inputs: Iterable[tuple[str, torch.Tensor]]) -> None:
         """Tell which tensors are the forward's inputs."""
-        for name, tensor in inputs:
-            self._stamp(tensor, Link(source="input", name=name))
+        with torch._C.DisableTorchFunction():
+            for name, tensor in inputs:
+                self._origins.stamp(tensor, Link(source="input", name=name))
 
     def held(self, named: Iterable[tuple[str, torch.Tensor]]) -> list[tuple[str, Held]]:
         """Keep of tensors what is kept of an op's: the sample's row, where they have one."""
@@ -150,7 +153,7 @@ class Tracer(TorchFunctionMode):
 
         Args:
             saved: Whether to count what is kept for a backward. Nothing is then really kept: a
-                backward through this forward raises `Needed`.
+                backward through this forward raises `Needed`, and `unkept` is true after.
         """
         original = nn.Module.__dict__["__call__"]
 
@@ -171,13 +174,19 @@ class Tracer(TorchFunctionMode):
         keeping: AbstractContextManager[object] = nullcontext()
         if saved:
             self._bytes = 0
-            keeping = torch.autograd.graph.saved_tensors_hooks(self._pack, _unpack)
+            keeping = torch.autograd.graph.saved_tensors_hooks(self._pack, self._unpack)
         nn.Module.__call__ = __call__  # type: ignore[method-assign]  # put back below
         try:
             with self, keeping:
                 yield
         finally:
             nn.Module.__call__ = original  # type: ignore[method-assign]  # the original again
+            self._settle()
+
+    @property
+    def unkept(self) -> bool:
+        """Whether a backward asked for what was only counted."""
+        return self._needed
 
     def failed(self, error: BaseException | None) -> Failed | None:
         """Return the op that an exception comes from, where it comes from one."""
@@ -195,8 +204,9 @@ class Tracer(TorchFunctionMode):
         plan = names.plan(func)
         if plan.silent:
             output = func(*args, **kwargs)
-            if isinstance(output, torch.Tensor) and args and self._is_known(args[0]):
-                self._stamp(output, self._links[id(args[0])][1])
+            if isinstance(output, torch.Tensor) and args and plan.name != "grad":
+                with torch._C.DisableTorchFunction():
+                    self._origins.pass_on(args[0], output)
             return output
         if plan.composite:
             with self:
@@ -206,13 +216,13 @@ class Tracer(TorchFunctionMode):
             given: list[torch.Tensor] = []
             told: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
             told = [(place, _plain(value)) for place, value in told if not _sort(value, given)]
-            links = tuple([self._link(tensor) for tensor in given])
+            versions = [self._origins.version(tensor) for tensor in given]
+            links = tuple(map(self._origins.link, given, versions))
             shapes = tuple([shape(tensor) for tensor in given])
-            versions = [_version(tensor) for tensor in given]
             draw = None if plan.random is False else draws.begin(given, kwargs)
         outer, self._given = self._given, given
-        if self._bytes is not None:
-            self._bytes = 0
+        if self._bytes:
+            self._settle()
         try:
             output = func(*args, **kwargs)
         except Exception as error:
@@ -237,31 +247,32 @@ class Tracer(TorchFunctionMode):
     ) -> None:  # fmt: skip
         index, entry = len(self.heard), self._stack[-1] if self._stack else self._root
         first = made[0]
-        source = next((i for i, tensor in enumerate(given) if tensor is first), None)
-        # Inference tensors have no versions: of those the function's name must tell.
-        wrote = source is not None and (
-            plan.inplace if versions[source] < 0 else versions[source] != first._version
-        )
-        view = (source is not None and not wrote) or (source is None and _base(first) is not None)
-        owner = index
-        if given and (view or wrote):
-            link = links[source or 0]
-            owner = self._owners[link.index] if link.index is not None else -1
+        source = _source(given, first)
+        same = wrote = False
+        if source is not None and given[source] is first:
+            same = True
+            # Tensors of inference mode do not count what is written to them.
+            wrote = (versions[source] != first._version if not first.is_inference()
+                     else _is_inplace(plan, told))  # fmt: skip
+        view = source is not None and not wrote
+        owner = index if source is None else self._owner(links[source])
         self._owners.append(owner)
         spot = places.nearer(places.spot(sys._getframe(2), self._until), entry.spot)
-        held = tuple([self._held(tensor, view=view and source is None) for tensor in made])
+        held = tuple([self._held(tensor, view=view and not same) for tensor in made])
         self.heard.append(Heard(
             plan, told, entry, entry.module.training, links, shapes, held, spot, view,
-            0 if view or wrote else sum(map(_size, made)), draw, self._bytes, opaque,
+            0 if view or wrote else sum(map(storages.size, made)), draw, self._bytes, opaque,
         ))  # fmt: skip
+        if self._bytes is not None:
+            self._bytes = 0
+            self._alive.clear()
         if self._examine is not None:
             self._examine(self.heard[-1], given, made, index)
         link = Link(source="op", name=plan.name, index=index)
+        if wrote:
+            self._origins.wrote(first, link)
         for output, tensor in enumerate(made):
-            self._stamp(tensor, link)
-            if wrote and (base := _base(tensor)) is not None:
-                # Written to through a view: what it is a view of has changed as well.
-                self._stamp(base, link)
+            self._origins.stamp(tensor, link)
             if self._wants_gradients and tensor.grad_fn is not None:
                 self._keep_gradient(tensor, index, output)
 
@@ -300,17 +311,19 @@ class Tracer(TorchFunctionMode):
 
     def _look_at(self, output: Any, args: Any, kwargs: Any) -> None:
         """Hear a module as a whole where its output comes from nothing that was heard."""
-        if isinstance(output, torch.Tensor) and self._is_known(output):
+        if isinstance(output, torch.Tensor) and self._origins.known(output) is not None:
             return
         with torch._C.DisableTorchFunction():
-            made = [t for t in trees.tensors(output) if self._link(t).source == "unseen"]
+            version, link = self._origins.version, self._origins.link
+            made = [t for t in trees.tensors(output) if link(t, version(t)).source == "unseen"]
             if made:
                 given = trees.tensors((args, kwargs))
+                versions = list(map(version, given))
                 module = self._stack[-1].module
                 scripted = isinstance(module, torch.jit.ScriptModule)
                 self._hear(
-                    names.plan(_forward), (), given, tuple(map(self._link, given)),
-                    tuple(map(shape, given)), [_version(t) for t in given], made, None,
+                    names.plan(_forward), (), given, tuple(map(link, given, versions)),
+                    tuple(map(shape, given)), versions, made, None,
                     "TorchScript" if scripted else "computed outside of PyTorch's functions",
                 )  # fmt: skip
 
@@ -329,42 +342,43 @@ class Tracer(TorchFunctionMode):
         head = f"{path}." if path else ""
         for source, tensors in (("parameter", module._parameters), ("buffer", module._buffers)):
             for name, tensor in tensors.items():
-                if tensor is not None and not self._is_known(tensor):
-                    self._stamp(tensor, Link(source=source, name=head + name))
+                if tensor is not None and self._origins.known(tensor) is None:
+                    self._origins.stamp(tensor, Link(source=source, name=head + name))
 
-    def _stamp(self, tensor: torch.Tensor, link: Link) -> None:
-        self._links[id(tensor)] = (weakref.ref(tensor), link)
-
-    def _is_known(self, tensor: torch.Tensor) -> bool:
-        known = self._links.get(id(tensor))
-        return known is not None and known[0]() is tensor
-
-    def _link(self, tensor: torch.Tensor) -> Link:
-        known = self._links.get(id(tensor))
-        if known is not None and known[0]() is tensor:
-            return known[1]
-        if self._constants is None:
-            self._constants = constants.Constants(self._model)
-        link = self._constants.link(tensor, sys._getframe(2))
-        if link.source == "constant":
-            self._stamp(tensor, link)
-        return link
+    def _owner(self, link: Link) -> int | Link:
+        return link if link.index is None else self._owners[link.index]
 
     def _pack(self, tensor: torch.Tensor) -> None:
         """Count what autograd would keep, once for each storage; nothing is kept."""
         assert self._bytes is not None
-        place = _place(tensor)
-        key: tuple[Any, int] = (len(self.heard), place)
-        for given in self._given:
-            if _place(given) == place:
-                link = self._link(given)
-                if link.source in ("parameter", "buffer"):
-                    return
-                key = (link.name if link.index is None else self._owners[link.index], place)
-                break
-        if key not in self._saved:
-            self._saved.add(key)
-            self._bytes += _size(tensor)
+        with torch._C.DisableTorchFunction():
+            place = storages.place(tensor)
+            owner: int | Link = len(self.heard)
+            for given in (tensor, *self._given):
+                link = self._origins.known(given)
+                if link is not None and storages.place(given) == place:
+                    owner = self._owner(link)
+                    break
+            if isinstance(owner, Link) and owner.source in ("parameter", "buffer"):
+                return
+            if (owner, place) not in self._saved:
+                self._saved.add((owner, place))
+                self._bytes += storages.allocated(tensor)
+                # While the op runs: nothing else may get the place of what autograd would keep.
+                with suppress(NotImplementedError):
+                    self._alive.append(tensor.untyped_storage())
+
+    def _unpack(self, nothing: None) -> Any:
+        self._needed = True
+        raise Needed
+
+    def _settle(self) -> None:
+        """Add what was kept outside of all ops to the op before."""
+        if self._bytes and self.heard:
+            last = self.heard[-1]
+            self.heard[-1] = last._replace(saved=(last.saved or 0) + self._bytes)
+            self._bytes = 0
+        self._alive.clear()
 
 
 def _nowhere() -> None:
@@ -376,10 +390,6 @@ def _forward() -> None:
 
 
 _forward.__name__ = "forward"
-
-
-def _unpack(nothing: None) -> Any:
-    raise Needed
 
 
 def _sort(value: Any, given: list[torch.Tensor]) -> bool:
@@ -403,21 +413,24 @@ def _plain(value: Any) -> Any:
     return value if callable(value) or isinstance(value, slice) else names.worded(value)
 
 
-def _version(tensor: torch.Tensor) -> int:
-    return -1 if tensor.is_inference() else tensor._version
+def _source(given: Sequence[torch.Tensor], made: torch.Tensor) -> int | None:
+    """Return which given tensor an output is, or is a view of."""
+    for index, tensor in enumerate(given):
+        if tensor is made:
+            return index
+    if made.is_inference():
+        # Views made in inference mode do not know of what.
+        place = storages.place(made)
+        return next((i for i, tensor in enumerate(given) if storages.place(tensor) == place), None)
+    base = made._base
+    if base is None:
+        return None
+    return next((i for i, t in enumerate(given) if t is base or _base(t) is base), None)
+
+
+def _is_inplace(plan: names.Plan, told: Iterable[tuple[int | str, Any]]) -> bool:
+    return plan.inplace or bool(names.arguments(plan, told).get("inplace"))
 
 
 def _base(tensor: torch.Tensor) -> torch.Tensor | None:
     return None if tensor.is_inference() else tensor._base
-
-
-def _size(tensor: torch.Tensor) -> int:
-    return 0 if tensor.is_nested or tensor.is_meta else tensor.numel() * tensor.element_size()
-
-
-def _place(tensor: torch.Tensor) -> int:
-    try:
-        return tensor.untyped_storage().data_ptr()
-    except Exception:
-        # Sparse tensors have no storage, and a subclass may refuse to tell.
-        return id(tensor)
