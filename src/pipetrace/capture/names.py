@@ -93,7 +93,9 @@ def plan(function: Callable[..., Any]) -> Plan:
         custom = isinstance(function, (torch._ops.OpOverload, torch._ops.OpOverloadPacket))
         unknown = not theirs or (custom and not str(function).startswith("aten"))
         known = _plans[function] = Plan(
-            function, name, _positions(function, name), name in _SILENT,
+            function, name, _positions(function, name),
+            # The function is an op, the property of the same name is not.
+            name in _SILENT and function is not torch.autograd.grad,
             name == "setitem" or (name.endswith("_") and not name.endswith("__")),
             None if unknown else _RANDOM.fullmatch(name) is not None,
             name in _COMPOSITE and inspect.isfunction(function),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -14,7 +15,7 @@ from pipetrace.capture.comparing import difference, equal
 from pipetrace.capture.contrast import contrast
 from pipetrace.capture.guard import Modes, Snapshot, Streams
 from pipetrace.capture.hunting import Hunt, suspicious
-from pipetrace.capture.tracer import Failed, Needed, Tracer
+from pipetrace.capture.tracer import Failed, Tracer
 from pipetrace.parts import Check, Receipt, Tensor
 from pipetrace.records import Capture, Contrast, Fact
 
@@ -144,7 +145,7 @@ def other_mode(call: Call, tracer: Tracer, id: int) -> Contrast | None:
 
 def play(call: Call, modes: Modes = None) -> Any:
     """Play a forward again without the tracer, and return its output."""
-    with call.snapshot.replayed(modes), quiet.unheard(), _as_called(call):
+    with call.snapshot.replayed(modes), quiet.unheard(), _as_called(call), _own_gradients(call):
         args, kwargs = _fresh(call)
         return call.model(*args, **kwargs)
 
@@ -156,7 +157,7 @@ def _play_traced(call: Call, modes: Modes, **settings: Any) -> Played:
     runs a backward, it is played again with a real one.
     """
     for saved in (call.graph, False):
-        with call.snapshot.replayed(modes), quiet.unheard(), _as_called(call):
+        with call.snapshot.replayed(modes), quiet.unheard(), _as_called(call), _own_gradients(call):
             mode = bool(call.model.training)
             args, kwargs = _fresh(call)
             inputs = trees.arguments(args, kwargs)
@@ -171,16 +172,10 @@ def _play_traced(call: Call, modes: Modes, **settings: Any) -> Played:
             except Exception as raised:
                 error = raised
             random = not call.snapshot.streams.same(Streams.take())
-        if not saved or not isinstance(_first(error), Needed):
+        # A transform of functions refuses to run where anything looks at what is kept.
+        if not saved or (error is None and not tracer.unkept):
             break
     return Played(tracer, described, output, error, random, mode)
-
-
-def _first(error: BaseException | None) -> BaseException | None:
-    """Return what an exception comes from."""
-    while error is not None and (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-    return error
 
 
 def _receipt(
@@ -210,6 +205,22 @@ def _receipt(
         unfused=unfused, elements=sum(tensor.numel() for _, tensor in trees.leaves(output)),
         checks=checks,
     )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _own_gradients(call: Call) -> Iterator[None]:
+    """Let a forward that runs a backward of its own write into other gradients than the user's."""
+    if _gradients(call.model) == call.gradients:
+        yield
+        return
+    kept = [(parameter, parameter.grad) for parameter in call.model.parameters()]
+    for parameter, gradient in kept:
+        parameter.grad = None if gradient is None else gradient.clone()
+    try:
+        yield
+    finally:
+        for parameter, gradient in kept:
+            parameter.grad = gradient
 
 
 def _gradients(model: nn.Module) -> tuple[tuple[int, int], ...]:

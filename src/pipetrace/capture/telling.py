@@ -11,7 +11,7 @@ from pipetrace.capture.masks import masks
 from pipetrace.capture.tracer import Heard, Tracer
 from pipetrace.parts import Argument, Mask
 from pipetrace.records import Gradient, Op
-from pipetrace.summarise import Held, told
+from pipetrace.summarise import told
 
 
 def ops(tracer: Tracer, capture: int) -> list[Op]:
@@ -29,10 +29,10 @@ def ops(tracer: Tracer, capture: int) -> list[Op]:
 
 
 def gradients(tracer: Tracer, capture: int) -> list[Gradient]:
-    """Return a record of every gradient that was kept since, in the order of the ops."""
+    """Return a record of every gradient that was kept since, in the order they were computed."""
     return [
         Gradient(capture=capture, op=op, output=output, gradient=told(held, values=tracer.values))
-        for (op, output), held in sorted(tracer.gradients.items())
+        for (op, output), held in list(tracer.gradients.items())
     ]
 
 
@@ -55,16 +55,12 @@ def _op(op: Heard, capture: int, index: int, mask: Mask | str | None, *, values:
         mask_missing=mask if isinstance(mask, str) else "",
         view=op.view, random=op.draw is not None, opaque=op.opaque,
         flops=None if op.opaque else _flops(plan.name, arguments, op, made),
-        memory=0 if op.view or op.wrote else sum(map(_bytes, op.made)), saved=op.saved,
+        memory=op.memory, saved=op.saved,
     )  # fmt: skip
 
 
 def _flops(name: str, arguments: dict[str, Any], op: Heard, made: Any) -> int | None:
     return costs.flops(name, arguments, op.shapes, [tensor.shape for tensor in made])
-
-
-def _bytes(held: Held) -> int:
-    return held.total * held.dtype.itemsize
 
 
 def _without_row(mask: Mask) -> Mask:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -17,8 +16,9 @@ from torch.nn.modules.module import (
 )
 from torch.overrides import TorchFunctionMode
 
-from pipetrace.capture import constants, draws, names, places, trees, twins
+from pipetrace.capture import draws, names, places, storages, trees, twins
 from pipetrace.capture.models import kind
+from pipetrace.capture.origins import Origins
 from pipetrace.parts import Link, Place, Tensor
 from pipetrace.summarise import Held, hold, shape, told
 
@@ -52,8 +52,7 @@ class Heard(NamedTuple):
     made: tuple[Held, ...]
     spot: places.Spot | None
     view: bool = False
-    wrote: bool = False
-    """It wrote into a tensor that it was given."""
+    memory: int = 0
     draw: draws.Draw | None = None
     saved: int | None = None
     opaque: str = ""
@@ -109,7 +108,6 @@ class Tracer(TorchFunctionMode):
         self._wants_gradients = gradients
         self._examine = examine
         self._raised: tuple[BaseException, Failed] | None = None
-        self._model = model
         self.row = row
         self.rows = rows
         self._shown = None if rows is None else row
@@ -120,19 +118,23 @@ class Tracer(TorchFunctionMode):
         # The modules are kept too: while they live nothing else gets their ids.
         self._calls: dict[int, tuple[nn.Module, int]] = {}
         self._paths: dict[int, tuple[str, str]] = {}
-        self._links: dict[int, tuple[weakref.ref[torch.Tensor], Link]] = {}
-        self._constants: constants.Constants | None = None
+        self._origins = Origins(model)
         self._given: list[torch.Tensor] = []
         self._saved: set[tuple[Any, int]] = set()
         self._bytes: int | None = None
-        self._owners: list[int] = []
-        for path, module in model.named_modules():
-            self._adopt(path, module)
+        self._alive: list[torch.UntypedStorage] = []
+        self._needed = False
+        # Whose storage each op's output has: the op that made it, or what none has made.
+        self._owners: list[int | Link] = []
+        with torch._C.DisableTorchFunction():
+            for path, module in model.named_modules():
+                self._adopt(path, module)
 
     def admit(self, inputs: Iterable[tuple[str, torch.Tensor]]) -> None:
         """Tell which tensors are the forward's inputs."""
-        for name, tensor in inputs:
-            self._stamp(tensor, Link(source="input", name=name))
+        with torch._C.DisableTorchFunction():
+            for name, tensor in inputs:
+                self._origins.stamp(tensor, Link(source="input", name=name))
 
     def held(self, named: Iterable[tuple[str, torch.Tensor]]) -> list[tuple[str, Held]]:
         """Keep of tensors what is kept of an op's: the sample's row, where they have one."""
@@ -155,13 +157,13 @@ class Tracer(TorchFunctionMode):
 
         Args:
             saved: Whether to count what is kept for a backward. Nothing is then really kept: a
-                backward through this forward raises `Needed`.
+                backward through this forward raises `Needed`, and `unkept` is true after.
         """
         self._root = self._root._replace(spot=places.caller(sys._getframe(1)))
         keeping: AbstractContextManager[object] = nullcontext()
         if saved:
             self._bytes = 0
-            keeping = torch.autograd.graph.saved_tensors_hooks(self._pack, _unpack)
+            keeping = torch.autograd.graph.saved_tensors_hooks(self._pack, self._unpack)
         before = register_module_forward_pre_hook(self._enter)
         after = register_module_forward_hook(self._leave, always_call=True)
         try:
@@ -170,6 +172,12 @@ class Tracer(TorchFunctionMode):
         finally:
             before.remove()
             after.remove()
+            self._settle()
+
+    @property
+    def unkept(self) -> bool:
+        """Whether a backward asked for what was only counted."""
+        return self._needed
 
     def failed(self, error: BaseException | None) -> Failed | None:
         """Return the op that an exception comes from, where it comes from one."""
@@ -187,9 +195,9 @@ class Tracer(TorchFunctionMode):
         plan = names.plan(func)
         if plan.silent:
             output = func(*args, **kwargs)
-            if isinstance(output, torch.Tensor) and args and isinstance(args[0], torch.Tensor):
+            if isinstance(output, torch.Tensor) and args and plan.name != "grad":
                 with torch._C.DisableTorchFunction():
-                    self._stamp(output, self._link(args[0]))
+                    self._origins.pass_on(args[0], output)
             return output
         if plan.composite:
             with self:
@@ -199,13 +207,13 @@ class Tracer(TorchFunctionMode):
             given: list[torch.Tensor] = []
             told: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
             told = [(place, _plain(value)) for place, value in told if not _sort(value, given)]
-            links = tuple([self._link(tensor) for tensor in given])
+            versions = [self._origins.version(tensor) for tensor in given]
+            links = tuple(map(self._origins.link, given, versions))
             shapes = tuple([shape(tensor) for tensor in given])
-            version = _version(given[0]) if given else 0
             draw = None if plan.random is False else draws.begin(given, kwargs)
         outer, self._given = self._given, given
-        if self._bytes is not None:
-            self._bytes = 0
+        if self._bytes:
+            self._settle()
         try:
             output = func(*args, **kwargs)
         except Exception as error:
@@ -218,46 +226,44 @@ class Tracer(TorchFunctionMode):
             if not made and plan.inplace:
                 made = given[:1]
             if made:
-                self._hear(plan, tuple(told), given, links, shapes, version, made,
+                self._hear(plan, tuple(told), given, links, shapes, versions, made,
                            None if draw is None else draws.end(draw))  # fmt: skip
         return output
 
     def _hear(
         self, plan: names.Plan, told: tuple[tuple[int | str, Any], ...],
         given: Sequence[torch.Tensor], links: tuple[Link, ...],
-        shapes: tuple[tuple[int, ...], ...], version: int, made: list[torch.Tensor],
+        shapes: tuple[tuple[int, ...], ...], versions: Sequence[int], made: list[torch.Tensor],
         draw: draws.Draw | None, opaque: str = "",
     ) -> None:  # fmt: skip
         index, entry = len(self.heard), self._stack[-1] if self._stack else self._root
         first = made[0]
-        source = next((i for i, tensor in enumerate(given) if tensor is first), None)
-        # What is returned as it was given has been written to, if not first among the given.
-        # Inference tensors have no versions: of those the function's name must tell.
-        wrote = source is not None and (
-            source > 0 or (plan.inplace if version < 0 else version != first._version)
-        )
-        view = not wrote if source is not None else _base(first) is not None
-        owner = index
-        if given and (view or wrote):
-            link = links[source or 0]
-            owner = self._owners[link.index] if link.index is not None else -1
+        source = _source(given, first)
+        same = wrote = False
+        if source is not None and given[source] is first:
+            same = True
+            # Tensors of inference mode do not count what is written to them.
+            wrote = (versions[source] != first._version if not first.is_inference()
+                     else _is_inplace(plan, told))  # fmt: skip
+        view = source is not None and not wrote
+        owner = index if source is None else self._owner(links[source])
         self._owners.append(owner)
         spot = places.nearer(places.spot(sys._getframe(2), _CALL), entry.spot)
-        held = tuple([self._held(tensor, view=view and source is None) for tensor in made])
+        held = tuple([self._held(tensor, view=view and not same) for tensor in made])
         self.heard.append(Heard(
             plan, told, entry, entry.module.training, links, shapes, held, spot, view,
-            wrote, draw, self._bytes, opaque,
+            0 if view or wrote else sum(map(_bytes, made, held)), draw, self._bytes, opaque,
         ))  # fmt: skip
+        if self._bytes is not None:
+            self._bytes = 0
+            self._alive.clear()
         if self._examine is not None:
             self._examine(self.heard[-1], given, made, index)
         link = Link(source="op", name=plan.name, index=index)
+        if wrote:
+            self._origins.wrote(first, link)
         for output, tensor in enumerate(made):
-            self._stamp(tensor, link)
-            if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
-                self._stamp(torch._C._functorch.get_unwrapped(tensor), link)
-            if wrote and (base := _base(tensor)) is not None:
-                # Written to through a view: what it is a view of has changed as well.
-                self._stamp(base, link)
+            self._origins.stamp(tensor, link)
             if self._wants_gradients and tensor.grad_fn is not None:
                 self._keep_gradient(tensor, index, output)
 
@@ -314,17 +320,19 @@ class Tracer(TorchFunctionMode):
 
     def _look_at(self, output: Any, args: Any) -> None:
         """Hear a module as a whole where its output comes from nothing that was heard."""
-        if isinstance(output, torch.Tensor) and self._is_known(output):
+        if isinstance(output, torch.Tensor) and self._origins.known(output) is not None:
             return
         with torch._C.DisableTorchFunction():
-            made = [t for t in trees.tensors(output) if self._link(t).source == "unseen"]
+            version, link = self._origins.version, self._origins.link
+            made = [t for t in trees.tensors(output) if link(t, version(t)).source == "unseen"]
             if made:
                 given = trees.tensors(args)
+                versions = list(map(version, given))
                 module = self._stack[-1].module
                 scripted = isinstance(module, torch.jit.ScriptModule)
                 self._hear(
-                    names.plan(_forward), (), given, tuple(map(self._link, given)),
-                    tuple(map(shape, given)), 0, made, None,
+                    names.plan(_forward), (), given, tuple(map(link, given, versions)),
+                    tuple(map(shape, given)), versions, made, None,
                     "TorchScript" if scripted else "computed outside of PyTorch's functions",
                 )  # fmt: skip
 
@@ -339,49 +347,43 @@ class Tracer(TorchFunctionMode):
         head = f"{path}." if path else ""
         for source, tensors in (("parameter", module._parameters), ("buffer", module._buffers)):
             for name, tensor in tensors.items():
-                if tensor is not None and not self._is_known(tensor):
-                    self._stamp(tensor, Link(source=source, name=head + name))
+                if tensor is not None and self._origins.known(tensor) is None:
+                    self._origins.stamp(tensor, Link(source=source, name=head + name))
 
-    def _stamp(self, tensor: torch.Tensor, link: Link) -> None:
-        self._links[id(tensor)] = (weakref.ref(tensor), link)
-
-    def _is_known(self, tensor: torch.Tensor) -> bool:
-        known = self._links.get(id(tensor))
-        return known is not None and known[0]() is tensor
-
-    def _link(self, tensor: torch.Tensor) -> Link:
-        known = self._links.get(id(tensor))
-        if known is not None and known[0]() is tensor:
-            return known[1]
-        # What a transform such as vmap works on is wrapped; what it gives back is a view.
-        functorch = torch._C._functorch
-        if functorch.is_functorch_wrapped_tensor(tensor):
-            return self._link(functorch.get_unwrapped(tensor))
-        base = _base(tensor)
-        if base is not None and self._is_known(base):
-            return self._links[id(base)][1]
-        if self._constants is None:
-            self._constants = constants.Constants(self._model)
-        link = self._constants.link(tensor, sys._getframe(2))
-        if link.source == "constant":
-            self._stamp(tensor, link)
-        return link
+    def _owner(self, link: Link) -> int | Link:
+        return link if link.index is None else self._owners[link.index]
 
     def _pack(self, tensor: torch.Tensor) -> None:
         """Count what autograd would keep, once for each storage; nothing is kept."""
         assert self._bytes is not None
-        place = _place(tensor)
-        key: tuple[Any, int] = (len(self.heard), place)
-        for given in self._given:
-            if _place(given) == place:
-                link = self._link(given)
-                if link.source in ("parameter", "buffer"):
-                    return
-                key = (link.name if link.index is None else self._owners[link.index], place)
-                break
-        if key not in self._saved:
-            self._saved.add(key)
-            self._bytes += _size(tensor)
+        with torch._C.DisableTorchFunction():
+            place = storages.place(tensor)
+            owner: int | Link = len(self.heard)
+            for given in (tensor, *self._given):
+                link = self._origins.known(given)
+                if link is not None and storages.place(given) == place:
+                    owner = self._owner(link)
+                    break
+            if isinstance(owner, Link) and owner.source in ("parameter", "buffer"):
+                return
+            if (owner, place) not in self._saved:
+                self._saved.add((owner, place))
+                self._bytes += storages.allocated(tensor)
+                # While the op runs: nothing else may get the place of what autograd would keep.
+                with suppress(NotImplementedError):
+                    self._alive.append(tensor.untyped_storage())
+
+    def _unpack(self, nothing: None) -> Any:
+        self._needed = True
+        raise Needed
+
+    def _settle(self) -> None:
+        """Add what was kept outside of all ops to the op before."""
+        if self._bytes and self.heard:
+            last = self.heard[-1]
+            self.heard[-1] = last._replace(saved=(last.saved or 0) + self._bytes)
+            self._bytes = 0
+        self._alive.clear()
 
 
 def _forward() -> None:
@@ -389,10 +391,6 @@ def _forward() -> None:
 
 
 _forward.__name__ = "forward"
-
-
-def _unpack(nothing: None) -> Any:
-    raise Needed
 
 
 def _sort(value: Any, given: list[torch.Tensor]) -> bool:
@@ -416,21 +414,29 @@ def _plain(value: Any) -> Any:
     return value if callable(value) or isinstance(value, slice) else names.worded(value)
 
 
-def _version(tensor: torch.Tensor) -> int:
-    return -1 if tensor.is_inference() else tensor._version
+def _source(given: Sequence[torch.Tensor], made: torch.Tensor) -> int | None:
+    """Return which given tensor an output is, or is a view of."""
+    for index, tensor in enumerate(given):
+        if tensor is made:
+            return index
+    if made.is_inference():
+        # Views made in inference mode do not know of what.
+        place = storages.place(made)
+        return next((i for i, tensor in enumerate(given) if storages.place(tensor) == place), None)
+    base = made._base
+    if base is None:
+        return None
+    return next((i for i, t in enumerate(given) if t is base or _base(t) is base), None)
+
+
+def _is_inplace(plan: names.Plan, told: Iterable[tuple[int | str, Any]]) -> bool:
+    return plan.inplace or bool(names.arguments(plan, told).get("inplace"))
 
 
 def _base(tensor: torch.Tensor) -> torch.Tensor | None:
     return None if tensor.is_inference() else tensor._base
 
 
-def _size(tensor: torch.Tensor) -> int:
-    return 0 if tensor.is_nested or tensor.is_meta else tensor.numel() * tensor.element_size()
-
-
-def _place(tensor: torch.Tensor) -> int:
-    try:
-        return tensor.untyped_storage().data_ptr()
-    except Exception:
-        # Sparse tensors have no storage, and a subclass may refuse to tell.
-        return id(tensor)
+def _bytes(made: torch.Tensor, held: Held) -> int:
+    strided = made.layout is torch.strided
+    return held.total * held.dtype.itemsize if strided else storages.size(made)
