@@ -169,7 +169,7 @@ def _aligned(table: Sequence[Sequence[str]], width: int) -> list[str]:
         widths[widest] -= 1
     lines = []
     for cells in table:
-        cut = [_cut(cell, room, title != "shape")
+        cut = [_cut(cell, room, title in ("module", "line"))
                for cell, room, title in zip(cells, widths, titles, strict=True)]  # fmt: skip
         placed = [cell.ljust(room) if place in words else cell.rjust(room)
                   for place, (cell, room) in enumerate(zip(cut, widths, strict=True))]  # fmt: skip
