@@ -256,8 +256,8 @@ def call(
 
     def begin(file: Path) -> Session:
         return Session(
-            label, "script" if target.path else "module", file=file, path=target.path,
-            command=asked.words(), watching=False, values=values, source=source, sample=sample,
+            label, "module", file=file, command=asked.words(), watching=False, values=values,
+            source=source, sample=sample,
         )  # fmt: skip
 
     with targets.alone(target):

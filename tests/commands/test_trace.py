@@ -157,7 +157,7 @@ def test_a_process_writes_the_run_and_its_page_and_shows_it(folder: Folder):
     assert finished.out.startswith("Net - pipeline trace\n")
     assert "ran       pipetrace trace model.py:Net --input 8,6 --seed 0" in finished.out
     assert "bit for bit" in finished.out
-    assert "model.py:16  x = self.body(x)" in finished.out
+    assert "model.py:17  x = self.body(x)" in finished.out
     assert finished.out.endswith(
         "page pipetrace-runs/Net.html\n  run  pipetrace-runs/Net.pipetrace\n"
     )
@@ -167,8 +167,8 @@ def test_a_process_writes_the_run_and_its_page_and_shows_it(folder: Folder):
     assert origin is not None
     assert seed is not None
     assert source is not None
-    assert (origin.origin, origin.path, seed.value) == ("script", str(folder.path / "model.py"), 0)
-    assert source.path == origin.path
+    assert (origin.origin, origin.path, seed.value) == ("module", "", 0)
+    assert source.path == str(folder.path / "model.py")
     page = (folder.path / "pipetrace-runs" / "Net.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
     before = (folder.path / "pipetrace-runs" / "Net.pipetrace").read_bytes()
@@ -186,7 +186,7 @@ def test_a_process_whose_forward_raises_says_so_as_python_does(folder: Folder):
     finished = folder.pipetrace("trace", "model.py:Net", "--input", "8,7")
     assert finished.code == 1
     assert finished.err.startswith("Traceback (most recent call last):\n")
-    assert 'model.py", line 16, in forward\n    x = self.body(x)\n' in finished.err
+    assert 'model.py", line 17, in forward\n    x = self.body(x)\n' in finished.err
     assert "src/pipetrace" not in finished.err.replace("\\", "/")
     assert "importlib" not in finished.err
     last = finished.err.splitlines()[-2:]
@@ -233,7 +233,7 @@ def test_inputs_are_drawn_as_they_were_asked_for(shell: Shell):
     assert ids.maximum is not None
     assert ids.minimum is not None
     assert 0 <= ids.minimum < ids.maximum < 50
-    with_scale = shell.traced("model:Net", "--input", "2,6", "--keyword", "scale=2,1:float64")
+    with_scale = shell.traced("model:Net", "--input", "2,6", "--keyword", "scale=2,1:bfloat16")
     assert "mul" in functions(with_scale)
 
 
