@@ -159,7 +159,7 @@ def test_a_process_writes_the_run_and_its_page_and_shows_it(folder: Folder):
     assert "bit for bit" in finished.out
     assert "model.py:17  x = self.body(x)" in finished.out
     assert finished.out.endswith(
-        "page pipetrace-runs/Net.html\n  run  pipetrace-runs/Net.pipetrace\n"
+        "  page  pipetrace-runs/Net.html\n  run   pipetrace-runs/Net.pipetrace\n"
     )
     found = folder.newest()
     assert functions(found) == ["linear", "relu", "dropout", "linear"]
