@@ -13,7 +13,7 @@ from pipetrace.story.figures import number, percent, plural
 from pipetrace.story.figures import shape as sizes
 
 if TYPE_CHECKING:
-    import polars
+    from pipetrace.dataframe import DataFrame
 
 _HEAD, _TAIL = 12, 6
 
@@ -106,7 +106,7 @@ class Ops(Sequence[Op]):
     def __repr__(self) -> str:
         return self.text(_HEAD + _TAIL)
 
-    def to_polars(self) -> polars.DataFrame:
+    def to_polars(self) -> DataFrame:
         """Return a DataFrame with a row for each op.
 
         Statistics (`shape` to `row`) and `gradient_*` are those of the first of `outputs` outputs,
