@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipetrace.errors import PipetraceError, RunFileError
+from pipetrace.records import Seed
 from pipetrace.runs import Run
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from pipetrace.asked import Asked
+    from pipetrace.capture.forward import Traced
     from pipetrace.records import Fact
     from pipetrace.session import Session
     from pipetrace.tracefile import Recording
@@ -109,12 +112,16 @@ def execute(
 
 
 @contextmanager
-def record(path: str | Path | None = None, *, sample: int = 0) -> Iterator[Run]:
+def record(
+    path: str | Path | None = None, *, sample: int = 0, values: bool = True, source: bool = True
+) -> Iterator[Run]:  # fmt: skip
     """Record what runs inside a `with` block.
 
     Args:
         path: The run file to make; None keeps the run in memory.
         sample: Which held-out row the prediction is about, from 0.
+        values: Whether rows of real values are kept.
+        source: Whether source text is kept.
 
     Yields:
         The run; it is complete when the block has ended.
@@ -127,7 +134,7 @@ def record(path: str | Path | None = None, *, sample: int = 0) -> Iterator[Run]:
     file = None if path is None else Path(path)
     name = "recording" if file is None else file.stem
     run = Run()
-    session = Session(name, _origin(), file=file, sample=sample)
+    session = Session(name, _origin(), file=file, sample=sample, values=values, source=source)
     status, code, error = "finished", 0, None
     try:
         session.begin()
@@ -211,24 +218,87 @@ def trace(model: nn.Module, *args: Any, **kwargs: Any) -> Run:
     def complete(facts: list[Fact]) -> Recording:
         from pipetrace.session import Session
 
-        status, code = ("finished", 0) if traced.error is None else ("raised", 1)
         session = Session(name, _origin(), watching=False, values=chosen.values,
                           source=chosen.source, sample=chosen.sample)  # fmt: skip
-        session.recorder.forwards = 1
-        if traced.error is not None and traced.failed is not None:
-            session.recorder.failure = id(traced.error), traced.failed
-        for fact in facts:
-            session.writer.append(fact)
-        return session.close(status, code, traced.error)
+        return session.close(*_state(session, traced, facts), traced.error)
 
     run = Run(output=traced.output, facts=traced.facts, complete=complete,
               gradients=traced.gradients)  # fmt: skip
     if traced.error is not None:
-        if traced.failed is not None:
-            traced.error.add_note(traced.failed.words())
+        _explain(traced)
         traced.error.pipetrace = run  # type: ignore[attr-defined]  # for who catches it
         raise traced.error
     return run
+
+
+def call(
+    asked: Asked, *, both_modes: bool, out: str | Path, name: str | None, sample: int,
+    values: bool, source: bool, shown: Callable[[Run], None],
+) -> int:  # fmt: skip
+    """Trace a forward that was asked for in words, and return the exit code.
+
+    What the user's code raises is printed as Python prints it; `shown` is called with the complete
+    run, where there was a forward.
+
+    Raises:
+        PipetraceError: there is no such model, or the inputs do not fit it.
+        RunFileError: the folder cannot be written to.
+    """
+    import torch
+
+    from pipetrace import targets
+    from pipetrace.capture import forward
+    from pipetrace.capture.options import Options
+    from pipetrace.session import Session
+    from pipetrace.tracefile import at_free_path, file_name
+    from pipetrace.training.endings import report
+
+    target = asked.target
+    label = file_name(target.names[-1]) if name is None else name
+    chosen = Options(both_modes=both_modes, values=values, source=source, sample=sample)
+
+    def begin(file: Path) -> Session:
+        return Session(
+            label, "module", file=file, command=asked.words(), watching=False, values=values,
+            source=source, sample=sample,
+        )  # fmt: skip
+
+    with targets.alone(target):
+        try:
+            model, args, kwargs = asked.made()
+        except PipetraceError:
+            raise
+        except Exception as error:
+            return report(error)
+        session = at_free_path(Path(out), label, begin)
+        try:
+            traced = forward.trace(model, args, dict(kwargs), chosen)
+        except BaseException:
+            session.writer.discard()
+            raise
+        if traced.error is not None:
+            _explain(traced)
+            report(traced.error)
+    session.writer.append(Seed(value=asked.seed, threads=torch.get_num_threads()))
+    status, code = _state(session, traced, traced.facts())
+    shown(_complete(session, status, code, traced.error, with_page=True))
+    return code
+
+
+def _explain(traced: Traced) -> None:
+    """Let what a model raised say which op it was, and what that was given."""
+    if traced.error is not None and traced.failed is not None:
+        traced.error.add_note(traced.failed.words())
+
+
+def _state(session: Session, traced: Traced, facts: Iterable[Fact]) -> tuple[str, int]:
+    """Write down what was traced; return how it ended, and the exit code for that."""
+    session.recorder.forwards = 1
+    if traced.error is not None and traced.failed is not None:
+        session.recorder.failure = id(traced.error), traced.failed
+    for fact in facts:
+        session.writer.append(fact)
+    return ("finished", 0) if traced.error is None else ("raised", 1)
 
 
 def _complete(

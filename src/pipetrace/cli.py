@@ -25,8 +25,9 @@ _OUT = click.option(
     help="Folder for the run file and the page; nothing in it is written over.",
 )  # fmt: skip
 _NAME = click.option(
-    "--name", metavar="NAME", help="Name of the run's files; the script's or table's by default."
-)
+    "--name", metavar="NAME",
+    help="Name of the run's files; that of the script, table or callable by default.",
+)  # fmt: skip
 _OPEN = click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
 _JSON = click.option(
     "--json", "as_json", is_flag=True, help="Print the page's facts as JSON, and nothing else."
@@ -39,6 +40,10 @@ _SAMPLE = click.option(
 _VALUES = click.option(
     "--no-values", "values", flag_value=False, default=True, type=bool,
     help="Keep no rows of real values in the run file.",
+)  # fmt: skip
+_SOURCE = click.option(
+    "--no-source", "source", flag_value=False, default=True, type=bool,
+    help="Keep no source text in the run file.",
 )  # fmt: skip
 _FILE = click.argument("file", required=False, type=click.Path(path_type=Path))
 
@@ -72,8 +77,7 @@ def commands() -> None:
 @click.option("--steps", metavar="N", type=click.IntRange(min=1),
               help="Stop the script after N optimizer steps, for a first look.")  # fmt: skip
 @_VALUES
-@click.option("--no-source", "source", flag_value=False, default=True, type=bool,
-              help="Keep no source text in the run file.")  # fmt: skip
+@_SOURCE
 @click.option("-m", "module", is_flag=True, help="Run a module, as `python -m` does.")
 @click.argument("script", required=False, metavar="[SCRIPT | -m MODULE]")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGUMENTS]...")
@@ -104,6 +108,61 @@ def run(
         if ending.status == "interrupted":
             raise KeyboardInterrupt
         return ending.code
+
+    return later
+
+
+@commands.command(
+    short_help="Trace one forward of a model, op by op.",
+    epilog=_examples("trace model.py:make --input 8,3,224,224",
+                     "trace torch.nn:Identity --input 2,128:int64:30000 --eval"),
+)  # fmt: skip
+@click.argument("target", metavar="MODULE:CALLABLE")
+@click.option("--input", "inputs", multiple=True, metavar="SHAPE[:DTYPE[:BOUND]]",
+              help="Shape of an input; may be given again. Random normal numbers, whole ones "
+              "from 0 to below BOUND, or True and False alike.")  # fmt: skip
+@click.option("--keyword", "keywords", multiple=True, metavar="NAME=SHAPE[:DTYPE[:BOUND]]",
+              help="The same for an input that is given by name.")  # fmt: skip
+@click.option("--train/--eval", "training", default=None,
+              help="Mode to put the model in; as it was made by default.")  # fmt: skip
+@click.option("--seed", default=0, show_default=True, metavar="N",
+              type=click.IntRange(min=0, max=2**32 - 1),
+              help="Decides the initial weights, the inputs and the masks.")  # fmt: skip
+@click.option("--both-modes", is_flag=True,
+              help="Play the batch in the other mode too, to see which ops differ.")  # fmt: skip
+@click.option("--ops", is_flag=True, help="Print the table of all ops in place of the page.")
+@_OUT
+@_NAME
+@_OPEN
+@_JSON
+@_QUIET
+@click.option("--sample", default=0, metavar="N", type=click.IntRange(min=0), show_default=True,
+              help="Which row of the batch the values are of, from 0.")  # fmt: skip
+@_VALUES
+@_SOURCE
+def trace(
+    target: str, inputs: tuple[str, ...], keywords: tuple[str, ...], training: bool | None,
+    seed: int, both_modes: bool, ops: bool, out: Path, name: str | None, open_page: bool,
+    as_json: bool, quiet: bool, sample: int, values: bool, source: bool,
+) -> Later:  # fmt: skip
+    """Trace one forward of the model that MODULE:CALLABLE names, and show it op by op.
+
+    MODULE is imported as from a script in this folder; a file, model.py, will do as well. CALLABLE
+    is an nn.Module, or a class or function that makes one without arguments. A function may return
+    (module, inputs): then these inputs are used where none are asked for here.
+    """
+    if ops and as_json:
+        raise click.UsageError("--ops and --json are two outputs: leave one out")
+
+    def later() -> int:
+        from pipetrace import api
+        from pipetrace.asked import ask
+
+        asked = ask(target, inputs, keywords, training, seed)
+        with _ours(sys.stdout, as_json) as ours:
+            shown = _shower(ours, as_json=as_json, quiet=quiet, open_page=open_page, ops=ops)
+            return api.call(asked, both_modes=both_modes, out=out, name=name, sample=sample,
+                            values=values, source=source, shown=shown)  # fmt: skip
 
     return later
 
@@ -318,7 +377,9 @@ def _ours(stream: TextIO | None, as_json: bool) -> Iterator[TextIO]:
             ours.close()
 
 
-def _shower(ours: TextIO, *, as_json: bool, quiet: bool, open_page: bool) -> Callable[[Any], None]:
+def _shower(
+    ours: TextIO, *, as_json: bool, quiet: bool, open_page: bool, ops: bool = False
+) -> Callable[[Any], None]:  # fmt: skip
     """Return what shows a complete run; that it cannot be shown is never the script's failure."""
     start = Path.cwd()
 
@@ -329,6 +390,8 @@ def _shower(ours: TextIO, *, as_json: bool, quiet: bool, open_page: bool) -> Cal
         try:
             if as_json:
                 print(data.render(run.page()), file=ours)
+            elif ops:
+                print(run.ops.text(), file=ours)
             elif not quiet:
                 terminal.show(run.page(), file=ours)
                 paths = [f"  {'page ' if path == page else 'run  '} {_from(start, path)}"

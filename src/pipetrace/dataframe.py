@@ -11,6 +11,7 @@ from pipetrace.records import Op
 
 try:
     import polars
+    from polars import DataFrame
 except ImportError as error:
     raise PipetraceError('A DataFrame of ops needs polars. Install it with: '
                          'pip install "pipetrace[tabular]"') from error  # fmt: skip
@@ -33,7 +34,7 @@ _COLUMNS: dict[str, Any] = {
 _NOTHING = dict.fromkeys(_COLUMNS)
 
 
-def frame(ops: Iterable[Op], gradients: Iterable[Tensor | None]) -> polars.DataFrame:
+def frame(ops: Iterable[Op], gradients: Iterable[Tensor | None]) -> DataFrame:
     """Return a DataFrame with a row for each op.
 
     Args:
@@ -41,7 +42,7 @@ def frame(ops: Iterable[Op], gradients: Iterable[Tensor | None]) -> polars.DataF
         gradients: What is known of the gradient of each one's first output.
     """
     rows = [_row(op, gradient) for op, gradient in zip(ops, gradients, strict=True)]
-    return polars.DataFrame({name: [row[name] for row in rows] for name in _COLUMNS},
+    return DataFrame({name: [row[name] for row in rows] for name in _COLUMNS},
                             schema=_COLUMNS)  # fmt: skip
 
 
@@ -87,4 +88,4 @@ def _link(link: Link) -> str:
     return f"op {link.index}" if link.source == "op" else f"{link.source} {link.name}".rstrip()
 
 
-__all__ = ["frame"]
+__all__ = ["DataFrame", "frame"]

@@ -13,7 +13,7 @@ from pipetrace.story.figures import number, percent, plural
 from pipetrace.story.figures import shape as sizes
 
 if TYPE_CHECKING:
-    import polars
+    from pipetrace.dataframe import DataFrame
 
 _HEAD, _TAIL = 12, 6
 
@@ -106,7 +106,7 @@ class Ops(Sequence[Op]):
     def __repr__(self) -> str:
         return self.text(_HEAD + _TAIL)
 
-    def to_polars(self) -> polars.DataFrame:
+    def to_polars(self) -> DataFrame:
         """Return a DataFrame with a row for each op.
 
         Statistics (`shape` to `row`) and `gradient_*` are those of the first of `outputs` outputs,
@@ -169,7 +169,7 @@ def _aligned(table: Sequence[Sequence[str]], width: int) -> list[str]:
         widths[widest] -= 1
     lines = []
     for cells in table:
-        cut = [_cut(cell, room, title != "shape")
+        cut = [_cut(cell, room, title in ("module", "line"))
                for cell, room, title in zip(cells, widths, titles, strict=True)]  # fmt: skip
         placed = [cell.ljust(room) if place in words else cell.rjust(room)
                   for place, (cell, room) in enumerate(zip(cut, widths, strict=True))]  # fmt: skip
