@@ -158,7 +158,7 @@ def _next(
 
 
 def _is_beside(op: Heard, place: int, before: Random) -> bool:
-    """Tell whether an op's other tensor is no data: a single number, or what numbers are held to."""
+    """Tell whether an op's other tensor is no data: one number, or what numbers are held to."""
     if len(op.links) != 2:
         return False
     single = math.prod(op.shapes[1 - place]) == 1 < math.prod(op.shapes[place])

@@ -72,16 +72,12 @@ def _attention(op: Heard, draw: Draw | None, p: float, *, grouped: bool) -> torc
     by_place = _TENSORS[: len(draw.forms) - len(draw.keywords)]
     forms = dict(zip((*by_place, *draw.keywords), draw.forms, strict=True))
     query, key = (torch.zeros_like(forms[name], device="cpu") for name in ("query", "key"))
-    length, allowed = key.shape[-2], None
+    length = key.shape[-2]
     value = torch.eye(length, dtype=forms["value"].dtype)
     value = value.expand(*forms["value"].shape[:-2], length, length)
-    if "attn_mask" in forms:
-        # It forbids nothing here, but its shape may add to the shape of what is drawn.
-        like = torch.ones_like if forms["attn_mask"].dtype == torch.bool else torch.zeros_like
-        allowed = like(forms["attn_mask"], device="cpu")
     with drawing(draw):
         function: Any = op.plan.function
-        return function(query, key, value, allowed, p, enable_gqa=grouped) != 0  # type: ignore[no-any-return]  # torch has no type
+        return function(query, key, value, None, p, enable_gqa=grouped) != 0  # type: ignore[no-any-return]  # torch has no type
 
 
 def _recurrent(
