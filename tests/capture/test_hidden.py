@@ -75,7 +75,7 @@ def by_hand(query, key, value, drop, *, allowed=None, causal=False, grouped=Fals
     if allowed is not None:
         if allowed.dtype == torch.bool:
             allowed = torch.zeros(allowed.shape).masked_fill(~allowed, -torch.inf)
-        scores = scores + allowed
+        scores = scores + allowed.float()
     return drop(scores.softmax(-1)) @ value
 
 

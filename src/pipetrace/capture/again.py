@@ -83,6 +83,9 @@ def values(heard: Sequence[Heard], index: int) -> torch.Tensor:
     arguments = [positional[i] if i in positional else next(waiting) for i in range(count)]
     if op.draw is not None and op.draw.generator is not torch.default_generator:
         keywords["generator"] = op.draw.generator
+    if not given and "device" not in keywords:
+        # The program's default device may be another one now.
+        keywords["device"] = held.device
     with drawing(op.draw):
         made = op.plan.function(*arguments, **keywords)
     assert isinstance(made, torch.Tensor)
@@ -90,6 +93,10 @@ def values(heard: Sequence[Heard], index: int) -> torch.Tensor:
 
 
 def _given(heard: Sequence[Heard], link: Link) -> torch.Tensor:
+    number = constant(heard, link)
+    if number is not None and link.index is not None:
+        held = heard[link.index].made[0]
+        return torch.full(held.shape, number, dtype=held.dtype, device=held.device)
     if link.index is None:
         raise LookupError(f"the {link.source} {link.name} was not kept")
     # The op may write into it.

@@ -15,6 +15,7 @@ from pipetrace.parts import Mask
 from pipetrace.summarise import ROW, pick
 
 _UNIFORM = {"rand", "rand_like", "uniform"}
+_NOISE = ("randn", "normal_", "exponential_")
 _CHOSEN = {"multinomial", "randperm"}
 _TYPES = {
     "to", "float", "half", "bfloat16", "double", "bool", "int", "long", "byte", "type", "type_as",
@@ -65,7 +66,7 @@ def masks(heard: Sequence[Heard], *, rows: int | None, row: int) -> dict[int, Ma
 
     Known are a Bernoulli draw, and uniform numbers that are compared or rounded, scaled or not:
     stochastic depth is written in these ways too. Where the same draw chooses between two data,
-    nothing is dropped, and there is no mask.
+    or noise is added to some elements only, nothing is dropped, and there is no mask.
 
     Args:
         heard: The ops of a forward, in order.
@@ -74,9 +75,16 @@ def masks(heard: Sequence[Heard], *, rows: int | None, row: int) -> dict[int, Ma
     """
     known: dict[int, Random] = {}
     found: dict[int, Met | str] = {}
+    noise: set[int | None] = set()
     for index, op in enumerate(heard):
+        if op.draw is None and not known and not noise:
+            continue
         name = op.plan.name.removesuffix("_")
         drawn = [place for place, link in enumerate(op.links) if link.index in known]
+        if op.plan.name.startswith(_NOISE) or (
+            op.links and noise.issuperset([link.index for link in op.links])
+        ):
+            noise.add(index)
         if op.draw is not None:
             if (begun := _begin(heard, index, name)) is not None:
                 known[index] = begun
@@ -87,6 +95,9 @@ def masks(heard: Sequence[Heard], *, rows: int | None, row: int) -> dict[int, Ma
             after = _next(heard, index, name, before, drawn[0])
             if after is not None:
                 known[index] = after
+            elif before.shift is None and not noise.isdisjoint([i.index for i in op.links]):
+                # Noise that is drawn for some of the elements only is noise.
+                noise.add(index)
             elif before.shift is None and (met := _meets(heard, op, name, drawn[0])) is not None:
                 found[index] = _met(heard, index, drawn[0], before, met, rows, row)
     said = {index: met.mask if isinstance(met, Met) else met for index, met in found.items()}
@@ -108,8 +119,8 @@ def _begin(heard: Sequence[Heard], index: int, name: str) -> Random | None:
         return Random(index, index, why=_SEVERAL)
     if name != "bernoulli":
         return None
-    if isinstance(told.get("p"), float | int):
-        return Random(index, index, share=float(told["p"]))
+    if (number := again.number(op)) is not None:
+        return Random(index, index, share=number)
     if op.plan.name == "bernoulli_" and len(op.links) == 1:
         return Random(index, index, share=0.5)
     share = again.constant(heard, op.links[-1])
@@ -236,6 +247,8 @@ def _meets(heard: Sequence[Heard], op: Heard, name: str, place: int) -> bool | N
             tensors = [again.constant(heard, link) == 0 for link in op.links[1:]]
             return None if tensors[0] == tensors[1] else tensors[1]
         return None if not zeros else zeros[0] in (2, "other")
+    if name == "where" and op.plan.function is torch.Tensor.where and place == 1:
+        return True if zeros and len(op.links) == 2 else None
     if name in ("masked_fill", "setitem") and place == 1:
         filled = again.constant(heard, op.links[2]) == 0 if len(op.links) == 3 else bool(zeros)
         of_all = name == "masked_fill" or op.shapes[1] == op.shapes[0]

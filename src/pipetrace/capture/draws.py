@@ -41,6 +41,8 @@ def begin(given: Sequence[torch.Tensor], kwargs: dict[str, Any]) -> Begun:
     if chosen is None:
         devices = {tensor.device for tensor in given if tensor.device.type == "cuda"}
         wanted = kwargs.get("device")
+        if wanted is None and not given:
+            wanted = torch.get_default_device()
         if wanted is not None and torch.device(wanted).type == "cuda":
             devices.add(torch.device(wanted))
         for device in sorted(devices, key=str):
