@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 from torch import nn
 
+import pipetrace as pt
 from pipetrace.capture.draws import Draw
 from pipetrace.capture.flags import interval
 from pipetrace.capture.masks import masks, regenerate
@@ -153,6 +154,132 @@ def test_how_a_dropout_was_called():
     assert heard(torch.feature_alpha_dropout_, x.clone(), 0.2, True).p == 0.2
     assert heard(F.dropout, x, 1.0).kept == 0
     assert heard(F.relu, x) is None
+
+
+class Call(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, *args):
+        return self.function(*args)
+
+
+def trace(model, *args):
+    """Trace a call; return its output, and the masks of its ops, or why there is none."""
+    torch.manual_seed(0)
+    run = pt.trace(model if isinstance(model, nn.Module) else Call(model), *args)
+    return run.output, [op.mask or op.mask_missing for op in run.ops
+                        if op.mask or op.mask_missing]  # fmt: skip
+
+
+MODULES = {
+    nn.Dropout: [(4, 6), (4, 6, 5), (300, 220)],
+    nn.Dropout1d: [(4, 6, 5), (300, 20, 11)],
+    nn.Dropout2d: [(4, 6, 5, 3), (300, 20, 2, 6)],
+    nn.Dropout3d: [(4, 6, 2, 3, 2)],
+}
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+@pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("kind", MODULES)
+def test_dropout_modules(kind: type[nn.Module], p: float, inplace: bool):
+    for shape in MODULES[kind]:
+        x = torch.rand(shape) + 1
+        output, (mask,) = trace(kind(p, inplace=inplace), x.clone())
+        kept = output != 0
+        assert torch.allclose(output, x * kept * mask.scale)
+        units = kept if kind is nn.Dropout else kept.flatten(2)[..., 0]
+        assert (mask.p, mask.kept, mask.total) == (p, int(units.sum()), units.numel())
+        assert (mask.low, mask.high) == interval(units.numel(), 1 - p)
+        assert mask.row == tuple(kept[0].reshape(-1)[:ROW].tolist())
+        assert mask.unit == ("elements" if kind is nn.Dropout else "channels")
+        assert trace(kind(p, inplace=inplace).eval(), x)[1] == []
+
+
+@pytest.mark.parametrize("kind", [nn.AlphaDropout, nn.FeatureAlphaDropout])
+@pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
+def test_alpha_dropout_modules(kind: type[nn.Module], p: float):
+    """Two inputs from one seed: what differs in both outputs was kept, and by how much."""
+    one, other = torch.rand(4, 6, 5), torch.rand(4, 6, 5) + 2
+    first, (mask,) = trace(kind(p), one)
+    second, (same,) = trace(kind(p), other)
+    assert mask == same
+    kept = first != second
+    units = kept if kind is nn.AlphaDropout else kept[..., 0]
+    assert (mask.p, mask.kept, mask.total) == (p, int(units.sum()), units.numel())
+    assert mask.row == tuple(kept[0].reshape(-1)[:ROW].tolist())
+    slopes = (second - first)[kept] / (other - one)[kept]
+    assert torch.allclose(slopes, torch.full_like(slopes, mask.scale), atol=1e-5)
+
+
+FUNCTIONAL = {
+    "its defaults": lambda x: F.dropout(x),
+    "by position": lambda x: F.dropout(x, 0.5, True),
+    "in place, by position": lambda x: F.dropout(x, 0.5, True, True),
+    "by keyword": lambda x: F.dropout(input=x, p=0.5, training=True, inplace=True),
+    "torch.dropout": lambda x: torch.dropout(x, 0.5, True),
+    "torch.dropout by keyword": lambda x: torch.dropout(x, p=0.5, train=True),
+    "torch.dropout_": lambda x: torch.dropout_(x, 0.5, train=True),
+    "native": lambda x: torch.native_dropout(x, 0.5, True)[0],
+    "an operator": lambda x: torch.ops.aten.native_dropout.default(x, 0.5, True)[0],
+    "p as a tensor": lambda x: F.dropout(x, torch.tensor(0.5)),
+    "a view": lambda x: F.dropout(x.T, 0.5).T,
+    "frozen": lambda x: F.dropout(x.detach(), 0.5),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONAL)
+def test_functional_dropout_through_a_trace(name: str):
+    x = torch.rand(8, 6) + 1
+    output, (mask,) = trace(lambda x: FUNCTIONAL[name](x.clone()), x)
+    kept = output != 0
+    assert torch.allclose(output, x * kept * mask.scale)
+    assert (mask.p, mask.kept, mask.total) == (0.5, int(kept.sum()), 48)
+    shown = kept.T if name == "a view" else kept[0]
+    assert mask.row == tuple(shown.reshape(-1)[:ROW].tolist())
+
+
+@pytest.mark.parametrize("call", [
+    lambda x: F.dropout(x, 0.5, False), lambda x: F.dropout(x, training=False),
+    lambda x: torch.dropout(x, 0.5, train=False), lambda x: F.dropout(x[:0], 0.5),
+])  # fmt: skip
+def test_a_dropout_that_drops_nothing_has_no_mask(call):
+    assert trace(call, torch.ones(4, 6))[1] == []
+
+
+@pytest.mark.filterwarnings("ignore:.*prototype", "ignore:dropout2d:UserWarning")
+def test_where_a_dropout_cannot_be_drawn_again_the_reason_is_told():
+    rows = [torch.ones(3, 2), torch.ones(2, 2)]
+    nested = trace(lambda x: F.dropout(torch.nested.nested_tensor(list(x)), 0.5).unbind()[0], rows)
+    assert nested[1] == ["a nested or sparse tensor's mask is not drawn again"]
+    # Of three dimensions the first is a batch's, and PyTorch warns: once, in the own call.
+    output, (mask,) = trace(lambda x: F.dropout2d(x, 0.5), torch.ones(4, 6, 5))
+    assert mask.kept == int((output != 0)[..., 0].sum())
+
+
+def test_dropout_under_vmap_keeps_the_trace():
+    """What a transform works on is not kept: whatever is told of its mask, it is no wrong one."""
+    x = torch.rand(4, 6) + 1
+    call = torch.func.vmap(lambda row: F.dropout(row, 0.5), randomness="different")
+    output, told = trace(call, x)
+    kept = int((output != 0).sum())
+    assert all(isinstance(mask, str) or mask.kept == kept for mask in told)
+
+
+def test_dropout_in_lower_precision_by_autocast():
+    def forward(x):
+        with torch.autocast("cpu", torch.bfloat16):
+            weights = torch.eye(x.shape[-1])
+            return F.dropout(x @ weights, 0.5)
+
+    x = torch.rand(8, 6) + 1
+    output, (mask,) = trace(forward, x)
+    assert output.dtype == torch.bfloat16
+    assert (mask.kept, mask.total) == (int((output != 0).sum()), 48)
 
 
 def test_every_dropout_module_is_one_of_the_known_functions():

@@ -16,6 +16,8 @@ class Draw(NamedTuple):
     state: torch.Tensor
     forms: tuple[torch.Tensor, ...]
     """Its tensor arguments on the meta device: shape, dtype and strides without elements."""
+    keywords: tuple[str, ...] = ()
+    """What the last of them were called, those that were given by keyword."""
 
 
 class Begun(NamedTuple):
@@ -24,6 +26,7 @@ class Begun(NamedTuple):
     generators: list[torch.Generator]
     states: list[torch.Tensor]
     given: Sequence[torch.Tensor]
+    kwargs: dict[str, Any]
 
 
 def begin(given: Sequence[torch.Tensor], kwargs: dict[str, Any]) -> Begun:
@@ -38,19 +41,23 @@ def begin(given: Sequence[torch.Tensor], kwargs: dict[str, Any]) -> Begun:
     if chosen is None:
         devices = {tensor.device for tensor in given if tensor.device.type == "cuda"}
         wanted = kwargs.get("device")
+        if wanted is None and not given:
+            wanted = torch.get_default_device()
         if wanted is not None and torch.device(wanted).type == "cuda":
             devices.add(torch.device(wanted))
         for device in sorted(devices, key=str):
             index = torch.cuda.current_device() if device.index is None else device.index
             generators.append(torch.cuda.default_generators[index])
-    return Begun(generators, [generator.get_state() for generator in generators], given)
+    return Begun(generators, [generator.get_state() for generator in generators], given,
+                 kwargs)  # fmt: skip
 
 
 def end(begun: Begun) -> Draw | None:
     """Return what was drawn from, None where nothing was drawn."""
     for generator, state in zip(begun.generators, begun.states, strict=True):
         if not torch.equal(generator.get_state(), state):
-            return Draw(generator, state, tuple(map(_form, begun.given)))
+            named = [key for key, v in begun.kwargs.items() if isinstance(v, torch.Tensor)]
+            return Draw(generator, state, tuple(map(_form, begun.given)), tuple(named))
     return None
 
 

@@ -11,66 +11,90 @@ from pipetrace.capture.draws import Draw, drawing
 from pipetrace.capture.flags import counted
 from pipetrace.capture.tracer import Heard
 from pipetrace.parts import Mask
-from pipetrace.summarise import ROW, pick
+from pipetrace.summarise import ROW
 
-_RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu"}
+ATTENTION = "scaled_dot_product_attention"
+HIDING = {ATTENTION, *names.RECURRENT}
+"""The functions that drop inside."""
+_TENSORS = ("query", "key", "value", "attn_mask")
 
 
-def mask(op: Heard, row: int | None) -> Mask | str | None:
-    """Return the mask that an op drew inside, or why it cannot be had; None where it has none.
+def mask(op: Heard, *, rows: int | None, row: int) -> Mask | str | None:
+    """Return the mask that an op drew inside, or why it cannot be had; None where it dropped none.
 
     Args:
-        op: An op that drew random numbers.
-        row: The sample whose flags are kept; None for the first of the whole mask.
+        op: A call of a function in `HIDING`.
+        rows: The batch's length.
+        row: The sample whose flags are kept.
     """
-    attention = op.plan.name == "scaled_dot_product_attention"
-    if not attention and op.plan.name not in _RECURRENT:
-        return None
-    if op.draw is None or op.made[0].device.type != "cpu":
-        return "a fused kernel of this device draws the mask by a rule of its own"
+    attention = op.plan.name == ATTENTION
     told = names.arguments(op.plan, op.told)
+    if attention:
+        p, drops = float(told.get("dropout_p", 0)), True
+    else:
+        p, layers = float(told["dropout"]), int(told["num_layers"])
+        drops = bool(told["training"]) and layers > 1
+    if not drops or p == 0:
+        return None
+    if op.made[0].device.type != "cpu":
+        return "a fused kernel of this device draws the mask by a rule of its own"
+    if op.draw is None and p < 1:
+        return "nothing was drawn from a generator that is known"
+    # The program's own function modes must neither hear of this nor choose another device.
     with torch._C.DisableTorchFunction(), torch.no_grad():
-        return (_attention if attention else _recurrent)(op, op.draw, told, row)
+        if attention:
+            kept = _attention(op, op.draw, p, grouped=bool(told.get("enable_gqa")))
+            place = 0
+        else:
+            swapped = bool(told.get("batch_first"))
+            kept = _recurrent(op, op.draw, p, layers, swapped=swapped)
+            # The layers come first, then time and batch: of the two the one that is the batch.
+            place = 2 if swapped or kept.shape[1] != rows else 1
+        has_row = place < kept.dim() - 1 and kept.shape[place] == rows
+        of_row = kept.select(place, row) if has_row else kept
+        flags = tuple(of_row.reshape(-1)[:ROW].tolist())
+    return counted(kept, p, 1 / (1 - p) if p < 1 else 0.0, flags, "elements")
 
 
-def _attention(op: Heard, draw: Draw, told: dict[str, Any], row: int | None) -> Mask:
-    """Let equal weights attend to one-hot values: what comes out is the mask, block by block.
+def _attention(op: Heard, draw: Draw | None, p: float, *, grouped: bool) -> torch.Tensor:
+    """Let equal weights attend to one-hot values: what comes out is not zero where it was kept.
 
-    `scaled_dot_product_attention` drops weights after the softmax, whatever they are:
+    `scaled_dot_product_attention` drops weights after the softmax, whatever they are; of those
+    that a mask forbids a flag is drawn too:
     https://docs.pytorch.org/docs/stable/generated/
     torch.nn.functional.scaled_dot_product_attention.html
+
+    Returns:
+        Flags of shape (..., queries, keys).
     """
-    query, key, value = (torch.zeros_like(form, device="cpu") for form in draw.forms[:3])
-    p, length, width = float(told["dropout_p"]), key.shape[-2], value.shape[-1]
-    blocks = []
-    for start in range(0, length, width):
-        value.zero_()
-        columns = torch.arange(min(width, length - start))
-        value[..., start + columns, columns] = 1
-        with drawing(draw):
-            seen = op.plan.function(
-                query, key, value, dropout_p=p, enable_gqa=bool(told.get("enable_gqa"))
-            )
-        blocks.append(seen[..., : columns.numel()])
-    weights = torch.cat(blocks, -1)
-    kept = weights != 0
-    flags = pick(kept, row).reshape(-1)[:ROW].tolist()
-    return counted(kept, p, float(weights.max()) * length, tuple(flags), "elements")
+    if draw is None:
+        return torch.zeros(*op.made[0].shape[:-1], op.shapes[1][-2], dtype=torch.bool)
+    by_place = _TENSORS[: len(draw.forms) - len(draw.keywords)]
+    forms = dict(zip((*by_place, *draw.keywords), draw.forms, strict=True))
+    query, key = (torch.zeros_like(forms[name], device="cpu") for name in ("query", "key"))
+    length = key.shape[-2]
+    value = torch.eye(length, dtype=forms["value"].dtype)
+    value = value.expand(*forms["value"].shape[:-2], length, length)
+    with drawing(draw):
+        function: Any = op.plan.function
+        return function(query, key, value, None, p, enable_gqa=grouped) != 0  # type: ignore[no-any-return]  # torch has no type
 
 
-def _recurrent(op: Heard, draw: Draw, told: dict[str, Any], row: int | None) -> Mask:
-    """Draw for every layer but the last: the outputs of all its steps, time first."""
-    first = next(place for place, _ in op.told if isinstance(place, int))
-    packed = first == 4
-    values = [value for place, value in op.told if isinstance(place, int)]
-    _, layers, p = values[:3]
+def _recurrent(
+    op: Heard, draw: Draw | None, p: float, layers: int, *, swapped: bool
+) -> torch.Tensor:
+    """Draw for every layer but the last, for the outputs of all its steps.
+
+    A recurrent layer calls `torch.dropout` on what it gives to the next, time first:
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTM.html
+
+    Returns:
+        Flags of shape (layers - 1, time, batch, features), or (layers - 1, rows of the packed
+        data, features).
+    """
     shape = list(op.made[0].shape)
-    batch_first = not packed and len(shape) == 3 and bool(values[5])
-    if batch_first:
+    if swapped:
         shape[:2] = shape[1::-1]
     ones = torch.ones(shape, dtype=op.made[0].dtype)
     with drawing(draw):
-        kept = torch.stack([torch.dropout(ones, p, True) != 0 for _ in range(int(layers) - 1)])
-    of_row = kept if packed or row is None or len(shape) < 3 else kept[:, :, row]
-    flags = of_row.reshape(-1)[:ROW].tolist()
-    return counted(kept, float(p), 1 / (1 - p) if p < 1 else 0.0, tuple(flags), "elements")
+        return torch.stack([torch.dropout(ones, p, True) != 0 for _ in range(layers - 1)])

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
-from pipetrace.capture import chains, hidden, names
+from pipetrace.capture import again, chains, hidden, names
 from pipetrace.capture.draws import Draw, drawing
 from pipetrace.capture.flags import counted
 from pipetrace.capture.tracer import Heard
 from pipetrace.parts import Mask
 from pipetrace.summarise import ROW, pick
 
-ELEMENTS = {"dropout", "dropout_", "alpha_dropout", "alpha_dropout_"}
+ELEMENTS = {"dropout", "dropout_", "native_dropout", "alpha_dropout", "alpha_dropout_"}
 CHANNELS = {
     "dropout1d", "dropout2d", "dropout3d", "feature_dropout", "feature_dropout_",
     "feature_alpha_dropout", "feature_alpha_dropout_",
@@ -33,27 +34,39 @@ def masks(heard: Sequence[Heard], *, rows: int | None, row: int) -> dict[int, Ma
     """
     found: dict[int, Mask | str] = dict(chains.masks(heard, rows=rows, row=row))
     for index, op in enumerate(heard):
-        if op.plan.name in ELEMENTS | CHANNELS:
-            mask = _dropout(op, row if op.shapes and op.shapes[0][:1] == (rows,) else None)
-        elif op.draw is None:
+        if op.plan.name not in ELEMENTS | CHANNELS | hidden.HIDING:
             continue
-        else:
-            mask = hidden.mask(op, row if rows is not None else None)
+        try:
+            if op.plan.name in hidden.HIDING:
+                mask = hidden.mask(op, rows=rows, row=row)
+            else:
+                row_of = row if op.shapes and op.shapes[0][:1] == (rows,) else None
+                mask = _dropout(heard, op, row_of)
+        except Exception as error:
+            # A tensor subclass may refuse anything, with any exception.
+            mask = f"it could not be drawn again: {type(error).__name__}"
         if mask is not None:
             found[index] = mask
     return found
 
 
-def _dropout(op: Heard, row: int | None) -> Mask | str | None:
+def _dropout(heard: Sequence[Heard], op: Heard, row: int | None) -> Mask | str | None:
     told = {**_defaults(op.plan.function), **names.arguments(op.plan, op.told)}
     # torch.dropout calls its mode `train`; torch.nn.functional.dropout calls it `training`.
     if not told.get("training", told.get("train")) or not op.shapes or 0 in op.shapes[0]:
         return None
-    p, made = float(told["p"]), op.made[0]
+    made = op.made[0]
     if made.device.type == "meta":
         return None
+    given = float(told["p"]) if len(op.links) == 1 else again.constant(heard, op.links[1])
+    if given is None:
+        return "its probability is a tensor whose number was not kept"
+    # Of float32 the decimal that was meant.
+    p = float(f"{given:.7g}") if len(op.links) > 1 else given
     if op.draw is not None:
         form = op.draw.forms[0]
+        if tuple(form.shape) != op.shapes[0]:
+            return "a nested or sparse tensor's mask is not drawn again"
     elif p in (0, 1):
         form = torch.empty(op.shapes[0], dtype=made.dtype, device="meta")
     else:
@@ -94,9 +107,14 @@ def regenerate(
         The mask with its count, and the central 95 % of Binomial(total, 1 - p).
     """
     # The program's own function modes must neither hear of this nor choose another device.
-    with torch._C.DisableTorchFunction(), torch.no_grad():
+    with torch._C.DisableTorchFunction(), torch.no_grad(), warnings.catch_warnings():
+        # What there is to warn of, the program's own call has warned of.
+        warnings.simplefilter("ignore")
         with drawing(draw):
             ones = function(torch.ones_like(form, device=device), p, True)
+        if isinstance(ones, tuple):
+            # native_dropout gives its mask too.
+            ones = ones[0]
         zeros = torch.zeros_like(ones)
         if "alpha" in name:
             # What alpha dropout drops becomes a number: the kept is what depends on the input.

@@ -15,6 +15,7 @@ import torch
 _REFLECTED = {"radd": "add", "rmul": "mul", "rtruediv": "rdiv", "truediv": "div",
               "iadd": "add_", "isub": "sub_", "imul": "mul_", "itruediv": "div_",
               "floordiv": "floor_divide", "rmatmul": "matmul", "mod": "remainder"}  # fmt: skip
+RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 # C functions whose documentation does not tell the names of their arguments, or tells others.
 _KNOWN = {
     **dict.fromkeys(
@@ -23,7 +24,7 @@ _KNOWN = {
         ("input", "other"),
     ),
     **dict.fromkeys(
-        ("dropout", "alpha_dropout", "feature_dropout", "feature_alpha_dropout"),
+        ("dropout", "alpha_dropout", "feature_dropout", "feature_alpha_dropout", "native_dropout"),
         ("input", "p", "train"),
     ),
     **dict.fromkeys(
@@ -31,7 +32,7 @@ _KNOWN = {
         ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode"),
     ),
     **dict.fromkeys(
-        ("lstm", "gru", "rnn_tanh", "rnn_relu"),
+        RECURRENT,
         ("input", "hx", "flat_weights", "has_biases", "num_layers", "dropout", "training",
          "bidirectional", "batch_first"),
     ),
@@ -44,6 +45,7 @@ _KNOWN = {
     "squeeze": ("input", "dim"),
     "tensor": ("data",),
 }  # fmt: skip
+_PACKED = ("input", "batch_sizes", "hx", "flat_weights")
 _NESTED = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 _NAMED = re.compile(r"(?:^|,)\s*(\*?\w+)")
 _SAID = (str, Number, torch.dtype, torch.device, torch.layout, torch.memory_format)
@@ -132,6 +134,9 @@ def arguments(known: Plan, told: Iterable[tuple[int | str, Any]]) -> dict[str, A
     named: dict[str, Any] = {}
     rest: list[Any] = []
     positions = known.positions
+    if known.name in RECURRENT and (told := list(told)) and told[0][0] == len(_PACKED):
+        # Of packed sequences there are four tensors before the numbers, else three.
+        positions = (*_PACKED, *positions[3:])
     for place, value in told:
         if isinstance(place, str):
             named[place] = value

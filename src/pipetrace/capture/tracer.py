@@ -409,7 +409,7 @@ def _plain(value: Any) -> Any:
     """Return an argument as it is where it cannot change, else in words."""
     if type(value) in _ATOMS:
         return value
-    if type(value) in (list, tuple) and all(type(item) in _ATOMS for item in value):
+    if type(value) in (list, tuple) and all(type(item) in trees.ATOMS for item in value):
         return tuple(value)
     return value if callable(value) or isinstance(value, slice) else names.worded(value)
 
