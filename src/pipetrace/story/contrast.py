@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Sequence
 
 from pipetrace.blocks import AnyBlock, Head, Table, Text
 from pipetrace.parts import Difference
@@ -14,7 +16,7 @@ from pipetrace.story.sentences import plain_name
 from pipetrace.tracefile import Recording
 
 MOST = 40
-"""Of more sources the largest are shown."""
+"""A table has so many rows at most."""
 _DROPPING = {
     "scaled_dot_product_attention", "multi_head_attention_forward", "lstm", "gru", "rnn_tanh",
     "rnn_relu",
@@ -22,8 +24,8 @@ _DROPPING = {
 _NORMS = {"batch_norm", "native_batch_norm", "instance_norm", "sync_batch_norm"}
 _MODES = {True: "train", False: "eval"}
 _CAUSES = {
-    "mode": "called in the other mode",
-    "values": "equal inputs, other outputs",
+    "mode": "",
+    "values": " (equal inputs, other outputs)",
 }
 
 
@@ -43,7 +45,8 @@ def contrast(recording: Recording) -> Content | None:
     intro = (
         f"The forward above ran in {_MODES[not found[0].training]} mode; it was played once more "
         f"in {_MODES[found[0].training]} mode, from the same state and on the same batch, and "
-        "compared operation by operation on the values kept of each."
+        "compared operation by operation on the values kept of each. An operation differs of "
+        "itself where it was called in the other mode, or where equal inputs gave other outputs."
     )
     return Content(blocks=tuple(blocks), intro=intro)
 
@@ -88,8 +91,11 @@ def _table(forward: Forward, item: Contrast) -> Table:
         Head(label="operation"),
         Head(label="module"),
         Head(label="kind"),
-        Head(label="why"),
-        Head(label="largest difference", number=True),
+        Head(
+            label="largest difference",
+            number=True,
+            note="what operations before it changed is in these differences too",
+        ),
         Head(
             label="relative",
             number=True,
@@ -97,27 +103,40 @@ def _table(forward: Forward, item: Contrast) -> Table:
         ),
         Head(label="over"),
     )
-    shown = sorted(item.sources, key=lambda each: each.op)
-    caption = ""
-    if len(shown) > MOST:
-        largest = sorted(shown, key=lambda each: -(each.relative or 0))[:MOST]
-        shown = sorted(largest, key=lambda each: each.op)
-        caption = f"The {MOST} of {len(item.sources)} that differ most, relative to their size"
-    rows = tuple(_row(forward, forward.ops[each.op], each) for each in shown)
-    return Table(heads=heads, rows=rows, caption=caption)
+    # The same operation of numbered modules is one row: a model has many equal layers.
+    groups: dict[tuple[str, ...], list[Difference]] = {}
+    for each in sorted(item.sources, key=lambda each: each.op):
+        op = forward.ops[each.op]
+        key = (name(forward, op), re.sub(r"\.\d+(?=\.)", ".*", op.module), kind(op), each.cause)
+        groups.setdefault(key, []).append(each)
+    rows = tuple(_row(forward, key, found) for key, found in groups.items())
+    caption = f"The first {MOST} of {len(rows)} rows" if len(rows) > MOST else ""
+    return Table(heads=heads, rows=rows[:MOST], caption=caption)
 
 
-def _row(forward: Forward, op: Op, found: Difference) -> tuple[str, ...]:
-    if not found.count:
-        over = "shapes or values that cannot be compared"
-    else:
-        over = f"{plural(found.count, 'value')}, {'exact' if found.exact else 'sampled'}"
+def _row(forward: Forward, key: tuple[str, ...], found: Sequence[Difference]) -> tuple[str, ...]:
+    label, module, of, cause = key
+    if len(found) == 1:
+        module = forward.ops[found[0].op].module
+    times = f", {len(found)} times" if len(found) > 1 else ""
+    largest = [each.largest for each in found if each.largest is not None]
+    relative = [each.relative for each in found if each.relative is not None]
+    low, high = (percent(pick(relative)) for pick in (min, max)) if relative else ("–", "–")
     return (
-        name(forward, op),
-        f"`{op.module}`" if op.module else "–",
-        kind(op),
-        _CAUSES.get(found.cause, found.cause),
-        "–" if found.largest is None else number(found.largest),
-        "–" if found.relative is None else percent(found.relative),
-        over,
+        label,
+        (f"`{module}`" if module else "–") + times,
+        of + _CAUSES.get(cause, f" ({cause})"),
+        number(max(largest)) if largest else "–",
+        low if low == high else f"{low} to {high}",
+        _over(found),
     )
+
+
+def _over(found: Sequence[Difference]) -> str:
+    counts = {each.count for each in found}
+    if 0 in counts:
+        return "shapes or values that cannot be compared"
+    low, high = min(counts), max(counts)
+    values = plural(high, "value") if low == high else f"{whole(low)} to {plural(high, 'value')}"
+    each = " each" if len(found) > 1 else ""
+    return f"{values}{each}, {'exact' if all(item.exact for item in found) else 'sampled'}"

@@ -112,12 +112,11 @@ def counted(found: Cost) -> str:
 
 
 def totals(forward: Forward) -> str:
-    """Say in one sentence what a forward costs as a whole."""
+    """Say in one sentence what a forward costs as a whole, or up to where it failed."""
     found = cost(forward.ops)
     if not found.operations:
         return ""
-    held = forward.model.parameters if forward.model else None
-    parts = [] if held is None else [plural(held, "parameter")]
+    parts = [plural(forward.model.parameters, "parameter")] if forward.model else []
     parts.append(plural(found.operations, "operation"))
     if found.opaque:
         parts[-1] += f" ({whole(found.opaque)} opaque)"
@@ -127,4 +126,5 @@ def totals(forward: Forward) -> str:
         parts.append("bytes kept for backward not measured")
     else:
         parts.append(f"{size(found.saved)} of activations kept for backward")
-    return f"In all: {'; '.join(parts)}."
+    start = "In all" if forward.capture.complete else "Up to there"
+    return f"{start}: {'; '.join(parts)}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -138,10 +139,16 @@ def _dropping(recording: Recording) -> set[int]:
         if any("Dropout" in part.type for part in model.modules)
     }
     # Where something else draws too, what the probe switches is not dropout alone.
-    others = (op for op in recording.all(Op) if op.random and not op.mask)
-    return found - {
-        roots[op.capture] for op in others if op.capture in roots and op.function not in _DROPPING
-    }
+    others = Counter(
+        op.capture
+        for op in recording.all(Op)
+        if op.random and not op.mask and op.function not in _DROPPING
+    )
+    # A mask written by hand has its draw in an operation of its own.
+    written = Counter(
+        op.capture for op in recording.all(Op) if op.mask and not op.random and op.mask.p < 1
+    )
+    return found - {roots[capture] for capture in others - written if capture in roots}
 
 
 def _by_training(facts: Iterable[OfTraining]) -> dict[int, list[OfTraining]]:

@@ -129,10 +129,12 @@ def _many(masks: Sequence[Mask], batch: str) -> str:
     dropped = total - sum(mask.kept for mask in masks)
     inside = sum(mask.low <= mask.kept <= mask.high for mask in masks)
     rates = sorted({mask.p for mask in masks})
+    units = {mask.unit for mask in masks}
+    unit = units.pop() if len(units) == 1 else f"{' and '.join(sorted(units))} together"
     p = setting(rates[0]) if len(rates) == 1 else f"{setting(rates[0])} to {setting(rates[-1])}"
     return (
         f"the {len(masks)} masks of {batch} dropped {percent(dropped / total)} of "
-        f"{whole(total)} {masks[0].unit} against p = {p}, and {inside} of the {len(masks)} kept "
+        f"{whole(total)} {unit} against p = {p}, and {inside} of the {len(masks)} kept "
         "a number that at least 95 % of such masks keep"
     )
 

@@ -272,21 +272,27 @@ def _called(members: Sequence[_Node]) -> str:
 
 def _words(members: Sequence[_Node], operations: int) -> str:
     paths = _paths(members)
-    each = plural(members[0].cost.operations, "operation")
+    counts = [node.cost.operations for node in members]
+    low, high = min(counts), max(counts)
+    # The views behind the last operation of a member are told with it.
+    same = "the same " if low == high else f"{low} to "
+    each = f"{same}{plural(high, 'operation')}"
     if len(paths) > 1:
         where = f"`{paths[0]}` to `{paths[-1]}`, one after the other"
     elif paths[0]:
         where = f"`{paths[0]}`, called {len(members)} times with the same weights"
     else:
         where = f"The same sequence {len(members)} times, one after the other"
-    return f"{where}: the same {each} each, {whole(operations)} in all."
+    return f"{where}: {each} each, {whole(operations)} in all."
 
 
 def _told_once(members: Sequence[_Node]) -> Iterator[Stage]:
-    """Yield the stages of the members, all but the first as alike unless one must be seen."""
-    for index, node in enumerate(members):
-        again = index > 0 and node.stage.tone == "plain"
+    """Yield the stages of the members; one is alike where it stands as well as the one before."""
+    tone = ""
+    for node in members:
+        again = node.stage.tone == tone != "bad"
         yield replace(node.stage, alike=True) if again else node.stage
+        tone = node.stage.tone
 
 
 def _mode(nodes: Sequence[_Node]) -> str:
