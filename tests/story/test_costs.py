@@ -74,11 +74,11 @@ class Scripted(nn.Module):
         self.shift = torch.ones(4)
 
     def forward(self, x):
-        outside = torch.tensor(x.detach().numpy() * 2)
+        outside = torch.from_numpy(x.detach().numpy() * 2)
         return self.inside(self.before(x) * self.shift) + outside
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.trace` is deprecated")
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 def test_what_is_opaque_is_named_with_its_reason(traced):
     recording = traced(Scripted(), torch.randn(8, 4))
     content = flow(recording)
@@ -94,7 +94,7 @@ def test_what_is_opaque_is_named_with_its_reason(traced):
     assert f"{total} operations (1 opaque); {whole(known)} FLOPs and those of" in content.intro
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.trace` is deprecated")
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 def test_constants_are_named_and_what_was_made_outside_is_said(traced):
     stages = flow(traced(Scripted(), torch.randn(8, 4))).blocks[0].stages
     taken = list(filter(None, told(stages, "also takes")))
