@@ -144,6 +144,8 @@ class Stage(Piece, frozen=True):
     spots: tuple[Spot, ...] = ()
     tone: str = "plain"
     stages: tuple[Stage, ...] = ()
+    alike: bool = False
+    """The same as the stage before but for its numbers: a view that cannot fold may count it."""
 
 
 class Flow(Block, frozen=True):

@@ -216,9 +216,9 @@ def _files(recording: Recording, path: str) -> Iterable[str]:
         yield path
     made: list[Place | None] = [part.made for m in recording.all(Model) for part in m.modules]
     called = [op.called for op in recording.all(Op)]
-    for place in (*made, *called):
-        if place is not None:
-            yield place.file
+    files = dict.fromkeys(place.file for place in (*made, *called) if place is not None)
+    # Of installed packages a line is named, but their text is not the user's to hand around.
+    yield from (file for file in files if places.is_users(compile("", file, "exec")))
 
 
 def _message(error: BaseException) -> str:

@@ -13,7 +13,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from pipetrace.blocks import AnyBlock, Flow, Page, Section, Stage
+from pipetrace.capture import forward
 from pipetrace.capture.models import inventory
+from pipetrace.capture.options import Options
 from pipetrace.capture.replay import prepare, replay
 from pipetrace.examples import dropout as example
 from pipetrace.records import (
@@ -361,6 +363,20 @@ def empty_run() -> Recording:
         Notice(id="N1", text="No forward of an nn.Module was seen; 3 lines were printed."),
         Ended(status="finished", seconds=0.1),
     )
+
+
+@pytest.fixture
+def traced() -> Callable[..., Recording]:
+    """Return what `pt.trace` states of one call, without the questions that a run asks."""
+
+    def trace(model: nn.Module, *args: object, **chosen: bool) -> Recording:
+        found = forward.trace(model, args, {}, Options(**chosen))
+        facts = found.facts()
+        if chosen.get("gradients"):
+            sum(item.sum() for item in [found.output]).backward()
+        return recording(provenance("try.py", "python"), *facts, *found.gradients())
+
+    return trace
 
 
 @pytest.fixture

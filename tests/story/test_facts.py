@@ -70,7 +70,7 @@ def test_the_receipt_of_equal_forwards_is_one_line(dropout_run, section_of):
     ("repeats", "words"),
     [
         (True, "a plain repeat equals the original: tracing changed it"),
-        (False, "a plain repeat differs from the original as well: this forward does not repeat"),
+        (False, "the forward does not repeat itself: a plain repeat differs from the original too"),
         (None, "no plain repeat was made"),
     ],
 )

@@ -114,13 +114,19 @@ def test_a_failed_forward_ends_in_a_bad_stage(failed_run, section_of, stages_of)
 def test_a_big_model_is_nested_and_equal_blocks_are_rolled_up(big_run, section_of, stages_of):
     stages = stages_of(section_of(page(big_run), "flow"))
     names = [stage.name for stage in stages]
-    assert names == ["Input", "Embedding", "12 × Block", "4 × Block", "mean", "Output"]
+    assert names == ["Input", "Embedding", "12 × Block (blocks.0 … blocks.11)",
+                     "4 × Block (shared, called 4 times)", "mean", "Output"]  # fmt: skip
     listed, shared = stages[2], stages[3]
     assert [stage.name for stage in listed.stages] == ["Block"] * 12
-    assert listed.words == "`blocks.0` to `blocks.11`, one after the other: 180 operations."
-    assert shared.words == "`shared`, called 4 times with the same weights: 60 operations."
-    assert listed.facts[0].value == "16,704"
-    assert shared.facts[0].value == "1392"
+    assert listed.words == (
+        "`blocks.0` to `blocks.11`, one after the other: the same 16 operations each, 192 in all."
+    )
+    assert shared.words == (
+        "`shared`, called 4 times with the same weights: the same 16 operations each, 64 in all."
+    )
+    assert listed.facts[0].value == "1392 each, 16,704 in all"
+    assert (shared.facts[0].value, shared.facts[0].note) == ("1392", "shared by all 4 calls")
+    assert [stage.alike for stage in listed.stages] == [False] + [True] * 11
     block = listed.stages[0]
     assert [stage.name for stage in block.stages] == [
         "LayerNorm", "Linear", "Linear", "Linear", "matmul", "div", "softmax", "Dropout", "matmul",
@@ -215,7 +221,7 @@ def test_one_cell_called_in_a_loop_is_rolled_up_where_there_are_many(record_forw
 
     stages = _stages(Recording(record_forward(Loop(), torch.randn(2, 4)), {}, None))
     names = [stage.name for stage in stages]
-    rolled = ["Input", "60 × Linear"]
+    rolled = ["Input", "60 × Linear (cell, called 60 times)"]
     assert names == (["Input", "Linear", "Linear", "Output"] if depth == 3 else rolled)
 
 

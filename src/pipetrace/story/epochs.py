@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -16,11 +17,14 @@ from pipetrace.records import (
     Op,
     Prediction,
     Probe,
+    Provenance,
     Score,
 )
 from pipetrace.records import Training as TrainingRecord
 from pipetrace.tracefile import Recording
 
+OWN = "pipetrace's own training loop"
+"""What trains where a table is fitted."""
 OfTraining = TypeVar("OfTraining", Epoch, Probe, Evaluation)
 
 
@@ -53,6 +57,8 @@ class Trace:
     classes: int | None = None
     drops: bool = False
     """Whether a dropout is known to be in the model."""
+    loop: str = "the script"
+    """Whose loop trained: the user's script, or our own where a table was fitted."""
 
     @property
     def epochs(self) -> tuple[Row, ...]:
@@ -81,6 +87,8 @@ def traces(recording: Recording) -> list[Trace]:
     probes = _by_training(recording.all(Probe))
     evaluations = _by_training(recording.all(Evaluation))
     dropping = _dropping(recording)
+    origin = recording.first(Provenance)
+    loop = OWN if origin and origin.origin == "table" else "the script"
     several = len(recording.all(Model)) > len(recording.all(TrainingRecord))
     return [
         _trace(
@@ -90,6 +98,7 @@ def traces(recording: Recording) -> list[Trace]:
             evaluations.get(training.id, []),
             classes(recording, training),
             training.model in dropping or bool(dropping and several),
+            loop,
         )
         for training in recording.all(TrainingRecord)
     ]
@@ -130,10 +139,16 @@ def _dropping(recording: Recording) -> set[int]:
         if any("Dropout" in part.type for part in model.modules)
     }
     # Where something else draws too, what the probe switches is not dropout alone.
-    others = (op for op in recording.all(Op) if op.random and not op.mask)
-    return found - {
-        roots[op.capture] for op in others if op.capture in roots and op.function not in _DROPPING
-    }
+    others = Counter(
+        op.capture
+        for op in recording.all(Op)
+        if op.random and not op.mask and op.function not in _DROPPING
+    )
+    # A mask written by hand has its draw in an operation of its own.
+    written = Counter(
+        op.capture for op in recording.all(Op) if op.mask and not op.random and op.mask.p < 1
+    )
+    return found - {roots[capture] for capture in others - written if capture in roots}
 
 
 def _by_training(facts: Iterable[OfTraining]) -> dict[int, list[OfTraining]]:
@@ -150,8 +165,9 @@ def _trace(
     evaluations: list[Evaluation],
     classes: int | None,
     drops: bool,
+    loop: str,
 ) -> Trace:
-    notes, scores = _evaluated(evaluations)
+    notes, scores = _evaluated(evaluations, loop)
     found = {epoch.index: epoch for epoch in epochs}
     rows = tuple(
         Row(
@@ -164,14 +180,14 @@ def _trace(
     )
     order = ("held-out", "evaluation", "seen")
     labels = sorted(notes, key=lambda label: order.index(label.split(" ")[0]))
-    return Trace(training, rows, tuple(labels), notes, classes, drops)
+    return Trace(training, rows, tuple(labels), notes, classes, drops, loop)
 
 
 def _evaluated(
-    evaluations: Sequence[Evaluation],
+    evaluations: Sequence[Evaluation], loop: str
 ) -> tuple[dict[str, str], dict[int, dict[str, Score]]]:
     """Return what each label means, and each epoch's last score under each label."""
-    labels = {id(item): _label(item) for item in evaluations}
+    labels = {id(item): _label(item, loop) for item in evaluations}
     for name in {item.name for item in evaluations}:
         own = [item for item in evaluations if item.name == name]
         checked = [item for item in own if item.seen is not None]
@@ -180,7 +196,7 @@ def _evaluated(
             and len({item.score.rows for item in own}) == 1
         )
         if one_pass and 0 < len(checked) < len(own) and not any(item.seen for item in checked):
-            label, note = _label(checked[0])
+            label, note = _label(checked[0], loop)
             some = f"none trained on, as far as checked ({len(checked)} of {len(own)} times)"
             note = note.replace("none of them trained on", some)
             labels.update(dict.fromkeys(map(id, own), (label, note)))
@@ -193,19 +209,19 @@ def _evaluated(
     return notes, scores
 
 
-def _label(evaluation: Evaluation) -> tuple[str, str]:
+def _label(evaluation: Evaluation, loop: str) -> tuple[str, str]:
     """Name an evaluation by what is known of its rows; only proven ones are called held-out."""
     name = f" ({evaluation.name})" if evaluation.name else ""
     seen = evaluation.seen
     if seen is None:
         label = "evaluation"
-        note = "rows evaluated by the script; whether they were trained on is unknown"
+        note = f"rows evaluated by {loop}; whether they were trained on is unknown"
     elif seen == 0:
         label = "held-out"
-        note = "rows evaluated by the script, none of them trained on"
+        note = f"rows evaluated by {loop}, none of them trained on"
     else:
         label = "seen rows"
-        note = f"rows evaluated by the script, {seen * 100:.0f} % of them also trained on"
+        note = f"rows evaluated by {loop}, {seen * 100:.0f} % of them also trained on"
     mode = {True: "train mode", False: "eval mode", None: "mixed modes"}[evaluation.mode]
     by = "; the loss is pipetrace's own computation" if evaluation.loss_by == "pipetrace" else ""
     return label + name, f"{note}; {mode}{by}"

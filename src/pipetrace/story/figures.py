@@ -7,6 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from pipetrace.records import Mask
 
+RARE = "as at most 1 in 20 masks is"
+"""Said of what lies outside the central 95 %."""
+
 
 def number(value: float) -> str:
     """Write a number with four significant digits.
@@ -118,6 +121,20 @@ def plural(count: int, noun: str, nouns: str = "") -> str:
     return f"{whole(count)} {noun if count == 1 else nouns or noun + 's'}"
 
 
+def size(count: int) -> str:
+    """Write a number of bytes, from 10,000 on in kB of 1000.
+
+    >>> size(1), size(1280), size(12_800), size(438_000_000)
+    ('1 byte', '1280 bytes', '12.80 kB', '438.0 MB')
+    """
+    if count < 10_000:
+        return plural(count, "byte")
+    for power, unit in ((4, "TB"), (3, "GB"), (2, "MB")):
+        if count >= 999_500 * 1000 ** (power - 2):
+            return f"{count / 1000**power:#.4g} {unit}"
+    return f"{count / 1000:#.4g}".removesuffix(".") + " kB"
+
+
 def shape(sizes: Sequence[int]) -> str:
     """Write a shape.
 
@@ -178,8 +195,13 @@ def expected(mask: Mask) -> str:
     """Write what independent draws would keep, and whether this mask is among the usual ones.
 
     >>> expected(Mask(p=0.3, kept=448, total=640, low=425, high=471, scale=1 / 0.7))
-    'at p = 0.3, 95 % of such masks keep 425 to 471: this one is inside'
+    'at p = 0.3, at least 95 % of such masks keep 425 to 471: this one is inside'
+    >>> expected(Mask(p=0.3, kept=480, total=640, low=425, high=471, scale=1 / 0.7))[-47:]
+    'this one is outside, as at most 1 in 20 masks is'
     """
-    inside = "inside" if mask.low <= mask.kept <= mask.high else "outside"
+    inside = "inside" if mask.low <= mask.kept <= mask.high else f"outside, {RARE}"
     between = f"{whole(mask.low)} to {whole(mask.high)}"
-    return f"at p = {setting(mask.p)}, 95 % of such masks keep {between}: this one is {inside}"
+    return (
+        f"at p = {setting(mask.p)}, at least 95 % of such masks keep {between}: "
+        f"this one is {inside}"
+    )

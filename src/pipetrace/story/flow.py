@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipetrace.blocks import Fact, Flow, Head, Stage, Table, Text
 from pipetrace.records import Column, Failure, Preparation
+from pipetrace.story.costs import totals
 from pipetrace.story.figures import plural, shape, whole
 from pipetrace.story.forwards import Forward, forwards
 from pipetrace.story.registry import Content, section
@@ -67,12 +68,12 @@ def flow(recording: Recording) -> Content | None:
     mode = "train" if forward.capture.training else "eval"
     what = _PURPOSES.get(forward.capture.purpose, "one forward")
     model = forward.model.type if forward.model else "the model"
-    intro = f"What {what} went through in `{model}`, called in {mode} mode."
+    intro = f"What {what} went through in `{model}`, called in {mode} mode. {totals(forward)}"
     blocks: tuple[Text | Flow, ...] = (Flow(stages=(*prepared, *found)),)
     if not forward.ops and forward.capture.complete:
         words = "No operation was seen inside this forward: it may be compiled or scripted."
         blocks = (*blocks, Text(text=words, tone="muted"))
-    return Content(blocks=blocks, intro=intro, title=_title((*prepared, *found)))
+    return Content(blocks=blocks, intro=intro.strip(), title=_title((*prepared, *found)))
 
 
 def shown(recording: Recording) -> Forward | None:

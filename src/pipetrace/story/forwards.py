@@ -14,8 +14,10 @@ from pipetrace.blocks import Spot
 from pipetrace.records import (
     Capture,
     Dataset,
+    Gradient,
     Model,
     ModulePart,
+    NotFinite,
     Op,
     Place,
     Preparation,
@@ -44,6 +46,12 @@ class Forward:
     """Paths of modules that contain others with operations."""
     direct: Counter[tuple[str, int]] = field(default_factory=Counter)
     """How many operations each call of a module has of its own, views not counted."""
+    calls: dict[str, int] = field(default_factory=dict)
+    """How many times each module with operations was called."""
+    gradients: dict[int, dict[int, Tensor]] = field(default_factory=dict)
+    """The gradients of each operation's outputs that a backward computed last."""
+    broken: NotFinite | None = None
+    """The first operation that made a NaN or an infinity."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,11 @@ def forwards(recording: Recording) -> list[Forward]:
     ops: dict[int, list[Op]] = {}
     for op in recording.all(Op):
         ops.setdefault(op.capture, []).append(op)
+    gradients: dict[int, dict[int, dict[int, Tensor]]] = {}
+    for item in recording.all(Gradient):
+        of = gradients.setdefault(item.capture, {}).setdefault(item.op, {})
+        of[item.output] = item.gradient
+    broken = {item.capture: item for item in recording.all(NotFinite)}
     found = []
     for capture in recording.all(Capture):
         forward = Forward(
@@ -72,6 +85,8 @@ def forwards(recording: Recording) -> list[Forward]:
             folder=home(recording),
             values=origin.values if origin else True,
             data=_sized(recording, roles.get(_role(capture))),
+            gradients=gradients.get(capture.id, {}),
+            broken=broken.get(capture.id),
         )
         for part in forward.model.modules if forward.model else ():
             forward.parts[part.path] = part
@@ -82,6 +97,8 @@ def forwards(recording: Recording) -> list[Forward]:
         forward.direct.update(
             (op.module, op.call) for op in forward.ops if not is_view(op) and not _counts(op)
         )
+        for op in forward.ops:
+            forward.calls[op.module] = max(forward.calls.get(op.module, 0), op.call + 1)
         found.append(forward)
     return found
 
@@ -120,13 +137,18 @@ def spot(folder: str, place: Place) -> Spot:
 
 
 def short(folder: str, file: str) -> str:
-    """Name a file from the folder where the program was started, one of ours from the package.
+    """Name a file from the folder where the program was started, an installed one from its package.
 
     >>> short("/home/ada", "/home/ada/nets/train.py"), short("/home/ada", "/opt/net.py")
     ('nets/train.py', '/opt/net.py')
     >>> short("/home/ada", "/opt/lib/pipetrace/pipeline/train.py")
     'pipetrace/pipeline/train.py'
+    >>> short("/home/ada", "/home/ada/env/lib/python3.12/site-packages/nets/bert/model.py")
+    'nets/bert/model.py'
     """
+    installed = re.search(r".*[/\\](?:site|dist)-packages[/\\](.+)$", file)
+    if installed:
+        return installed[1]
     ours = re.search(r"[/\\](pipetrace[/\\](?:pipeline|examples)[/\\][^/\\]+)$", file)
     inside = folder.rstrip("/\\")
     if inside and file.startswith(inside) and file[len(inside) : len(inside) + 1] in ("/", "\\"):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipetrace.blocks import Text
-from pipetrace.records import Capture, Ended, Failure, Mask, Model, Op, Probe, Score
+from pipetrace.records import Capture, Ended, Failure, Mask, Model, NotFinite, Op, Probe, Score
+from pipetrace.story.broken import sentence
 from pipetrace.story.epochs import Trace, finite, traces
-from pipetrace.story.figures import accuracy, loss, percent, plural, relative, setting, whole
+from pipetrace.story.figures import RARE, accuracy, loss, percent, plural, relative, setting, whole
+from pipetrace.story.forwards import forwards
 from pipetrace.story.registry import Content, section
 from pipetrace.tracefile import Recording
 
@@ -15,7 +17,13 @@ from pipetrace.tracefile import Recording
 @section(id="insight", title="Key insight", order=20)
 def insight(recording: Recording) -> Content | None:
     """Tell the strongest measured fact of the run in one sentence."""
-    text = _stopped(recording) or _dropout(recording) or _trained(recording) or _forward(recording)
+    text = (
+        _stopped(recording)
+        or _broken(recording)
+        or _dropout(recording)
+        or _trained(recording)
+        or _forward(recording)
+    )
     return Content(blocks=(Text(text=text, tone="key"),)) if text else None
 
 
@@ -30,6 +38,14 @@ def _stopped(recording: Recording) -> str:
     steps = max((capture.step for capture in captures), default=0)
     after = f", after at least {plural(steps, 'optimizer step')}" if steps else ""
     return f"The program stopped with {failure.type}{where}{owner}{line}{after}."
+
+
+def _broken(recording: Recording) -> str:
+    """Quote the first NaN or infinity, where nothing else can be trusted."""
+    if not recording.first(NotFinite):
+        return ""
+    text = next(filter(None, map(sentence, forwards(recording))), "")
+    return f"{text}." if text else ""
 
 
 def _dropout(recording: Recording) -> str:
@@ -100,10 +116,11 @@ def _one(mask: Mask, batch: str) -> str:
     dropped = mask.total - mask.kept
     low, high = mask.total - mask.high, mask.total - mask.low
     inside = "inside" if low <= dropped <= high else "outside"
+    rare = "" if low <= dropped <= high else f", {RARE}"
     return (
         f"the mask of {batch} dropped {whole(dropped)} of {whole(mask.total)} {mask.unit}, "
         f"{percent(dropped / mask.total)} against p = {setting(mask.p)}: {inside} "
-        f"the {whole(low)} to {whole(high)} that 95 % of such masks drop"
+        f"the {whole(low)} to {whole(high)} that at least 95 % of such masks drop{rare}"
     )
 
 
@@ -112,11 +129,13 @@ def _many(masks: Sequence[Mask], batch: str) -> str:
     dropped = total - sum(mask.kept for mask in masks)
     inside = sum(mask.low <= mask.kept <= mask.high for mask in masks)
     rates = sorted({mask.p for mask in masks})
+    units = {mask.unit for mask in masks}
+    unit = units.pop() if len(units) == 1 else f"{' and '.join(sorted(units))} together"
     p = setting(rates[0]) if len(rates) == 1 else f"{setting(rates[0])} to {setting(rates[-1])}"
     return (
         f"the {len(masks)} masks of {batch} dropped {percent(dropped / total)} of "
-        f"{whole(total)} {masks[0].unit} against p = {p}, and {inside} of the {len(masks)} kept "
-        "a number that 95 % of such masks keep"
+        f"{whole(total)} {unit} against p = {p}, and {inside} of the {len(masks)} kept "
+        "a number that at least 95 % of such masks keep"
     )
 
 

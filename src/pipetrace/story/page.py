@@ -9,6 +9,8 @@ import pipetrace
 from pipetrace.blocks import Crash, Page, Section
 from pipetrace.records import Capture, Ended, Epoch, Model, Provenance, SourceText, Training
 from pipetrace.story import (
+    broken,
+    contrast,
     failure,
     flow,
     insight,
@@ -24,7 +26,8 @@ from pipetrace.story.registry import Entry, entries
 from pipetrace.tracefile import Recording
 
 SECTIONS = (
-    provenance, failure, insight, flow, training, prediction, questions, notices, source
+    provenance, failure, broken, insight, flow, contrast, training, prediction, questions, notices,
+    source,
 )  # fmt: skip
 """The modules whose sections a page has: importing them registers these."""
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from pipetrace.blocks import Check, Checks, Fact, Facts, Text
+from pipetrace.blocks import Checks, Fact, Facts, Text
 from pipetrace.records import (
     Capture,
     Ended,
     Model,
     Provenance,
-    Receipt,
     Seed,
     Training,
 )
-from pipetrace.story.figures import listing, number, plural, seconds, whole
+from pipetrace.story.figures import plural, seconds, whole
 from pipetrace.story.forwards import home, short
+from pipetrace.story.receipts import HEADING, receipts
 from pipetrace.story.registry import Content, section
 from pipetrace.tracefile import Recording
 
@@ -40,16 +40,12 @@ _ENDS = {
 def provenance(recording: Recording) -> Content | None:
     """Tell what ran, and give the receipt of every traced forward."""
     facts = tuple(_facts(recording))
-    receipt = _receipt(recording.all(Capture))
+    receipt = receipts(recording.all(Capture))
     if not facts and not receipt:
         return None
-    heading = (
-        "Faithfulness receipt: each traced forward against the plain one, what was left "
-        "against what was found."
-    )
     blocks: tuple[Facts | Text | Checks, ...] = (Facts(facts=facts),) if facts else ()
     if receipt:
-        blocks = (*blocks, Text(text=heading, tone="muted"), Checks(checks=receipt))
+        blocks = (*blocks, Text(text=HEADING, tone="muted"), Checks(checks=receipt))
     return Content(blocks=blocks)
 
 
@@ -110,73 +106,3 @@ def _optimizer(training: Training) -> tuple[str, str]:
     given = ", ".join(f"{item.name}={item.value}" for item in training.settings)
     value = f"{training.optimizer}({given})" if given else training.optimizer
     return value, f"loss: {training.loss}" if training.loss else ""
-
-
-def _receipt(captures: Sequence[Capture]) -> tuple[Check, ...]:
-    found = [(capture, capture.receipt) for capture in captures if capture.receipt]
-    if not found:
-        return ()
-    return (*_equality(found), *_left(found))
-
-
-def _equality(found: Sequence[tuple[Capture, Receipt]]) -> Iterable[Check]:
-    """Say of all equal forwards one line, and of each other forward a line of its own."""
-    equal = [(capture, receipt) for capture, receipt in found if receipt.equal]
-    if equal:
-        elements = sum(receipt.elements for _, receipt in equal)
-        which = (
-            "The traced forward gave"
-            if len(found) == 1
-            else f"{len(equal)} of {len(found)} traced forwards gave"
-        )
-        detail = f"{plural(elements, 'output value')} compared" if elements else ""
-        yield Check(
-            label=f"{which} the plain forward's output, bit for bit", state="yes", detail=detail
-        )
-    for capture, receipt in found:
-        if not receipt.equal:
-            yield _unequal(capture, receipt)
-
-
-def _unequal(capture: Capture, receipt: Receipt) -> Check:
-    name = f"The {capture.purpose} forward after {plural(capture.step, 'step')}"
-    if receipt.equal is None:
-        return Check(label=f"{name} was not compared: there was no output", state="unknown")
-    apart = (
-        f"largest difference {number(receipt.difference)}"
-        if receipt.difference is not None
-        else "the difference has no size"
-    )
-    repeats = {
-        True: "a plain repeat equals the original: tracing changed it",
-        False: "a plain repeat differs from the original as well: this forward does not repeat",
-        None: "no plain repeat was made",
-    }[receipt.repeats]
-    label = f"{name}: its traced replay differs from the plain forward"
-    return Check(label=label, state="no", detail=f"{apart}; {repeats}")
-
-
-def _left(found: Sequence[tuple[Capture, Receipt]]) -> Iterable[Check]:
-    """Merge what each capture says of the state that it left, by name."""
-    names = dict.fromkeys(check.name for _, receipt in found for check in receipt.checks)
-    for name in names:
-        checks = [
-            (capture, check)
-            for capture, receipt in found
-            for check in receipt.checks
-            if check.name == name
-        ]
-        label = f"{name} left as found"
-        bad = [(capture, check) for capture, check in checks if check.ok is False]
-        unknown = [check for _, check in checks if check.ok is None]
-        details = [f"capture {item.id}: {check.detail or 'no'}" for item, check in bad[:3]]
-        if bad:
-            yield Check(label=label, state="no", detail=listing(details))
-        elif unknown:
-            said = unknown[0].detail or "not measured"
-            where = f" in {len(unknown)} of {len(checks)}" if len(checks) > 1 else ""
-            yield Check(label=label, state="unknown", detail=f"{said}{where}")
-        else:
-            told = {check.detail for _, check in checks if check.detail}
-            times = f"in each of {len(checks)} captures" if len(checks) > 1 else ""
-            yield Check(label=label, state="yes", detail=told.pop() if len(told) == 1 else times)

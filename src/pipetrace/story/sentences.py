@@ -32,6 +32,7 @@ FIXED = {
     "sin": "Each value becomes its sine.",
     "cos": "Each value becomes its cosine.",
     "square": "Each value is multiplied by itself.",
+    "empty": "Reserves memory and writes nothing: its values are what happened to be there.",
     "clone": "Copies the tensor: the same values in storage of their own.",
     "contiguous": "Copies the values into one unbroken block where they were not in one already.",
     "where": "Takes each element from one of two tensors, as a condition says.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
@@ -10,23 +9,14 @@ from msgspec.structs import replace
 
 from pipetrace.blocks import Fact, Stage, Strip
 from pipetrace.records import Dataset, Failure, Op, Tensor
-from pipetrace.story.figures import (
-    expected,
-    kept,
-    number,
-    percent,
-    plural,
-    setting,
-    shape,
-    whole,
-    whole_number,
-)
+from pipetrace.story.costs import priced, step_cost
+from pipetrace.story.details import FLAT, gradients, origin, standing, statistics, taken
+from pipetrace.story.figures import plural, shape, whole
 from pipetrace.story.forwards import Forward, Step, fold, name, source, spot, spots
+from pipetrace.story.masks import described, dropped, inside, struck
 from pipetrace.story.nesting import nest
 from pipetrace.story.words import call, describe
 
-FLAT = 40
-"""Up to this many operations stand side by side; more are folded by module."""
 _MODES = {True: "train mode", False: "eval mode", None: ""}
 
 
@@ -39,41 +29,12 @@ def stages(forward: Forward, failure: Failure | None = None) -> tuple[Stage, ...
     """
     leading, steps = fold(forward.ops)
     found = [_input(forward, leading)]
-    if len(steps) <= FLAT:
-        found += [_stage(forward, step) for step in steps]
-    else:
-        found += nest(forward, steps, partial(_stage, forward))
+    found += nest(forward, steps, partial(_stage, forward), whole=len(steps) > FLAT)
     if not forward.capture.complete:
         found.append(_failed(forward, failure))
     elif steps and not found[-1].stages and _gives_output(forward, steps[-1]):
         found[-1] = _output(forward, found[-1])
     return tuple(found)
-
-
-def statistics(tensor: Tensor, label: str) -> tuple[Fact, ...]:
-    """Return a tensor's statistics under a label, told apart as exact or sampled."""
-    size = math.prod(tensor.shape)
-    if not tensor.count or size < 2:
-        return ()
-    values = plural(size, "value")
-    note = (
-        f"exact, over {values}" if tensor.exact else f"sampled, {whole(tensor.count)} of {values}"
-    )
-    if tensor.nans or tensor.infinities:
-        note += ", finite ones only"
-    write = whole_number if tensor.dtype.startswith(("int", "uint", "bool")) else number
-    parts = []
-    if tensor.mean is not None and tensor.std is not None:
-        parts += [f"mean {number(tensor.mean)}", f"standard deviation {number(tensor.std)}"]
-    if tensor.minimum is not None and tensor.maximum is not None:
-        parts.append(f"from {write(tensor.minimum)} to {write(tensor.maximum)}")
-    if tensor.zeros:
-        parts.append(f"{percent(tensor.zeros)} zeros")
-    facts = [Fact(label=label, value="; ".join(parts), note=note)] if parts else []
-    if tensor.nans or tensor.infinities:
-        bad = f"{whole(tensor.nans)} NaN, {whole(tensor.infinities)} infinite"
-        facts.append(Fact(label=f"{label}, not numbers", value=bad, note=note))
-    return tuple(facts)
 
 
 def values(forward: Forward, label: str, tensor: Tensor, struck: tuple[bool, ...] = ()) -> Strip:
@@ -177,29 +138,35 @@ def _stage(forward: Forward, step: Step) -> Stage:
     op = step.op
     out = op.outputs[0] if op.outputs else None
     strips: list[Strip] = []
-    if op.mask and op.mask.row:
-        struck = tuple(not kept for kept in op.mask.row)
+    gone = struck(op)
+    if gone:
         entered = source(forward, op)
         if entered and entered.row and entered.shape == (out.shape if out else ()):
-            strips.append(values(forward, "in", entered, struck))
+            strips.append(values(forward, "in", entered, gone))
+    if hidden := inside(forward, op):
+        strips.append(hidden)
     if out and out.row:
-        struck = tuple(not kept for kept in op.mask.row) if op.mask else ()
-        strips.append(values(forward, "out", out, struck))
+        strips.append(values(forward, "out", out, gone))
     facts = (
-        *_dropped(forward, op),
+        *origin(forward, op),
+        *dropped(forward, op),
         *(statistics(out, "output") if out else ()),
-        *_where(forward, op),
+        *gradients(forward, op),
+        *priced(step_cost(step)),
+        *taken(op),
+        *standing(forward, op),
     )
+    first = forward.broken is not None and forward.broken.op == op.index
     return Stage(
         id=f"capture-{forward.capture.id}-op-{op.index}",
         name=name(forward, op),
-        words=describe(op),
+        words=describe(op) + described(op),
         mode=_MODES[op.training],
         shape=_shapes(op),
         strips=tuple(strips),
         facts=(*facts, *_counted(step.counts), *_then(step.views)),
         spots=spots(forward, op),
-        tone=_tone(op.outputs),
+        tone="bad" if first else _tone(op.outputs),
     )
 
 
@@ -213,58 +180,6 @@ def _shapes(op: Op) -> str:
     before = " and ".join(dict.fromkeys(shape(sizes) for sizes in arrived[:3]))
     after = shape(op.outputs[0].shape) if op.outputs else ""
     return f"{before} → {after}" if before else f"→ {after}"
-
-
-def _where(forward: Forward, op: Op) -> Iterator[Fact]:
-    data, rows = forward.data, forward.capture.rows
-    if forward.capture.purpose == "prediction":
-        data = None
-    if data and data.rows and rows and len(forward.ops) <= FLAT and op.outputs and op.input_shapes:
-        before, after = op.input_shapes[0], op.outputs[0].shape
-        arrived = [tensor.shape[1:] for _, tensor in forward.capture.inputs]
-        fits = bool(data.features) and data.features in arrived
-        fits = fits and before[:1] == after[:1] == (rows,)
-        if fits and len(after) > 1 and rows < data.rows:
-            total = f"{shape((data.rows, *before[1:]))} → {shape((data.rows, *after[1:]))}"
-            yield Fact(label="all rows", value=total)
-    if op.module and op.module not in forward.around:
-        calls = f", call {op.call + 1}" if op.call else ""
-        yield Fact(label="module", value=f"`{op.module}` ({op.module_type}){calls}")
-    if op.random and op.mask is None:
-        yield Fact(label="random", value="draws from a random number generator")
-
-
-def _dropped(forward: Forward, op: Op) -> Iterator[Fact]:
-    """Say what a dropout did: its rate, its mask, and its scale on one real element."""
-    mask = op.mask
-    if mask is None:
-        return
-    yield Fact(label="p", value=setting(mask.p))
-    yield Fact(label="mask", value=kept(mask), note=expected(mask))
-    scaled = _scaled(source(forward, op), op)
-    if scaled:
-        yield scaled
-
-
-def _scaled(entered: Tensor | None, op: Op) -> Fact | None:
-    mask = op.mask
-    out = op.outputs[0] if op.outputs else None
-    if not mask or not entered or not out or entered.shape != out.shape or not 0 < mask.p < 1:
-        return None
-    for stays, before, after in zip(mask.row, entered.row, out.row, strict=False):
-        if stays and before and math.isfinite(before) and "alpha" not in op.function:
-            made = before * mask.scale
-            close = 1e-5 if out.dtype in ("float32", "float64") else 1e-2
-            equal = math.isclose(made, after, rel_tol=close)
-            p = setting(mask.p)
-            return Fact(
-                label="scale",
-                value=f"{number(before)} × 1/(1−{p}) = {number(made)}",
-                note="the recorded output is the same"
-                if equal
-                else f"the recorded output is another: {number(after)}",
-            )
-    return None
 
 
 def given_shapes(failure: Failure) -> str:

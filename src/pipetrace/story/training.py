@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from pipetrace.blocks import AnyBlock, Chart, Head, Line, Remark, Remarks, Table, Text
 from pipetrace.records import Score
-from pipetrace.story.epochs import Row, Trace, finite, traces
+from pipetrace.story.epochs import OWN, Row, Trace, finite, traces
 from pipetrace.story.figures import accuracy, listing, loss, losses, plural, setting, whole
 from pipetrace.story.observations import observe
 from pipetrace.story.registry import Content, section
@@ -101,7 +101,9 @@ def _blocks(trace: Trace, heading: str) -> list[AnyBlock]:
     if remarks:
         blocks.append(Remarks(remarks=remarks))
     blocks += [
-        Text(text=words, tone="muted") for words in (_fixed(trace), _missing(trace)) if words
+        Text(text=words, tone="muted")
+        for words in (_fixed(trace), _sparse(trace), _missing(trace))
+        if words
     ]
     return blocks
 
@@ -226,10 +228,28 @@ def _fixed(trace: Trace) -> str:
     if len(steps) == 1:
         parts.append(f"{plural(steps.pop(), 'optimizer step')} per epoch")
     rules = dict.fromkeys(epoch.rule for epoch in epochs if epoch.rule)
-    if rules:
+    if rules and trace.loop == OWN:
+        parts.append(f"epochs as {OWN} counts them")
+    elif rules:
         parts.append(f"how epochs were recognised: {listing(rules)}")
     text = "; ".join(parts)
     return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def _sparse(trace: Trace) -> str:
+    """Say of which epochs the fixed rows have numbers, where not of all."""
+    epochs = [row.index for row in trace.epochs]
+    probed = [row.index for row in trace.epochs if row.probe]
+    if not probed or len(probed) == len(epochs):
+        return ""
+    without = next(index for index in epochs if index not in set(probed))
+    until = max((index for index in probed if index < without), default=0)
+    start = f"After every epoch up to {until}, then more rarely" if until else "Not every epoch"
+    return (
+        f"{start}: the fixed training rows were probed at {whole(len(probed))} of "
+        f"{whole(len(epochs))} epochs, so that probes cost little beside the steps of the loop; "
+        "– marks the others."
+    )
 
 
 def _missing(trace: Trace) -> str:
@@ -248,7 +268,7 @@ def _missing(trace: Trace) -> str:
     if task in ("classes", "binary") and not _measured(trace, lambda row: row.loop, "accuracy"):
         missing.append("the loop's accuracy")
     if not trace.labels:
-        missing.append("held-out data (the script evaluated none)")
+        missing.append(f"held-out data ({trace.loop} evaluated none)")
     text = f"Not measured: {listing(missing)}." if missing else ""
     if task == "values":
         text += " Accuracy does not apply: the loss compares values, not classes."

@@ -10,7 +10,8 @@ _SYNONYMS = {
     "subtract": "sub", "truediv": "div", "divide": "div", "itruediv": "div", "rtruediv": "rdiv",
     "rdivide": "rdiv", "true_divide": "div", "rmatmul": "matmul", "mm": "matmul", "bmm": "matmul",
     "baddbmm": "matmul", "concat": "cat", "concatenate": "cat", "swish": "silu",
-    "negative": "neg", "native_layer_norm": "layer_norm", "clip": "clamp",
+    "negative": "neg", "empty_like": "empty", "new_empty": "empty",
+    "native_layer_norm": "layer_norm", "clip": "clamp",
 }  # fmt: skip
 _RESHAPES = frozenset(
     {"view", "reshape", "flatten", "unflatten", "ravel", "transpose", "permute", "swapaxes",
@@ -34,6 +35,11 @@ def describe(op: Op) -> str:
     >>> describe(Op(capture=0, index=0, function="erfinv"))
     'Calls erfinv. There is no description of this operation; what it returned is measured below.'
     """
+    if op.opaque:
+        return (
+            f"Opaque: {op.opaque}. What went on inside was not traced; what it returned is "
+            "measured below."
+        )
     plain = plain_name(op.function)
     known = _SYNONYMS.get(plain, plain)
     words = FIXED.get(known) or (SENTENCES[known](op) if known in SENTENCES else "")

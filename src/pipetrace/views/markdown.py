@@ -189,7 +189,10 @@ def _stages(stages: Sequence[Stage], prefix: str, parts: list[str]) -> None:
     for index, stage in enumerate(stages, 1):
         mode = f" ({escaped(stage.mode)})" if stage.mode else ""
         sign = SIGNS.get(stage.tone, "")
-        parts.append(f"{level} {prefix}{index} {sign}{escaped(stage.name)}{mode}")
+        again = ", the same again" if stage.alike else ""
+        parts.append(f"{level} {prefix}{index} {sign}{escaped(stage.name)}{mode}{again}")
+        if stage.alike:
+            continue
         if stage.shape:
             parts.append(_span(stage.shape))
         if stage.words:

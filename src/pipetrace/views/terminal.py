@@ -266,10 +266,15 @@ def _flow(value: blocks.Flow, room: int) -> RenderableType:
 def _stages(stages: Sequence[Stage], prefix: str, room: int, depth: int) -> list[RenderableType]:
     drawn: list[RenderableType] = []
     shown = stages[:STAGES] if depth < DEEPEST else ()
-    for index, stage in enumerate(shown, 1):
-        number = f"{prefix}{index}"
-        last = index == len(stages)
-        drawn += _stage(stage, number, room, depth, last)
+    alike = 0
+    for index, (stage, after) in enumerate(zip(shown, (*shown[1:], None), strict=False), 1):
+        alike = alike + 1 if stage.alike else 0
+        if not alike:
+            drawn += _stage(stage, f"{prefix}{index}", room, depth, index == len(stages))
+        elif after is None or not after.alike:
+            numbers = f"{prefix}{index - alike + 1} to {prefix}{index} " if alike > 1 else ""
+            words = "the same again, their numbers are in the HTML page\n"
+            drawn.append(Text(numbers or f"{prefix}{index} ", "bold cyan").append(words, "dim"))
     if len(stages) > len(shown):
         words = f"… {len(stages) - len(shown):,} more stages: the HTML page has them all"
         drawn.append(Text(words, "dim"))
