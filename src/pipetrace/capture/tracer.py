@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from types import FrameType
 from typing import Any, NamedTuple
 
 import torch
@@ -299,9 +300,12 @@ class Tracer(TorchFunctionMode):
         self._calls[id(module)] = (module, call + 1)
         spot = self._root.spot
         if self._stack:
-            # This hook, and what of torch called it, lie inside the call of the module.
-            frame = sys._getframe(1).f_back
-            spot = places.nearer(places.spot(frame, _CALL), self._stack[-1].spot)
+            # This hook lies inside the call of the module: its line is outside of that.
+            frame: FrameType | None = sys._getframe(1)
+            while frame is not None and frame.f_code is not _CALL:
+                frame = frame.f_back
+            outside = frame and frame.f_back
+            spot = places.nearer(places.spot(outside, _CALL), self._stack[-1].spot)
         self._stack.append(Entry(*known, module, call, spot))
 
     def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
