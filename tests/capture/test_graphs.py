@@ -23,7 +23,7 @@ import pipetrace as pt
 from pipetrace.capture.guard import Streams, identical
 from pipetrace.capture.storages import meet, region
 from pipetrace.parts import Tensor as Described
-from pipetrace.records import Capture, Gradient, Op
+from pipetrace.records import Capture, Gradient
 from pipetrace.runs import Run
 
 WIDTH = 6
@@ -33,8 +33,13 @@ EXACT, SAMPLE, VIEWED = 65_536, 4_096, 4_096
 """Statistics are exact up to so many elements, then of so many; views of more have none."""
 MODES = {"train": nullcontext, "no grad": torch.no_grad, "inference": torch.inference_mode}
 quick = settings(
-    max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True,
-    report_multiple_bugs=False, phases=(Phase.explicit, Phase.generate, Phase.shrink), database=None,
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
+    report_multiple_bugs=False,
+    phases=(Phase.explicit, Phase.generate, Phase.shrink),
+    database=None,
 )
 
 
@@ -51,16 +56,16 @@ class Noted(NamedTuple):
     view: bool
     memory: int
     random: bool
-    graph: list[tuple[Any, int]]
-    """The autograd node of each output, and which output of the node it is."""
 
 
 class Notes:
     """A program's own record: for every element of every storage, which op wrote it last."""
 
-    def __init__(self, own: dict[int, tuple[str, str]]) -> None:
+    def __init__(self, own: dict[int, tuple[str, str]], *, hooking: bool) -> None:
         self.ops: list[Noted] = []
         self.calls: Counter[str] = Counter()
+        self.hooking = hooking
+        self.gradients: dict[tuple[int, int], np.ndarray] = {}
         self._own = own
         self._made_by: dict[int, int] = {}
         self._writers: dict[int, np.ndarray] = {}
@@ -107,9 +112,18 @@ class Notes:
                 shares and not writes,
                 0 if shares else sum(tensor.numel() * tensor.element_size() for tensor in made),
                 not torch.equal(state, torch.get_rng_state()),
-                [(tensor.grad_fn, tensor.output_nr) for tensor in made],
             ))  # fmt: skip
+            if self.hooking:
+                self._hook(made, len(self.ops) - 1)
         return output
+
+    def _hook(self, made: list[Tensor], index: int) -> None:
+        for output, tensor in enumerate(made):
+            if tensor.requires_grad:
+                key = index, output
+                tensor.register_hook(
+                    lambda gradient, key=key: self.gradients.update({key: gradient.numpy().copy()})
+                )
 
     def _elements(self, tensor: Tensor) -> np.ndarray:
         """Return the part of a storage's record that a tensor covers."""
@@ -172,6 +186,7 @@ class Program(nn.Module):
     def __init__(self, steps: list[tuple[str, int, int]], form: str, noting: bool) -> None:
         super().__init__()
         self.steps, self.form, self.noting = steps, form, noting
+        self.hooking = False
         self.weight = nn.Parameter(torch.randn(WIDTH, WIDTH))
         self.linear = nn.Linear(WIDTH, WIDTH)
         self.same = self.linear
@@ -188,7 +203,7 @@ class Program(nn.Module):
             own = {id(t): ("input", name) for t, name in zip(pool, INPUTS[self.form], strict=True)}
             own |= {id(t): ("parameter", name) for name, t in self.named_parameters()}
             own |= {id(t): ("buffer", name) for name, t in self.named_buffers()}
-            NOTES.set(Notes(own))
+            NOTES.set(Notes(own, hooking=self.hooking))
         for name, one, other in self.steps:
             made = STEPS[name](self, pool[one % len(pool)], pool[other % len(pool)])
             pool += [tensor for tensor in flat(made) if tensor.dtype == torch.float32]
@@ -457,7 +472,10 @@ def called(model: Program, values: tuple[Tensor, Tensor], call: Callable[..., An
                 torch.stack(ends).sum().backward()
         except RuntimeError as raised:
             trouble = str(raised)
-    inputs = [*(t for a in args for t in inside(a)), *(t for a in kwargs.values() for t in inside(a))]
+    inputs = [
+        *(t for a in args for t in inside(a)),
+        *(t for a in kwargs.values() for t in inside(a)),
+    ]
     return Called(
         output, error, streams, [module.training for module in model.modules()],
         [buffer.clone() for buffer in model.buffers()], inputs,
@@ -556,7 +574,10 @@ def statistics_hold(told: Described, values: np.ndarray, *, view: bool) -> None:
         assert told.maximum <= finite.max()
         assert abs(told.mean - finite.mean()) < 6 * finite.std() / SAMPLE**0.5
         return
-    assert (told.nans, told.infinities) == (int(np.isnan(values).sum()), int(np.isinf(values).sum()))
+    assert (told.nans, told.infinities) == (
+        int(np.isnan(values).sum()),
+        int(np.isinf(values).sum()),
+    )
     assert told.zeros == pytest.approx(float((values == 0).mean()), rel=1e-6)
     if finite.size:
         size = float(np.abs(finite).max()) * 1e-6
@@ -607,3 +628,52 @@ def test_a_program_is_traced_as_it_ran(
         assert all(check.ok for check in capture.receipt.checks)
         if mode == "train":
             assert sum(op.saved or 0 for op in runs[0].ops) == kept(third, values)
+
+
+@pytest.mark.filterwarnings("ignore")
+@given(steps=steps, seed=st.integers(0, 1000))
+@quick
+def test_gradients_are_those_that_hooks_on_the_tensors_see(steps: Any, seed: int):
+    torch.manual_seed(seed)
+    values = torch.randn(4, 3, WIDTH), torch.randn(4, WIDTH)
+    model = Program(steps, "plain", noting=False)
+    twin = copy.deepcopy(model)
+    twin.noting = twin.hooking = True
+    runs: list[Run] = []
+
+    def trace(*args: Any, **kwargs: Any) -> Any:
+        with pt.options(gradients=True):
+            runs.append(pt.trace(model, *args, **kwargs))
+        assert runs[0].recording.all(Gradient) == []
+        return runs[0].output
+
+    plain = called(twin, values, twin)
+    traced = called(model, values, trace)
+    if plain.error is not None:
+        assert str(plain.error) == str(traced.error)
+        return
+    assert alike(plain.output["all"], traced.output["all"])
+    assert alike(plain.gradients, traced.gradients)
+    recorded = {(g.op, g.output): g.gradient for g in runs[0].recording.all(Gradient)}
+    if not plain.trouble:
+        assert recorded.keys() == NOTES.get().gradients.keys()
+    for key, values_there in NOTES.get().gradients.items():
+        assert recorded[key].shape == values_there.shape
+        statistics_hold(recorded[key], values_there.astype(np.float64), view=False)
+
+
+regions = st.tuples(
+    st.integers(0, 12), st.lists(st.tuples(st.integers(1, 3), st.integers(0, 6)), max_size=3)
+)
+
+
+@given(one=regions, other=regions)
+@settings(deadline=None, derandomize=True)
+def test_two_views_meet_where_they_share_an_element(one: Any, other: Any):
+    elements = torch.arange(60, dtype=torch.float32)
+    views = [
+        elements.as_strided([size for size, _ in dims], [stride for _, stride in dims], start)
+        for start, dims in (one, other)
+    ]
+    covered = [set(view.reshape(-1).tolist()) for view in views]
+    assert meet(*map(region, views)) is bool(covered[0] & covered[1])
