@@ -133,6 +133,29 @@ def test_a_detached_tensor_has_the_origin_of_its_values():
     assert [fed(op) for op in found] == [["input", "weight"], [0, "weight"]]
 
 
+def test_a_write_to_the_data_of_a_tensor_is_a_write_to_the_tensor():
+    def forward(self: Small, x: Tensor) -> Tensor:
+        made = x * 1
+        made.data[0].mul_(2)
+        self.weight.data.clamp_(0, 1)
+        return made * self.weight
+
+    found = ops(forward, X, weight=nn.Parameter(torch.ones(3)))
+    assert [op.function for op in found] == ["mul", "getitem", "mul_", "clamp_", "mul"]
+    assert fed(found[4]) == [2, 3]
+
+
+def test_a_view_as_another_dtype_is_a_view():
+    def forward(self: Small, x: Tensor) -> Tensor:
+        made = x * 1
+        made.view(torch.int32)[0].zero_()
+        return made + 1
+
+    found = ops(forward, X)
+    assert [op.view for op in found] == [False, True, True, False, False]
+    assert fed(found[4]) == [3]
+
+
 def test_a_gradient_is_not_taken_for_its_parameter():
     weight = nn.Parameter(torch.ones(3))
     weight.grad = torch.ones(3)
