@@ -35,6 +35,7 @@ class Origins:
         self._model = model
         self._links: dict[int, tuple[weakref.ref[torch.Tensor], Link, int]] = {}
         self._writes: dict[int, list[Write]] = {}
+        self._data: dict[int, tuple[weakref.ref[torch.Tensor], weakref.ref[torch.Tensor]]] = {}
         self._constants: constants.Constants | None = None
 
     def stamp(self, tensor: torch.Tensor, link: Link) -> None:
@@ -69,11 +70,19 @@ class Origins:
             self.stamp(tensor, link)
         return link
 
-    def pass_on(self, tensor: torch.Tensor, output: torch.Tensor) -> None:
-        """Link another tensor of the same elements to what made them."""
+    def pass_on(self, tensor: torch.Tensor, output: torch.Tensor, *, apart: bool) -> None:
+        """Link another tensor of the same elements to what made them.
+
+        Args:
+            tensor: The one that was asked.
+            output: The other one.
+            apart: Whether a write to the other is no new version of the first, as with `data`.
+        """
         link = self.link(tensor, self.version(tensor))
         if link.source != "unseen":
             self.stamp(output, link)
+        if apart:
+            self._data[id(output)] = (weakref.ref(output), weakref.ref(tensor))
 
     def version(self, tensor: torch.Tensor) -> int:
         """Return what changes with every write; tensors of inference mode do not count theirs."""
@@ -86,6 +95,12 @@ class Origins:
         writes = self._writes.setdefault(storages.place(tensor), [])
         version = len(writes) + 1 if tensor.is_inference() else tensor._version
         writes.append(Write(version, storages.region(tensor), link))
+        if self._data:
+            whole = tensor if tensor.is_inference() or tensor._base is None else tensor._base
+            known = self._data.get(id(whole))
+            owner = None if known is None or known[0]() is not whole else known[1]()
+            if owner is not None:
+                self.stamp(owner, link)
 
     def _relink(self, tensor: torch.Tensor, link: Link, since: int) -> Link:
         """Link a tensor that was written to, through whichever view, to the last that did so."""

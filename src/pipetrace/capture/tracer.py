@@ -132,9 +132,9 @@ class Tracer(TorchFunctionMode):
                 self._adopt(path, module)
 
     def admit(self, inputs: Iterable[tuple[str, torch.Tensor]]) -> None:
-        """Tell which tensors are the forward's inputs."""
+        """Tell which tensors are the forward's inputs; one given twice has its first name."""
         with torch._C.DisableTorchFunction():
-            for name, tensor in inputs:
+            for name, tensor in reversed(list(inputs)):
                 self._origins.stamp(tensor, Link(source="input", name=name))
 
     def held(self, named: Iterable[tuple[str, torch.Tensor]]) -> list[tuple[str, Held]]:
@@ -198,7 +198,7 @@ class Tracer(TorchFunctionMode):
             output = func(*args, **kwargs)
             if isinstance(output, torch.Tensor) and args and plan.name != "grad":
                 with torch._C.DisableTorchFunction():
-                    self._origins.pass_on(args[0], output)
+                    self._origins.pass_on(args[0], output, apart=plan.name == "data")
             return output
         if plan.composite:
             with self:
@@ -239,7 +239,7 @@ class Tracer(TorchFunctionMode):
     ) -> None:  # fmt: skip
         index, entry = len(self.heard), self._stack[-1] if self._stack else self._root
         first = made[0]
-        source = _source(given, first)
+        source = _source(plan, given, first)
         same = wrote = False
         if source is not None and given[source] is first:
             same = True
@@ -418,13 +418,13 @@ def _plain(value: Any) -> Any:
     return value if callable(value) or isinstance(value, slice) else names.worded(value)
 
 
-def _source(given: Sequence[torch.Tensor], made: torch.Tensor) -> int | None:
+def _source(plan: names.Plan, given: Sequence[torch.Tensor], made: torch.Tensor) -> int | None:
     """Return which given tensor an output is, or is a view of."""
     for index, tensor in enumerate(given):
         if tensor is made:
             return index
-    if made.is_inference():
-        # Views made in inference mode do not know of what.
+    if made.is_inference() or (plan.name == "view" and made._base is None):
+        # Views made in inference mode, or as another dtype, do not know of what.
         place = storages.place(made)
         return next((i for i, tensor in enumerate(given) if storages.place(tensor) == place), None)
     base = made._base
