@@ -84,6 +84,7 @@ ELEMENTS = {
     "rand below": lambda x, p: x * (torch.rand(x.shape) < 1 - p).float(),
     "the number first": lambda x, p: x * (1 - p > torch.rand(x.shape)),
     "a tensor first": lambda x, p: x * torch.gt(torch.tensor(1 - p), torch.rand(x.shape)),
+    "scaled in two steps": lambda x, p: torch.where(torch.rand_like(x) > p, x, 0) * 1 / (1 - p),
     "a tensor of one number": lambda x, p: x * (torch.rand_like(x) < torch.full_like(x, 1 - p)),
     "scaled before": lambda x, p: x / (1 - p) * (torch.rand_like(x) >= p),
     "mask scaled": lambda x, p: x * ((torch.rand_like(x) > p).to(x.dtype) / (1 - p)),
@@ -163,6 +164,25 @@ def stochastic_depth(x, p, mode):
     return x * noise
 
 
+def alike_in_all_rows(x, p):
+    """Hugging Face's way for prompts: one row's flags for the whole batch."""
+    mask = torch.bernoulli(x[0], p=1 - p)
+    return torch.where(mask.unsqueeze(0).repeat(len(x), 1, 1) == 1, x, 0) * 1 / (1 - p)
+
+
+class Dropped(torch.autograd.Function):
+    """A dropout with a backward of its own."""
+
+    @staticmethod
+    def forward(ctx, x, p):
+        mask = (1 - torch.empty_like(x).bernoulli_(1 - p)).to(torch.bool)
+        return x.masked_fill(mask, 0) * (1 / (1 - p))
+
+    @staticmethod
+    def backward(ctx, gradient):
+        raise NotImplementedError
+
+
 def drop_path_scaled(x, p, scale=True):
     """The way of timm."""
     keep = x.new_empty((len(x),) + (1,) * (x.dim() - 1)).bernoulli_(1 - p)
@@ -233,12 +253,32 @@ def test_a_mask_that_all_steps_share():
     agrees(op, output, x, 0.5, (slice(0, 1),))
 
 
+def test_the_same_flags_for_every_row():
+    x = data(4, 6, 5)
+    output, (op,) = trace(lambda _, x: alike_in_all_rows(x, 0.4), x)
+    agrees(op, output, x, 0.4, (slice(0, 1),))
+    assert op.mask.scale == pytest.approx(1 / 0.6)
+
+
+def test_inside_a_function_with_a_backward_of_its_own():
+    x = data(4, 6)
+    output, (op,) = trace(lambda _, x: Dropped.apply(x, 0.4), x)
+    agrees(op, output, x, 0.4, ())
+    assert op.mask.scale == pytest.approx(1 / 0.6)
+
+
 def test_all_or_nothing():
     x = data(4, 6)
     for p, kept in ((0.0, 24), (1.0, 0)):
         output, (op,) = trace(lambda _, x, p=p: x * (torch.rand_like(x) >= p), x)
         assert op.mask.kept == kept == int((output != 0).sum())
         assert (op.mask.p, op.mask.scale) == (p, float(bool(kept)))
+
+
+def test_where_by_chance_none_is_kept_the_scale_is_that_of_a_survivor():
+    output, (op,) = trace(lambda _, x: x * (torch.rand(x.shape) < 0.001) / 0.001, data(3))
+    assert not output.any()
+    assert (op.mask.kept, op.mask.scale) == (0, pytest.approx(1000))
 
 
 def test_drop_connect_on_a_weight():

@@ -400,3 +400,9 @@ def test_recurrent_layers_that_drop_all_or_nothing(kind):
     with pytest.warns(UserWarning, match="adds dropout after all but last"):
         single = build(kind, 1, 0.3)
     assert trace(single, x)[1] == [], "one layer has none to give to"
+
+
+def test_where_nothing_is_computed_nothing_is_dropped():
+    x = torch.randn(2, 3, 4, device="meta")
+    assert trace(Call(lambda x: F.scaled_dot_product_attention(x, x, x, None, 0.5)), x)[1] == []
+    assert trace(nn.GRU(4, 4, 2, dropout=0.5, device="meta"), x)[1] == []

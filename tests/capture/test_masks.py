@@ -68,7 +68,7 @@ def test_the_mask_is_the_one_that_was_drawn(function, p: float):
             assert mask.unit == "elements"
         assert (mask.kept, mask.total) == (int(units.sum()), units.numel())
         assert torch.allclose(before[kept] * mask.scale, output[kept])
-        assert mask.scale == (pytest.approx(1 / (1 - p)) if mask.kept else 0)
+        assert mask.scale == (pytest.approx(1 / (1 - p)) if p < 1 else 0)
 
 
 @pytest.mark.parametrize("p", [0.0, 0.02, 0.5, 0.98, 1.0])
@@ -259,6 +259,12 @@ def test_where_a_dropout_cannot_be_drawn_again_the_reason_is_told():
     # Of three dimensions the first is a batch's, and PyTorch warns: once, in the own call.
     output, (mask,) = trace(lambda x: F.dropout2d(x, 0.5), torch.ones(4, 6, 5))
     assert mask.kept == int((output != 0)[..., 0].sum())
+
+
+def test_where_by_chance_none_is_kept_the_scale_is_that_of_a_survivor():
+    output, (mask,) = trace(lambda x: F.dropout(x, 0.999), torch.ones(3))
+    assert not output.any()
+    assert (mask.kept, mask.scale) == (0, pytest.approx(1000))
 
 
 def test_dropout_under_vmap_keeps_the_trace():

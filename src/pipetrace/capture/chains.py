@@ -281,7 +281,7 @@ def _met(
     if scale == 1:
         scale = _around(heard, index, link, share)
     # Of 1 - 0.7 a program's own 0.3 is what is left after rounding.
-    mask = counted(flags, round(1 - share, 9), scale if bool(flags.any()) else 0.0,
+    mask = counted(flags, round(1 - share, 9), scale if share else 0.0,
                    tuple(of_row.reshape(-1)[:ROW].tolist()), _unit(shape, data, rows))  # fmt: skip
     return Met(mask, known.root, known.above == kept_where_one)
 
@@ -296,13 +296,19 @@ def _around(heard: Sequence[Heard], index: int, mask: int, share: float) -> floa
     """Return the scale that data got right before it met the mask, or right after."""
     op = heard[index]
     data = next((link.index for link in op.links if link.index != mask), None)
-    after = (h for h in heard[index + 1 : index + 3] if any(i.index == index for i in h.links))
-    for one in (*([] if data is None else [heard[data]]), *after):
-        number = again.number(one)
-        if len(one.links) == 1 and number and one.plan.name.removesuffix("_") in ("div", "mul"):
-            scale = number if one.plan.name.startswith("mul") else 1 / number
-            if abs(scale * share - 1) < 1e-6:
-                return scale
+    places = [*([] if data is None else [data]), *range(index + 1, min(index + 3, len(heard)))]
+    scale, end = 1.0, index
+    for place in places:
+        one = heard[place]
+        number, name = again.number(one), one.plan.name.removesuffix("_")
+        is_next = len(one.links) == 1 and (place == data or one.links[0].index == end)
+        if not is_next or not number or name not in ("div", "mul"):
+            continue
+        factor = number if name == "mul" else 1 / number
+        if abs(factor * share - 1) < 1e-6 or abs(scale * factor * share - 1) < 1e-6:
+            return 1 / share
+        if place != data:
+            scale, end = scale * factor, place
     return 1.0
 
 

@@ -34,9 +34,10 @@ def mask(op: Heard, *, rows: int | None, row: int) -> Mask | str | None:
     else:
         p, layers = float(told["dropout"]), int(told["num_layers"])
         drops = bool(told["training"]) and layers > 1
-    if not drops or p == 0:
+    device = op.made[0].device.type
+    if not drops or p == 0 or device == "meta":
         return None
-    if op.made[0].device.type != "cpu":
+    if device != "cpu":
         return "a fused kernel of this device draws the mask by a rule of its own"
     if op.draw is None and p < 1:
         return "nothing was drawn from a generator that is known"

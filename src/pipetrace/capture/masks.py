@@ -121,7 +121,9 @@ def regenerate(
             with drawing(draw):
                 zeros = function(torch.zeros_like(form, device=device), p, True)
         kept = ones != zeros
-        scale = float((ones - zeros)[kept][0]) if bool(kept.any()) else 0.0
+        # Where by chance none was kept, a survivor's scale is not measured but known.
+        unseen = 0.0 if p == 1 or "alpha" in name else 1 / (1 - p)
+        scale = float((ones - zeros)[kept][0]) if bool(kept.any()) else unseen
         flags = pick(kept, row).reshape(-1)[:ROW].tolist()
         if name in CHANNELS and kept.dim() > (leading := _leading(name, kept.dim())):
             kept = kept.flatten(leading)[..., 0]
