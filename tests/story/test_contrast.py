@@ -60,7 +60,7 @@ def test_equal_layers_are_one_row(traced):
 
 
 def test_dropout_inside_a_recurrent_layer_counts_as_dropout(traced):
-    model = nn.LSTM(4, 4, 2, dropout=0.5, batch_first=True)
+    model = nn.LSTM(4, 4, 2, dropout=0.5)
     recording = traced(model, torch.randn(2, 5, 4), both_modes=True)
     (row,) = (row for row in contrast(recording).blocks[1].rows if row[0] == "lstm")
     assert row[2].startswith("dropout")
