@@ -59,6 +59,13 @@ def test_equal_layers_are_one_row(traced):
     assert {row[2] for row in rows} == {"dropout"}
 
 
+def test_dropout_inside_a_recurrent_layer_counts_as_dropout(traced):
+    model = nn.LSTM(4, 4, 2, dropout=0.5)
+    recording = traced(model, torch.randn(2, 5, 4), both_modes=True)
+    (row,) = (row for row in contrast(recording).blocks[1].rows if row[0] == "lstm")
+    assert row[2].startswith("dropout")
+
+
 def test_a_model_without_modes_does_not_differ(traced):
     content = contrast(traced(nn.Linear(4, 2), torch.randn(8, 4), both_modes=True))
     (text,) = content.blocks

@@ -31,7 +31,9 @@ def test_the_seed_has_five_stages(dropout_run, section_of, stages_of):
         "32 × 10 → 32 × 3",
     ]  # fmt: skip
     assert stages[0].words.startswith("1000 rows × 20 features, in batches of 32.")
-    assert labelled(stages[2], "all rows") == "1000 × 20 → 1000 × 10 | "
+    assert labelled(stages[2], "all rows") == (
+        "1000 × 20 → 1000 × 10 | derived: only this batch was traced"
+    )
     assert stages[4].words.startswith("Linear: each of 3 outputs is a weighted sum of 10 inputs")
 
 

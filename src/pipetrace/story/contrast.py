@@ -12,15 +12,12 @@ from pipetrace.records import Contrast, Op
 from pipetrace.story.figures import listing, number, percent, plural, whole
 from pipetrace.story.forwards import Forward, forwards, name
 from pipetrace.story.registry import Content, section
-from pipetrace.story.sentences import plain_name
+from pipetrace.story.sentences import plain_name, real
 from pipetrace.tracefile import Recording
 
 MOST = 40
 """A table has so many rows at most."""
-_DROPPING = {
-    "scaled_dot_product_attention", "multi_head_attention_forward", "lstm", "gru", "rnn_tanh",
-    "rnn_relu",
-}  # fmt: skip
+_ATTENTION = {"scaled_dot_product_attention", "multi_head_attention_forward"}
 _NORMS = {"batch_norm", "native_batch_norm", "instance_norm", "sync_batch_norm"}
 _MODES = {True: "train", False: "eval"}
 _CAUSES = {
@@ -36,10 +33,11 @@ def contrast(recording: Recording) -> Content | None:
     if not found:
         return None
     known = {forward.capture.id: forward for forward in forwards(recording)}
+    # A file that was cut short may hold the comparison of operations that it lost.
+    found = [item for item in found if item.capture in known and _whole(known[item.capture], item)]
     blocks: list[AnyBlock] = []
     for item in found:
-        if item.capture in known:
-            blocks += _told(known[item.capture], item)
+        blocks += _told(known[item.capture], item)
     if not blocks:
         return None
     intro = (
@@ -54,9 +52,15 @@ def contrast(recording: Recording) -> Content | None:
 def kind(op: Op) -> str:
     """Return what kind of operation differs: `dropout`, `batch norm` or `other`."""
     plain = plain_name(op.function)
-    if op.mask or op.mask_missing or "dropout" in plain or plain in _DROPPING:
+    drops = bool(op.mask or op.mask_missing or real(op, "dropout"))
+    # What attention is told of its mode is the rate of its dropout.
+    if drops or "dropout" in plain or plain in _ATTENTION:
         return "dropout"
     return "batch norm" if plain in _NORMS else "other"
+
+
+def _whole(forward: Forward, item: Contrast) -> bool:
+    return all(source.op < len(forward.ops) for source in item.sources)
 
 
 def _told(forward: Forward, item: Contrast) -> list[AnyBlock]:

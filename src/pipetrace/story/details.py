@@ -98,7 +98,8 @@ def standing(forward: Forward, op: Op) -> Iterator[Fact]:
         fits = fits and before[:1] == after[:1] == (rows,)
         if fits and len(after) > 1 and rows < data.rows:
             total = f"{shape((data.rows, *before[1:]))} → {shape((data.rows, *after[1:]))}"
-            yield Fact(label="all rows", value=total)
+            note = "derived: only this batch was traced"
+            yield Fact(label="all rows", value=total, note=note)
     if op.module and op.module not in forward.around:
         count = forward.calls.get(op.module, 1)
         calls = f", call {op.call + 1} of {count}" if count > 1 else ""

@@ -196,7 +196,7 @@ def expected(mask: Mask) -> str:
 
     >>> expected(Mask(p=0.3, kept=448, total=640, low=425, high=471, scale=1 / 0.7))
     'at p = 0.3, at least 95 % of such masks keep 425 to 471: this one is inside'
-    >>> expected(Mask(p=0.3, kept=480, total=640, low=425, high=471, scale=1 / 0.7))[-47:]
+    >>> expected(Mask(p=0.3, kept=480, total=640, low=425, high=471, scale=1 / 0.7))[-48:]
     'this one is outside, as at most 1 in 20 masks is'
     """
     inside = "inside" if mask.low <= mask.kept <= mask.high else f"outside, {RARE}"
