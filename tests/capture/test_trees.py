@@ -16,7 +16,16 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
-from pipetrace.capture.trees import DEPTH, Copier, first, is_open, leaves, rebuild, rows
+from pipetrace.capture.trees import (
+    DEPTH,
+    Copier,
+    first,
+    is_generator,
+    is_open,
+    leaves,
+    rebuild,
+    rows,
+)
 
 A, B, C = torch.ones(2, 3), torch.zeros(4), torch.full((1,), 7.0)
 Pair = namedtuple("Pair", "left right")
@@ -283,3 +292,9 @@ def test_a_dataclass_with_a_list_gets_a_list_of_its_own():
     meter = Meter()
     rebuild(meter, torch.clone).values.append(1)
     assert meter.values == []
+
+
+def test_a_source_of_random_numbers_without_a_state_is_shared():
+    system = random.SystemRandom()
+    assert not is_generator(system)
+    assert Copier(torch.clone)({"source": system})["source"] is system

@@ -97,6 +97,9 @@ def is_open(value: Any) -> bool:
 
 def is_generator(value: Any) -> bool:
     """Tell whether a thing is a source of random numbers with a state of its own."""
+    if isinstance(value, random.SystemRandom):
+        # It asks the operating system, and has no state.
+        return False
     if isinstance(value, (torch.Generator, random.Random)):
         return True
     numpy = sys.modules.get("numpy")
