@@ -86,9 +86,11 @@ class Origins:
 
     def version(self, tensor: torch.Tensor) -> int:
         """Return what changes with every write; tensors of inference mode do not count theirs."""
-        if tensor.is_inference():
+        try:
+            return tensor._version
+        except RuntimeError:
+            # Asking first would cost as much as this, for every tensor.
             return len(self._writes.get(storages.place(tensor), ())) if self._writes else 0
-        return tensor._version
 
     def wrote(self, tensor: torch.Tensor, link: Link) -> None:
         """Tell that an op has written into a tensor: what shares its elements has changed too."""

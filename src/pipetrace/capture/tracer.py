@@ -208,7 +208,7 @@ class Tracer(TorchFunctionMode):
             given: list[torch.Tensor] = []
             told: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
             told = [(place, _plain(value)) for place, value in told if not _sort(value, given)]
-            versions = [self._origins.version(tensor) for tensor in given]
+            versions = list(map(self._origins.version, given))
             links = tuple(map(self._origins.link, given, versions))
             shapes = tuple([shape(tensor) for tensor in given])
             draw = None if plan.random is False else draws.begin(given, kwargs)
@@ -241,8 +241,7 @@ class Tracer(TorchFunctionMode):
         first = made[0]
         source = _source(plan, given, first)
         same = wrote = False
-        if source is not None and given[source] is first:
-            same = True
+        if source is not None and (same := given[source] is first):
             # Tensors of inference mode do not count what is written to them.
             wrote = (versions[source] != first._version if not first.is_inference()
                      else _is_inplace(plan, told))  # fmt: skip
