@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from pipetrace.capture import names
@@ -77,8 +75,8 @@ def _attention(op: Heard, draw: Draw | None, p: float, *, grouped: bool) -> torc
     value = torch.eye(length, dtype=forms["value"].dtype)
     value = value.expand(*forms["value"].shape[:-2], length, length)
     with drawing(draw):
-        function: Any = op.plan.function
-        return function(query, key, value, None, p, enable_gqa=grouped) != 0  # type: ignore[no-any-return]  # torch has no type
+        seen: torch.Tensor = op.plan.function(query, key, value, None, p, enable_gqa=grouped)
+        return seen != 0
 
 
 def _recurrent(
