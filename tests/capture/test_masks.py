@@ -13,6 +13,7 @@ from scipy.stats import binom
 from torch import nn
 
 import pipetrace as pt
+from pipetrace.capture import draws
 from pipetrace.capture.draws import Draw
 from pipetrace.capture.flags import interval
 from pipetrace.capture.masks import masks, regenerate
@@ -36,7 +37,7 @@ SHAPES = {
 
 def drawn_again(function, given: torch.Tensor, p: float, state: torch.Tensor, row=None) -> Mask:
     draw = Draw(torch.default_generator, state, ())
-    form = torch.empty_like(given, device="meta")
+    form = draws.form(given)
     return regenerate(function, plain_name(function), p, form, given.device, draw, row=row)
 
 
@@ -255,7 +256,7 @@ def test_a_dropout_that_drops_nothing_has_no_mask(call):
 def test_where_a_dropout_cannot_be_drawn_again_the_reason_is_told():
     rows = [torch.ones(3, 2), torch.ones(2, 2)]
     nested = trace(lambda x: F.dropout(torch.nested.nested_tensor(list(x)), 0.5).unbind()[0], rows)
-    assert nested[1] == ["a nested or sparse tensor's mask is not drawn again"]
+    assert nested[1] == ["the mask of a nested, sparse or mapped tensor is not drawn again"]
     # Of three dimensions the first is a batch's, and PyTorch warns: once, in the own call.
     output, (mask,) = trace(lambda x: F.dropout2d(x, 0.5), torch.ones(4, 6, 5))
     assert mask.kept == int((output != 0)[..., 0].sum())

@@ -71,7 +71,7 @@ def values(heard: Sequence[Heard], index: int) -> torch.Tensor:
         return held.numbers.reshape(held.shape)
     if op.draw is not None:
         given = [
-            torch.full_like(form, constant(heard, link) or 0, device=held.device)
+            form.filled(constant(heard, link) or 0, held.device)
             for form, link in zip(op.draw.forms, op.links, strict=True)
         ]
     else:

@@ -9,13 +9,27 @@ from typing import Any, NamedTuple
 import torch
 
 
+class Form(NamedTuple):
+    """A tensor without its elements."""
+
+    # A tensor on the meta device would import what infers shapes: a third of a second.
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: torch.dtype
+
+    def filled(self, value: float, device: torch.device) -> torch.Tensor:
+        """Return a tensor of this form whose elements are all one number."""
+        empty = torch.empty_strided(self.shape, self.strides, dtype=self.dtype, device=device)
+        return empty.fill_(value)
+
+
 class Draw(NamedTuple):
     """What an op that drew random numbers started from."""
 
     generator: torch.Generator
     state: torch.Tensor
-    forms: tuple[torch.Tensor, ...]
-    """Its tensor arguments on the meta device: shape, dtype and strides without elements."""
+    forms: tuple[Form, ...]
+    """Of its tensor arguments; empty ones of those that are nested, sparse or mapped over."""
     keywords: tuple[str, ...] = ()
     """What the last of them were called, those that were given by keyword."""
 
@@ -57,7 +71,7 @@ def end(begun: Begun) -> Draw | None:
     for generator, state in zip(begun.generators, begun.states, strict=True):
         if not torch.equal(generator.get_state(), state):
             named = [key for key, v in begun.kwargs.items() if isinstance(v, torch.Tensor)]
-            return Draw(generator, state, tuple(map(_form, begun.given)), tuple(named))
+            return Draw(generator, state, tuple(map(form, begun.given)), tuple(named))
     return None
 
 
@@ -75,9 +89,11 @@ def drawing(draw: Draw | None) -> Iterator[None]:
         draw.generator.set_state(after)
 
 
-def _form(tensor: torch.Tensor) -> torch.Tensor:
-    try:
-        return torch.empty_like(tensor.detach(), device="meta")
-    except Exception:
-        # Not every layout has a meta kernel.
-        return torch.empty(0, device="meta")
+def form(tensor: torch.Tensor) -> Form:
+    """Return the form of a tensor as a copy of it would have, `torch.empty_like` say."""
+    wrapped = torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+    if tensor.layout is torch.strided and not (tensor.is_nested or wrapped):
+        if not tensor.is_contiguous():
+            tensor = torch.empty_like(tensor.detach())
+        return Form(tuple(tensor.shape), tensor.stride(), tensor.dtype)
+    return Form((0,), (1,), tensor.dtype)

@@ -70,7 +70,7 @@ def _attention(op: Heard, draw: Draw | None, p: float, *, grouped: bool) -> torc
         return torch.zeros(*op.made[0].shape[:-1], op.shapes[1][-2], dtype=torch.bool)
     by_place = _TENSORS[: len(draw.forms) - len(draw.keywords)]
     forms = dict(zip((*by_place, *draw.keywords), draw.forms, strict=True))
-    query, key = (torch.zeros_like(forms[name], device="cpu") for name in ("query", "key"))
+    query, key = (forms[name].filled(0, op.made[0].device) for name in ("query", "key"))
     length = key.shape[-2]
     value = torch.eye(length, dtype=forms["value"].dtype)
     value = value.expand(*forms["value"].shape[:-2], length, length)

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from pipetrace.capture import again, chains, hidden, names
-from pipetrace.capture.draws import Draw, drawing
+from pipetrace.capture import again, chains, draws, hidden, names
+from pipetrace.capture.draws import Draw, Form, drawing
 from pipetrace.capture.flags import counted
 from pipetrace.capture.tracer import Heard
 from pipetrace.parts import Mask
@@ -65,10 +65,10 @@ def _dropout(heard: Sequence[Heard], op: Heard, row: int | None) -> Mask | str |
     p = float(f"{given:.7g}") if len(op.links) > 1 else given
     if op.draw is not None:
         form = op.draw.forms[0]
-        if tuple(form.shape) != op.shapes[0]:
-            return "a nested or sparse tensor's mask is not drawn again"
+        if form.shape != op.shapes[0]:
+            return "the mask of a nested, sparse or mapped tensor is not drawn again"
     elif p in (0, 1):
-        form = torch.empty(op.shapes[0], dtype=made.dtype, device="meta")
+        form = draws.form(torch.empty(op.shapes[0], dtype=made.dtype))
     else:
         return "nothing was drawn from a generator that is known"
     return regenerate(op.plan.function, op.plan.name, p, form, made.device, op.draw, row=row)
@@ -86,7 +86,7 @@ def regenerate(
     function: Callable[..., Any],
     name: str,
     p: float,
-    form: torch.Tensor,
+    form: Form,
     device: torch.device,
     draw: Draw | None,
     *,
@@ -98,7 +98,7 @@ def regenerate(
         function: The function that ran.
         name: Its plain name.
         p: The probability of being dropped.
-        form: A tensor of the input's shape, dtype and strides, on the meta device.
+        form: What is known of the input beside its elements.
         device: Where it ran.
         draw: What it drew from; None where it drew nothing.
         row: Which row's flags to keep; None for the first elements of the whole mask.
@@ -111,7 +111,7 @@ def regenerate(
         # What there is to warn of, the program's own call has warned of.
         warnings.simplefilter("ignore")
         with drawing(draw):
-            ones = function(torch.ones_like(form, device=device), p, True)
+            ones = function(form.filled(1, device), p, True)
         if isinstance(ones, tuple):
             # native_dropout gives its mask too.
             ones = ones[0]
@@ -119,7 +119,7 @@ def regenerate(
         if "alpha" in name:
             # What alpha dropout drops becomes a number: the kept is what depends on the input.
             with drawing(draw):
-                zeros = function(torch.zeros_like(form, device=device), p, True)
+                zeros = function(form.filled(0, device), p, True)
         kept = ones != zeros
         # Where by chance none was kept, a survivor's scale is not measured but known.
         unseen = 0.0 if p == 1 or "alpha" in name else 1 / (1 - p)
