@@ -354,7 +354,10 @@ class Recorder:
                     original=output, values=self.values, epoch=self.course.epochs,
                     step=self.course.steps,
                 )  # fmt: skip
-            self.emit(*outcome.facts)
+                other = None
+                if purpose == "training" and outcome.error is None:
+                    other = replay.other_mode(prepared, outcome.tracer, self.captures - 1)
+            self.emit(*outcome.facts, *([] if other is None else [other]))
             self.writer.flush()
             if purpose == "training":
                 self.course.captured(prepared, seen, random=outcome.random)
