@@ -52,9 +52,8 @@ def begin(given: Sequence[torch.Tensor], kwargs: dict[str, Any]) -> Begun:
     """
     chosen, wanted = kwargs.get("generator"), kwargs.get("device")
     # Functions that are not PyTorch's may mean anything by these names.
-    known = isinstance(chosen, torch.Generator)
-    generators = [chosen if known else torch.default_generator]
-    if not known:
+    generators = [chosen if isinstance(chosen, torch.Generator) else torch.default_generator]
+    if generators[0] is not chosen:
         devices = {tensor.device for tensor in given if tensor.device.type == "cuda"}
         if wanted is None and not given:
             wanted = torch.get_default_device()
