@@ -235,6 +235,10 @@ def _fresh(call: Call) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 def _copy(tensor: torch.Tensor) -> torch.Tensor:
+    if not tensor.is_leaf:
+        # Into what has a graph behind it a forward may write, into a leaf it may not.
+        with torch.enable_grad():
+            return tensor.detach().requires_grad_().clone()
     return tensor.detach().clone().requires_grad_(tensor.requires_grad)
 
 

@@ -263,6 +263,8 @@ class Tracer(TorchFunctionMode):
         if wrote:
             self._origins.wrote(first, link)
         for output, tensor in enumerate(made):
+            if source is None and not opaque:
+                self._origins.fresh(tensor)
             self._origins.stamp(tensor, link)
             if self._wants_gradients and tensor.grad_fn is not None:
                 self._keep_gradient(tensor, index, output)
