@@ -38,6 +38,26 @@ class Held(NamedTuple):
     """The first values of the row, where `numbers` is a sample."""
 
 
+class Room:
+    """Memory for samples, many at a time.
+
+    Small pieces of memory between large tensors leave holes in which no large tensor fits any more:
+    a forward of BERT-base would take a hundred megabytes more at times.
+    """
+
+    def __init__(self) -> None:
+        self._free: dict[tuple[torch.dtype, torch.device], list[torch.Tensor]] = {}
+
+    def keep(self, sample: torch.Tensor) -> torch.Tensor:
+        """Return a copy of a sample of shape (BLOCKS, BLOCK)."""
+        key = sample.dtype, sample.device
+        free = self._free.get(key)
+        if not free:
+            space = torch.empty(64, BLOCKS, BLOCK, dtype=sample.dtype, device=sample.device)
+            free = self._free[key] = list(space.unbind())
+        return free.pop().copy_(sample)
+
+
 def describe(tensor: torch.Tensor, *, row: int | None = None, values: bool = True) -> Tensor:
     """Say what is known of a tensor.
 
@@ -63,8 +83,9 @@ def describe(tensor: torch.Tensor, *, row: int | None = None, values: bool = Tru
 
 
 def hold(
-    tensor: torch.Tensor, row: int | None = None, *, rows: int | None = None, values: bool = True
-) -> Held:
+    tensor: torch.Tensor, row: int | None = None, *, rows: int | None = None, values: bool = True,
+    room: Room | None = None,
+) -> Held:  # fmt: skip
     """Keep of a tensor what `told` needs: at most 256 kB in float32.
 
     On large models the time goes into calls of PyTorch's, not into copying: there are few.
@@ -74,6 +95,7 @@ def hold(
         row: Index into the first dimension; None for the whole tensor.
         rows: Cut to the row only if the tensor has as many rows as this; None if it has any.
         values: Whether the row's values are kept.
+        room: Where samples are put; None for memory of their own.
     """
     dtype, device = tensor.dtype, tensor.device
     # What a transform such as vmap works on must not outlive it.
@@ -97,7 +119,8 @@ def hold(
             tensor = tensor.reshape(-1)
         # In the order of memory: which elements are drawn does not matter, only how evenly.
         first = tensor.storage_offset()
-        sample = tensor.as_strided((BLOCKS, BLOCK), (_step(total, form), 1), first).clone()
+        spread = tensor.as_strided((BLOCKS, BLOCK), (_step(total, form), 1), first)
+        sample = spread.clone() if room is None else room.keep(spread)
         shown = None
         if start or not tensor.is_contiguous():
             shown = _row(tensor.reshape(form), row if start or width < total else None)

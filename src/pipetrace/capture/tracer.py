@@ -21,7 +21,7 @@ from pipetrace.capture import draws, names, places, storages, trees, twins
 from pipetrace.capture.models import kind
 from pipetrace.capture.origins import Origins
 from pipetrace.parts import Link, Place, Tensor
-from pipetrace.summarise import Held, hold, shape, told
+from pipetrace.summarise import Held, Room, hold, shape, told
 
 _SMALL = 4096
 """Views of more elements than this have no statistics of their own: the op they look at has."""
@@ -120,6 +120,7 @@ class Tracer(TorchFunctionMode):
         self._calls: dict[int, tuple[nn.Module, int]] = {}
         self._paths: dict[int, tuple[str, str]] = {}
         self._origins = Origins(model)
+        self._room = Room()
         self._given: list[torch.Tensor] = []
         self._saved: set[tuple[Any, int]] = set()
         self._bytes: int | None = None
@@ -344,7 +345,7 @@ class Tracer(TorchFunctionMode):
     def _held(self, tensor: torch.Tensor, *, view: bool) -> Held:
         if view and tensor.numel() > _SMALL:
             return Held(shape(tensor), tensor.dtype, tensor.device)
-        return hold(tensor, self._shown, rows=self.rows, values=self.values)
+        return hold(tensor, self._shown, rows=self.rows, values=self.values, room=self._room)
 
     def _adopt(self, path: str, module: nn.Module) -> None:
         """Name the tensors that are a module's own; one that is shared has its first name."""
