@@ -183,6 +183,8 @@ class Contrast(Record, frozen=True):
     only_there: int = 0
     sources: tuple[Difference, ...] = ()
     """Where differences come in; the other ops pass them on."""
+    drawing: tuple[int, ...] = ()
+    """Ops of the capture that draw random numbers in eval mode."""
 
 
 class Training(Record, frozen=True):

@@ -30,15 +30,17 @@ def contrast(here: Tracer, there: Tracer, capture: int, *, training: bool) -> Co
         capture: The id of the capture.
         training: The mode of the other pass.
     """
-    others = dict(zip(_keys(there.heard), enumerate(there.heard), strict=True))
+    others = dict(zip(_keys(there.heard), there.heard, strict=True))
     differing: set[int] = set()
-    sources = []
+    sources, drawing = [], []
     paired = 0
     for index, (key, op) in enumerate(zip(_keys(here.heard), here.heard, strict=True)):
         if key not in others:
             continue
         paired += 1
-        _, other = others[key]
+        other = others[key]
+        if (op if training else other).draw is not None:
+            drawing.append(index)
         if op.view and other.view:
             if any(link.index in differing for link in op.links):
                 differing.add(index)
@@ -54,7 +56,7 @@ def contrast(here: Tracer, there: Tracer, capture: int, *, training: bool) -> Co
     return Contrast(
         capture=capture, training=training, paired=paired, differing=len(differing),
         only_here=len(here.heard) - paired, only_there=len(there.heard) - paired,
-        sources=tuple(sources),
+        sources=tuple(sources), drawing=tuple(drawing),
     )  # fmt: skip
 
 
