@@ -289,3 +289,13 @@ def test_a_block_keeps_no_rows_and_no_source_where_none_are_wanted():
         assert frame.height
         assert (frame["row"].list.len().sum() > 0) is keep
         assert (frame["source"].null_count() == 0) is keep
+
+
+def test_the_table_does_not_hide_a_nan_behind_a_mean():
+    class Roots(nn.Module):
+        def forward(self, x):
+            return torch.log(x)
+
+    written = pt.trace(Roots(), torch.tensor([[1.0, -1.0], [0.0, 2.0]])).ops.text()
+    assert "1 NaN" in written
+    assert "1 inf" in pt.trace(Roots(), torch.tensor([[1.0, 0.0]])).ops.text()

@@ -166,7 +166,8 @@ def options(
         receipt: Whether the call is compared with a plain one. Without a receipt the one call is
             the traced one: a plain forward less.
         gradients: Whether the gradients of all outputs are kept when a backward through
-            `run.output` computes them. The traced call is then the one that is used.
+            `run.output` computes them. The traced call is then the one that is used, and bytes
+            kept for backward are not counted.
         both_modes: Whether the same batch is played in the other mode too, to see which ops differ.
         values: Whether rows of real values are kept.
         source: Whether source text is kept.

@@ -153,6 +153,8 @@ def trace(
     """
     if ops and as_json:
         raise click.UsageError("--ops and --json are two outputs: leave one out")
+    if ops and both_modes:
+        raise click.UsageError("The table of --ops is of one forward: leave out --both-modes")
 
     def later() -> int:
         from pipetrace import api
@@ -391,7 +393,8 @@ def _shower(
             if as_json:
                 print(data.render(run.page()), file=ours)
             elif ops:
-                print(run.ops.text(), file=ours)
+                wide = {} if ours.isatty() else {"width": 10_000}
+                print(run.ops.text(**wide), file=ours)
             elif not quiet:
                 terminal.show(run.page(), file=ours)
                 paths = [f"  {'page ' if path == page else 'run  '} {_from(start, path)}"

@@ -101,6 +101,8 @@ class Ops(Sequence[Op]):
         notes = [plural(len(self), "op")]
         if any(op.outputs and op.outputs[0].count and not op.outputs[0].exact for op in shown):
             notes.append("~ from a sample of the elements")
+        if any(op.outputs and not op.outputs[0].count for op in shown):
+            notes.append("no mean: a large view, or nothing to measure")
         return "\n".join([*written, "; ".join(notes)])
 
     def __repr__(self) -> str:
@@ -151,6 +153,9 @@ def _cells(op: Op) -> list[str]:
         return [str(op.index), module, function, "", "", "", line]
     about = "" if made.exact else "~"
     mean = "" if made.mean is None else about + number(made.mean)
+    if made.nans or made.infinities:
+        # A mean of what is left would hide them.
+        mean = about + (f"{made.nans} NaN" if made.nans else f"{made.infinities} inf")
     zeros = "" if made.zeros is None else about + percent(made.zeros)
     more = f" and {len(op.outputs) - 1} more" if len(op.outputs) > 1 else ""
     return [str(op.index), module, function, sizes(made.shape) + more, mean, zeros, line]

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import pipetrace
-from pipetrace.records import Capture, Op, Prediction
+from pipetrace.records import Capture, Contrast, Op, Prediction
 
 
 @torch.no_grad()
@@ -113,3 +113,29 @@ def test_a_model_that_the_program_let_go_is_asked_all_the_same(task: Any):
     found = run.recording.last(Prediction)
     assert found is not None
     assert len(found.scores) == 2
+
+
+def test_a_dropout_that_stays_on_in_eval_mode_shows_in_the_second_pass(task: Any):
+    class Leaky(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Linear(4, 32), nn.Linear(32, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.second(F.dropout(self.first(x), 0.5))
+
+    model = Leaky()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pipetrace.record() as run:
+        for x, y in task.loader:
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+        with torch.no_grad():
+            model.eval()(task.x)
+    assert run.recording.last(Prediction).passes_equal is False
+    (contrast,) = run.recording.all(Contrast)
+    (dropping,) = contrast.drawing
+    first = run.recording.all(Capture)[0].id
+    ops = [op for op in run.recording.all(Op) if op.capture == first]
+    assert ops[dropping].function == "dropout"

@@ -10,6 +10,7 @@ from torch import nn
 from pipetrace.capture import models, quiet, roots, trees
 from pipetrace.capture.options import Options
 from pipetrace.capture.tracer import Failed, Tracer
+from pipetrace.errors import PipetraceError
 from pipetrace.parts import Check, Receipt
 from pipetrace.records import Capture, Fact, Gradient, Model, Notice
 
@@ -44,6 +45,10 @@ def trace(
         options: Whether to compare with a plain call, and what else to keep.
     """
     plain = roots.unwrapped(model)
+    rows = trees.rows((args, kwargs))
+    if rows is not None and not 0 <= options.sample < max(rows, 1):
+        raise PipetraceError(f"There is no row {options.sample}: the batch has {rows} rows, "
+                             f"counted from 0.")  # fmt: skip
     inventory = models.inventory(plain, 0)
     why = roots.opaque(plain)
     if why:

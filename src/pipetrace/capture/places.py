@@ -23,7 +23,7 @@ _SHOWN = (os.path.join(_OURS, "examples", ""), os.path.join(_OURS, "pipeline", "
 _INSTALLED = tuple(
     {os.path.realpath(path) + os.sep
      for path in (*site.getsitepackages(), site.getusersitepackages(), *torch.__path__,
-                  *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")))}
+                  *map(sysconfig.get_path, ("stdlib", "purelib", "platlib", "scripts")))}
 )  # fmt: skip
 _PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 _GENERATED = ("<frozen", "<eval_with_key>", "<attrs generated", "<__array_function__")

@@ -143,9 +143,17 @@ def other_mode(call: Call, tracer: Tracer, id: int) -> Contrast | None:
     return contrast(tracer, played.tracer, id, training=training)
 
 
-def play(call: Call, modes: Modes = None) -> Any:
-    """Play a forward again without the tracer, and return its output."""
+def play(call: Call, modes: Modes = None, *, seed: int | None = None) -> Any:
+    """Play a forward again without the tracer, and return its output.
+
+    Args:
+        call: The forward.
+        modes: The modes to play it in; None for those it was called in.
+        seed: Decides other random numbers than those that the forward drew; None for the same.
+    """
     with call.snapshot.replayed(modes), quiet.unheard(), _as_called(call), _own_gradients(call):
+        if seed is not None:
+            torch.manual_seed(seed)
         args, kwargs = _fresh(call)
         return call.model(*args, **kwargs)
 

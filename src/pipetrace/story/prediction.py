@@ -118,7 +118,7 @@ def _value(recording: Recording, told: Prediction) -> Facts:
 def _passes(told: Prediction) -> Iterator[AnyBlock]:
     state = {True: "yes", False: "no", None: "unknown"}[told.passes_equal]
     detail = {
-        True: "a second pass of the same sample in eval mode",
+        True: "a second pass of the same sample in eval mode, with other random numbers",
         False: "something random is still on in eval mode, or the model keeps a state",
         None: "no second pass was made",
     }[told.passes_equal]

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _SCORES = 64
 
+_OTHER = 1234
+"""A seed for random numbers that are others than the script's."""
+
 
 class Chosen:
     """The row that the prediction is about, copied when it was evaluated."""
@@ -64,7 +67,9 @@ def predict(recorder: Recorder, chosen: Chosen, strand: Strand | None) -> list[F
     try:
         with torch.no_grad():
             call = replay.prepare(model, chosen.args, chosen.kwargs)
-        first, second = replay.play(call, False), replay.play(call, False)
+        first = replay.play(call, False)
+        # What is random in eval mode must show: other numbers for the second pass.
+        second = replay.play(call, False, seed=_OTHER)
         outcome = replay.replay(
             call, id=recorder.next_capture(), model_id=root, purpose="prediction", original=first,
             modes=False, values=recorder.values,
