@@ -298,3 +298,14 @@ def test_a_source_of_random_numbers_without_a_state_is_shared():
     system = random.SystemRandom()
     assert not is_generator(system)
     assert Copier(torch.clone)({"source": system})["source"] is system
+
+
+def test_a_graph_of_objects_is_walked_once():
+    class Node:
+        pass
+
+    nodes = [Node() for _ in range(300)]
+    for node in nodes:
+        node.near = nodes
+    nodes[7].value = A
+    assert [path for path, _ in leaves(nodes)] == ["[7].value"]

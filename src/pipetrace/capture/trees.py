@@ -25,8 +25,12 @@ _MOST = 20_000
 """How many things one copier copies at most; what comes after is shared."""
 
 
-def leaves(value: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, torch.Tensor]]:
+def leaves(
+    value: Any, path: str = "", depth: int = 0, seen: dict[int, Any] | None = None
+) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield every tensor in nested lists, tuples, mappings and plain objects with its path.
+
+    What holds tensors is looked into once: objects may refer to each other, all to all.
 
     >>> [path for path, _ in leaves({"a": torch.zeros(1), "b": [torch.zeros(2)]})]
     ["['a']", "['b'][0]"]
@@ -34,8 +38,13 @@ def leaves(value: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, to
     if isinstance(value, torch.Tensor):
         yield path, value
     elif type(value) not in ATOMS and depth < DEPTH:
+        seen = {} if seen is None else seen
+        if id(value) in seen:
+            return
+        # Kept too: while it lives nothing else gets its id.
+        seen[id(value)] = value
         for step, child in _children(value):
-            yield from leaves(child, path + step, depth + 1)
+            yield from leaves(child, path + step, depth + 1, seen)
 
 
 def tensors(value: Any) -> list[torch.Tensor]:
