@@ -219,3 +219,48 @@ def test_a_tensor_without_elements_is_no_view_of_another():
     with torch.inference_mode():
         found = ops(lambda self, x: torch.cat([x, x]), torch.zeros(0, 3))
     assert found[0].view is False
+
+
+def test_a_storage_at_the_place_of_another_has_none_of_its_writes():
+    reused = []
+
+    def forward(self: Small, x: Tensor) -> Tensor:
+        for _ in range(8):
+            before = torch.zeros(70_000)
+            for _ in range(5):
+                before.add_(1)
+            place = before.data_ptr()
+            del before
+            whole = torch.ones(70_000)
+            reused.append(whole.data_ptr() == place)
+            row = whole[:4]
+            whole[4:].mul_(2)
+            x = x + row * 3
+        return x
+
+    found = ops(forward, torch.zeros(4))
+    if not any(reused):
+        pytest.skip("this allocator never gives a place twice")
+    fed_by = {found[op.inputs[0].index or 0].function for op in found if op.function == "mul"}
+    assert fed_by == {"getitem"}
+
+
+def test_a_function_that_is_not_pytorchs_may_call_anything_its_generator():
+    def noisy(x: Tensor, generator: Any = None, device: Any = None) -> Tensor:
+        if torch.overrides.has_torch_function((x,)):
+            return torch.overrides.handle_torch_function(
+                noisy, (x,), x, generator=generator, device=device
+            )
+        return x + 1
+
+    found = ops(lambda self, x: noisy(x, generator=[1, 2], device="somewhere"), X)
+    assert [op.function for op in found] == ["noisy"]
+
+
+def test_an_input_with_a_graph_may_be_written_into():
+    body = nn.Linear(3, 3)
+    run = pt.trace(nn.Sequential(nn.ReLU(inplace=True), nn.Linear(3, 2)), body(X))
+    capture = run.facts[-1]
+    assert [op.function for op in run.ops] == ["relu", "linear"]
+    assert capture.complete
+    assert capture.receipt.equal

@@ -50,15 +50,16 @@ def begin(given: Sequence[torch.Tensor], kwargs: dict[str, Any]) -> Begun:
         given: Its tensor arguments.
         kwargs: Its keyword arguments: `generator` and `device` decide what it draws from.
     """
-    chosen = kwargs.get("generator")
-    generators = [torch.default_generator] if chosen is None else [chosen]
-    if chosen is None:
+    chosen, wanted = kwargs.get("generator"), kwargs.get("device")
+    # Functions that are not PyTorch's may mean anything by these names.
+    generators = [chosen if isinstance(chosen, torch.Generator) else torch.default_generator]
+    if generators[0] is not chosen:
         devices = {tensor.device for tensor in given if tensor.device.type == "cuda"}
-        wanted = kwargs.get("device")
         if wanted is None and not given:
             wanted = torch.get_default_device()
-        if wanted is not None and torch.device(wanted).type == "cuda":
-            devices.add(torch.device(wanted))
+        with contextlib.suppress(RuntimeError, TypeError):
+            if wanted is not None and torch.device(wanted).type == "cuda":
+                devices.add(torch.device(wanted))
         for device in sorted(devices, key=str):
             index = torch.cuda.current_device() if device.index is None else device.index
             generators.append(torch.cuda.default_generators[index])

@@ -104,6 +104,11 @@ class Origins:
             if owner is not None:
                 self.stamp(owner, link)
 
+    def fresh(self, tensor: torch.Tensor) -> None:
+        """Tell that a storage is new: what was written at its place before is of another."""
+        if self._writes:
+            self._writes.pop(storages.place(tensor), None)
+
     def _relink(self, tensor: torch.Tensor, link: Link, since: int) -> Link:
         """Link a tensor that was written to, through whichever view, to the last that did so."""
         region = storages.region(tensor)
