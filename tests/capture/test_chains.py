@@ -343,3 +343,15 @@ def test_no_row_is_told_where_values_are_not_wanted():
     (mask,) = [op.mask for op in run.ops if op.mask]
     assert mask.row == ()
     assert mask.total == 24
+
+
+def test_a_mask_is_drawn_again_in_the_dtype_that_was_the_default_then():
+    def forward(self, x):
+        torch.set_default_dtype(torch.float64)
+        drawn = torch.rand(x.numel())
+        torch.set_default_dtype(torch.float32)
+        return x * (drawn < 0.7).float()
+
+    run = pt.trace(Call(forward), torch.ones(EXACT + 5))
+    (mask,) = [op.mask for op in run.ops if op.mask]
+    assert mask.kept == int(run.output.count_nonzero())

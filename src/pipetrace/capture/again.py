@@ -83,9 +83,9 @@ def values(heard: Sequence[Heard], index: int) -> torch.Tensor:
     arguments = [positional[i] if i in positional else next(waiting) for i in range(count)]
     if op.draw is not None and op.draw.generator is not torch.default_generator:
         keywords["generator"] = op.draw.generator
-    if not given and "device" not in keywords:
-        # The program's default device may be another one now.
-        keywords["device"] = held.device
+    if not given:
+        # The program's defaults may be others now.
+        keywords = {"device": held.device, "dtype": held.dtype, **keywords}
     with drawing(op.draw):
         made = op.plan.function(*arguments, **keywords)
     assert isinstance(made, torch.Tensor)
