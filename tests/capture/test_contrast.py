@@ -40,3 +40,13 @@ def test_both_modes_say_where_differences_come_in(training: bool):
     assert found.sources[0].largest == pytest.approx(gap, rel=1e-5)
     assert float(model[1].num_batches_tracked) == training
     assert [module.training for module in model.modules()] == [training] * 6
+
+
+def test_a_nan_is_not_a_zero():
+    class Worse(nn.Module):
+        def forward(self, x):
+            return x * (0.0 if self.training else float("nan"))
+
+    with pt.options(both_modes=True):
+        (found,) = pt.trace(Worse(), X).recording.all(Contrast)
+    assert found.differing == 1

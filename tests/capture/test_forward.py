@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 import pipetrace as pt
-from pipetrace.capture.comparing import equal
+from pipetrace.capture.comparing import difference, equal
 from pipetrace.capture.guard import Streams
 from pipetrace.records import Capture, Notice
 from pipetrace.runs import Run
@@ -408,3 +408,13 @@ def test_without_a_receipt_the_one_call_is_the_traced_one():
     assert (names(run), capture(run).receipt) == (["mul"], None)
     assert run.ops[0].saved is None
     assert len(calls) == 1
+
+
+def test_the_difference_of_outputs_is_a_number_only_where_there_is_one():
+    bad, far = torch.tensor([1.0, float("nan")]), torch.tensor([1.0, float("inf")])
+    assert difference(torch.ones(3), torch.tensor([1.0, 3.0, 2.0])) == 2
+    assert difference(bad, bad) == difference(far, far) == 0
+    assert np.isnan(difference(bad, torch.ones(2)))
+    assert difference(far, torch.ones(2)) == float("inf")
+    assert difference([X, X], [X]) is difference(X, X[1:]) is None
+    assert difference(X.to_sparse(), X.to_sparse()) is None

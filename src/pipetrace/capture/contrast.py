@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from pipetrace.capture import names
+from pipetrace.capture.comparing import alike
 from pipetrace.capture.tracer import Heard, Tracer
 from pipetrace.parts import Difference
 from pipetrace.records import Contrast
@@ -74,11 +75,9 @@ def _mode(op: Heard) -> object:
 
 
 def _same(one: Held, other: Held) -> bool:
-    if one.numbers is None or other.numbers is None:
+    if one.shape != other.shape or one.numbers is None or other.numbers is None:
         return one.shape == other.shape
-    return one.shape == other.shape and bool(
-        torch.equal(one.numbers.nan_to_num(), other.numbers.nan_to_num())
-    )
+    return bool(alike(one.numbers, other.numbers).all())
 
 
 def _difference(op: int, cause: str, on: Held, off: Held) -> Difference:
