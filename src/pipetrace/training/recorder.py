@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from pipetrace.capture import models, places, replay, roots, trees
-from pipetrace.capture.tracer import Failed
+from pipetrace.capture.failures import Failed
 from pipetrace.records import Fact, Notice, Seed
 from pipetrace.tracefile import Writer
 from pipetrace.training.course import Course
@@ -381,7 +381,7 @@ class Recorder:
                 )  # fmt: skip
         except Exception:
             return
-        if outcome.failed is not None and type(outcome.error) is type(error):
+        if outcome.failed and outcome.raised and outcome.raised.type is type(error):
             self.failure = (id(error), outcome.failed)
             self.emit(*outcome.facts)
 
