@@ -26,6 +26,8 @@ from pipetrace.summarise import Held, hold, shape, told
 
 _SMALL = 4096
 """Views of more elements than this have no statistics of their own: the op they look at has."""
+_LONG = 1000
+"""A longer list of numbers is told by its type: it may be somebody's data set."""
 _CALL = nn.Module._call_impl.__code__
 _ATOMS = trees.ATOMS - {type, slice}
 
@@ -404,7 +406,11 @@ def _plain(value: Any) -> Any:
     """Return an argument as it is where it cannot change, else in words."""
     if type(value) in _ATOMS:
         return value
-    if type(value) in (list, tuple) and all(type(item) in trees.ATOMS for item in value):
+    if (
+        type(value) in (list, tuple)
+        and len(value) <= _LONG
+        and all(type(item) in trees.ATOMS for item in value)
+    ):
         return tuple(value)
     return value if callable(value) or isinstance(value, slice) else names.worded(value)
 
