@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from pipetrace.asked import Asked
+    from pipetrace.capture.forward import Traced
     from pipetrace.records import Fact
     from pipetrace.session import Session
     from pipetrace.tracefile import Recording
@@ -204,6 +205,7 @@ def trace(model: nn.Module, *args: Any, **kwargs: Any) -> Run:
     Raises:
         PipetraceError: the model is no `nn.Module`.
     """
+    import torch
     from torch import nn
 
     from pipetrace.capture import failures, forward
@@ -217,9 +219,12 @@ def trace(model: nn.Module, *args: Any, **kwargs: Any) -> Run:
     recording = None if session is None else session.current
     # The plain call is the program's own: a recording that goes on hears it.
     apart = nullcontext if recording is None else recording.quiet
-    traced = forward.trace(model, args, kwargs, chosen, apart)
+    make = forward.trace
+    if torch.compiler.is_compiling():
+        make = torch.compiler.disable(make)  # type: ignore[no-untyped-call]  # torch has no type
+    traced: Traced = make(model, args, kwargs, chosen, apart)
     error, name = traced.error, type(model).__name__
-    status, code = _state(error)
+    status, code = ("finished", 0) if error is None else ("raised", 1)
 
     def complete(facts: list[Fact]) -> Recording:
         from pipetrace.session import Session
@@ -297,7 +302,7 @@ def call(
             report(traced.error)
     session.writer.append(Seed(value=asked.seed, threads=torch.get_num_threads()))
     _write(session, traced.facts())
-    status, code = _state(traced.error)
+    status, code = ("finished", 0) if traced.error is None else ("raised", 1)
     shown(_complete(session, status, code, with_page=True))
     return code
 
@@ -307,11 +312,6 @@ def _write(session: Session, facts: Iterable[Fact]) -> None:
     session.recorder.forwards = 1
     for fact in facts:
         session.writer.append(fact)
-
-
-def _state(error: Exception | None) -> tuple[str, int]:
-    """Return how a forward ended, and the exit code for that."""
-    return ("finished", 0) if error is None else ("raised", 1)
 
 
 def _complete(

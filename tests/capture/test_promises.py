@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import warnings
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -160,3 +161,19 @@ def test_a_recording_that_goes_on_hears_the_call_once():
     assert [fact.purpose for fact in forwards][:1] == ["training"]
     assert run.recording.last(Epoch).index == 3
     assert not [fact for fact in run.facts if isinstance(fact, Notice) and "forward" in fact.id]
+
+
+def test_a_trace_inside_of_a_compiled_function_is_a_break_in_its_graph():
+    model = nn.Sequential(nn.Linear(3, 2), nn.ReLU())
+    found = []
+
+    def double(x: Tensor) -> Tensor:
+        found.append(pt.trace(model, x))
+        return found[-1].output * 2
+
+    with warnings.catch_warnings():
+        # What the compiler says of code that it leaves alone.
+        warnings.simplefilter("ignore")
+        doubled = torch.compile(double, backend="eager")(X)
+    assert torch.equal(doubled, model(X) * 2)
+    assert [op.function for op in found[0].ops] == ["linear", "relu"]
