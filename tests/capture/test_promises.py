@@ -177,3 +177,11 @@ def test_a_trace_inside_of_a_compiled_function_is_a_break_in_its_graph():
         doubled = torch.compile(double, backend="eager")(X)
     assert torch.equal(doubled, model(X) * 2)
     assert [op.function for op in found[0].ops] == ["linear", "relu"]
+
+
+def test_an_input_that_is_given_twice_is_one_tensor_in_the_replay_too():
+    run = pt.trace(Small(lambda self, x, y: x.add_(1) * 0 + y), X.clone(), y=(twice := X.clone()))
+    assert run.recording.last(Capture).receipt.equal
+    run = pt.trace(Small(lambda self, x, y: x.add_(1) * 0 + y), twice, y=twice)
+    assert torch.equal(twice, X + 1)
+    assert run.recording.last(Capture).receipt.equal

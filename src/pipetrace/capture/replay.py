@@ -72,7 +72,7 @@ class Played(NamedTuple):
 def prepare(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     """Keep all that is needed to play a forward again: to be called right before it."""
     with torch.inference_mode(False), torch.no_grad():
-        args, kwargs = trees.rebuild(args, _copy), trees.rebuild(kwargs, _copy)
+        args, kwargs = _copied(args, kwargs)
         snapshot = Snapshot(model)
     graph = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
     return Call(model, args, kwargs, snapshot, _gradients(model), graph)
@@ -250,7 +250,15 @@ def _gradients(model: nn.Module) -> tuple[tuple[int, int], ...]:
 
 def _fresh(call: Call) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Clone the inputs once more: a forward may write into them."""
-    return trees.rebuild(call.args, _copy), trees.rebuild(call.kwargs, _copy)
+    return _copied(call.args, call.kwargs)
+
+
+def _copied(
+    args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Copy inputs; what is given by position and by keyword too becomes one copy."""
+    copier = trees.Copier(_copy)
+    return copier(args), copier(kwargs)
 
 
 def _copy(tensor: torch.Tensor) -> torch.Tensor:
