@@ -328,11 +328,3 @@ def test_what_a_file_holds_is_json_for_any_reader(tmp_path: Path):
     assert origin.versions["torch"] == torch.__version__
     assert {"opening", "questions"} <= set(ended.costs)
     assert run.recording.all(Op)
-
-
-def test_a_row_that_the_batch_does_not_have_is_refused():
-    with pytest.raises(PipetraceError, match="no row 4: the batch has 4 rows"):
-        with pt.options(sample=4):
-            pt.trace(nn.Linear(2, 2), torch.ones(4, 2))
-    with pt.options(sample=3):
-        assert pt.trace(nn.Linear(2, 2), torch.ones(4, 2)).ops[0].outputs[0].row_count == 2

@@ -181,13 +181,13 @@ def test_gradients_that_come_late_are_in_the_next_table():
     assert (known.mean, known.std) == (1.0, 0.0)
     assert run.ops.gradient(run.ops[0]) is None
     first.pow(2).sum().backward()
-    # This one reached ops before those that the first backward had reached.
+    # This one reached ops before those that the first backward had reached, the last first.
     expected = (2 * first).detach()
     head = run.ops.gradient(run.ops[3])
     assert head is not None
     assert head.mean == pytest.approx(float(expected.mean()), rel=1e-5)
     stated = run.recording.all(Gradient)
-    assert [one.op for one in stated] == [4, 0, 1, 2, 3]
+    assert [one.op for one in stated] == [4, 3, 2, 1, 0]
     assert run.recording.all(Gradient) == stated
     frame = run.ops.to_polars()
     assert frame["gradient_mean"].null_count() == 0

@@ -172,9 +172,14 @@ def options(
         values: Whether rows of real values are kept.
         source: Whether source text is kept.
         sample: Which row of the batch the values are of, from 0.
+
+    Raises:
+        PipetraceError: `sample` is negative.
     """
     from pipetrace.capture.options import Options, current
 
+    if sample < 0:
+        raise PipetraceError(f"sample={sample} names no row. Rows are counted from 0.")
     token = current.set(Options(receipt, gradients, both_modes, values, source, sample))
     try:
         yield
@@ -201,9 +206,10 @@ def trace(model: nn.Module, *args: Any, **kwargs: Any) -> Run:
     Raises:
         PipetraceError: the model is no `nn.Module`.
     """
+    import torch
     from torch import nn
 
-    from pipetrace.capture import forward
+    from pipetrace.capture import failures, forward
     from pipetrace.capture.options import current
 
     if not isinstance(model, nn.Module):
@@ -212,24 +218,38 @@ def trace(model: nn.Module, *args: Any, **kwargs: Any) -> Run:
     chosen = current.get()
     session = sys.modules.get("pipetrace.session")
     recording = None if session is None else session.current
-    with nullcontext() if recording is None else recording.quiet():
-        traced = forward.trace(model, args, kwargs, chosen)
-    name = type(model).__name__
+    # The plain call is the program's own: a recording that goes on hears it.
+    apart = nullcontext if recording is None else recording.quiet
+    make = forward.trace
+    if torch.compiler.is_compiling():
+        make = torch.compiler.disable(make)  # type: ignore[no-untyped-call]  # torch has no type
+    traced: Traced = make(model, args, kwargs, chosen, apart)
+    error, name = traced.error, type(model).__name__
+    status, code = ("finished", 0) if error is None else ("raised", 1)
 
     def complete(facts: list[Fact]) -> Recording:
         from pipetrace.session import Session
 
         session = Session(name, _origin(), watching=False, values=chosen.values,
                           source=chosen.source, sample=chosen.sample)  # fmt: skip
-        return session.close(*_state(session, traced, facts), traced.error)
+        _write(session, facts)
+        return session.close(status, code)
 
     run = Run(output=traced.output, facts=traced.facts, complete=complete,
               gradients=traced.gradients)  # fmt: skip
-    if traced.error is not None:
-        _explain(traced)
-        traced.error.pipetrace = run  # type: ignore[attr-defined]  # for who catches it
-        raise traced.error
-    return run
+    if error is None:
+        return run
+    if traced.failed is not None:
+        failures.explain(error, traced.failed)
+    with suppress(Exception):
+        # A frozen exception takes nothing.
+        error.pipetrace = run  # type: ignore[attr-defined]  # for who catches it
+    failures.forget(error)
+    try:
+        raise error
+    finally:
+        # Its traceback leads here: what is raised must not be kept by itself.
+        del error, traced
 
 
 def call(
@@ -248,7 +268,7 @@ def call(
     import torch
 
     from pipetrace import targets
-    from pipetrace.capture import forward
+    from pipetrace.capture import failures, forward
     from pipetrace.capture.options import Options
     from pipetrace.session import Session
     from pipetrace.tracefile import at_free_path, file_name
@@ -259,10 +279,8 @@ def call(
     chosen = Options(both_modes=both_modes, values=values, source=source, sample=sample)
 
     def begin(file: Path) -> Session:
-        return Session(
-            label, "module", file=file, command=asked.words(), watching=False, values=values,
-            source=source, sample=sample,
-        )  # fmt: skip
+        return Session(label, "module", file=file, command=asked.words(), watching=False,
+                       values=values, source=source, sample=sample)  # fmt: skip
 
     with targets.alone(target):
         try:
@@ -278,28 +296,21 @@ def call(
             session.writer.discard()
             raise
         if traced.error is not None:
-            _explain(traced)
+            if traced.failed is not None:
+                failures.explain(traced.error, traced.failed)
             report(traced.error)
     session.writer.append(Seed(value=asked.seed, threads=torch.get_num_threads()))
-    status, code = _state(session, traced, traced.facts())
-    shown(_complete(session, status, code, traced.error, with_page=True))
+    _write(session, traced.facts())
+    status, code = ("finished", 0) if traced.error is None else ("raised", 1)
+    shown(_complete(session, status, code, with_page=True))
     return code
 
 
-def _explain(traced: Traced) -> None:
-    """Let what a model raised say which op it was, and what that was given."""
-    if traced.error is not None and traced.failed is not None:
-        traced.error.add_note(traced.failed.words())
-
-
-def _state(session: Session, traced: Traced, facts: Iterable[Fact]) -> tuple[str, int]:
-    """Write down what was traced; return how it ended, and the exit code for that."""
+def _write(session: Session, facts: Iterable[Fact]) -> None:
+    """Write down what was traced."""
     session.recorder.forwards = 1
-    if traced.error is not None and traced.failed is not None:
-        session.recorder.failure = id(traced.error), traced.failed
     for fact in facts:
         session.writer.append(fact)
-    return ("finished", 0) if traced.error is None else ("raised", 1)
 
 
 def _complete(

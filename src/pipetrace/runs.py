@@ -52,7 +52,8 @@ class Run:
             facts = self._recording.facts
         else:
             if self._told is None:
-                self._told = self._tell()
+                # What they are made from, the model too, is kept no longer.
+                self._told, self._tell = self._tell(), list
             facts = self._told
         for gradient in self._late():
             # Not by equality: no NaN equals another.

@@ -13,11 +13,11 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import msgspec
 import torch
 
 import pipetrace
 from pipetrace.capture import places
+from pipetrace.capture.failures import failure
 from pipetrace.errors import RunFileError
 from pipetrace.lessons import select
 from pipetrace.probes.execute import execute
@@ -77,12 +77,12 @@ class Session:
         self._steps = steps
         self._source = source
         folder = str(Path(path).absolute().parent if path else Path.cwd())
-        places.quote(source)
         self.writer.append(_provenance(name, origin, path, command, folder, values, source))
         self.writer.flush()
         if self.writer.trouble:
             self.writer.discard()
             raise RunFileError(f"{self.writer.trouble} Name a folder with room: --out DIR.")
+        places.quote(self, source)
         self.recorder.spend("opening", started)
 
     def begin(self) -> None:
@@ -154,7 +154,7 @@ class Session:
         spend("page", started)
         writer.append(self._ended(status, code, seconds))
         writer.close()
-        places.quote(True)
+        places.quote(self, True)
         return writer.recording()
 
     def _ended(self, status: str, code: int, seconds: float) -> Ended:
@@ -176,14 +176,7 @@ class Session:
     def _failure(self, error: BaseException) -> Failure:
         known = self.recorder.failure
         failed = known[1] if known is not None and known[0] == id(error) else None
-        found = places.places(error.__traceback__)
-        plain = Failure(type=type(error).__name__, message=_message(error), frames=found)
-        if failed is None:
-            return plain
-        return msgspec.structs.replace(
-            plain, module=failed.module, module_type=failed.module_type,
-            function=failed.function, input_shapes=failed.shapes,
-        )  # fmt: skip
+        return failure(error, failed)
 
     def _explain_nothing(self) -> None:
         """Say what was seen where no model was."""
@@ -219,13 +212,6 @@ def _files(recording: Recording, path: str) -> Iterable[str]:
     files = dict.fromkeys(place.file for place in (*made, *called) if place is not None)
     # Of installed packages a line is named, but their text is not the user's to hand around.
     yield from (file for file in files if places.is_users(compile("", file, "exec")))
-
-
-def _message(error: BaseException) -> str:
-    try:
-        return str(error)[:2000]
-    except Exception:
-        return "<exception str() failed>"
 
 
 def _times(count: int, noun: str) -> str:

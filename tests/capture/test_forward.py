@@ -117,7 +117,7 @@ def rows() -> Tensor:
         (lambda self, x: x.logits * x["hidden"][0], (Output(X, (X + 1,)),), {},
          ["input['logits']", "input['hidden'][0]"]),
         (lambda self, x: x.one * x.other, (Pair(X, X + 1),), {}, ["input.one", "input.other"]),
-        (lambda self, x, *, scale: x * scale, (X,), {"scale": X}, ["input", "scale"]),
+        (lambda self, x, *, scale: x * scale, (X,), {"scale": X + 1}, ["input", "scale"]),
         (lambda self, *, deep: deep[0][0]["a"] * 2, (), {"deep": [({"a": X},)]},
          ["deep[0][0]['a']"]),
         (lambda self, x: x.softmax(-1), (X.bfloat16(),), {}, ["input"]),

@@ -84,11 +84,10 @@ def test_the_innermost_user_line_is_found_through_other_peoples_code():
 def test_a_place_has_its_text_unless_that_is_not_to_be_kept():
     frame = sys._getframe()
     assert places.place(frame.f_code, frame.f_lineno).text.startswith("assert places.place(")
-    places.quote(False)
-    try:
+    with places.quoted(False):
+        with places.quoted(False), places.quoted(True):
+            assert places.place(frame.f_code, frame.f_lineno).text == ""
         assert places.place(frame.f_code, frame.f_lineno).text == ""
-    finally:
-        places.quote(True)
     assert places.place(code_in("/nowhere/at/all.py"), 3).text == ""
 
 

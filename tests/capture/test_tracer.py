@@ -257,6 +257,13 @@ def test_a_function_that_is_not_pytorchs_may_call_anything_its_generator():
     assert [op.function for op in found] == ["noisy"]
 
 
+def test_a_long_list_of_numbers_is_not_kept():
+    numbers = list(range(2000))
+    (made, _) = ops(lambda self, x: x + torch.tensor(numbers)[:3], X)[:2]
+    assert made.function == "tensor"
+    assert [told.value for told in made.arguments] == ["list"]
+
+
 def test_an_input_with_a_graph_may_be_written_into():
     body = nn.Linear(3, 3)
     run = pt.trace(nn.Sequential(nn.ReLU(inplace=True), nn.Linear(3, 2)), body(X))

@@ -9,6 +9,7 @@ import torch
 
 from pipetrace.capture import trees
 from pipetrace.capture.guard import identical
+from pipetrace.parts import Receipt
 
 
 def equal(one: Any, other: Any) -> bool:
@@ -18,6 +19,17 @@ def equal(one: Any, other: Any) -> bool:
         path == twin_path and identical(tensor, twin)
         for (path, tensor), (twin_path, twin) in zip(first, second, strict=True)
     )
+
+
+def compared(plain: Any, traced: Any) -> Receipt:
+    """Return the receipt of a traced forward's output beside the plain one's.
+
+    Of outputs without tensors nothing is compared, and nothing said.
+    """
+    count = [tensor.numel() for _, tensor in trees.leaves(traced)]
+    same = equal(plain, traced) if count or any(trees.leaves(plain)) else None
+    gap = difference(plain, traced) if same is False else None
+    return Receipt(equal=same, difference=gap, elements=sum(count))
 
 
 def difference(one: Any, other: Any) -> float | None:

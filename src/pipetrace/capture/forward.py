@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 from torch import nn
 
-from pipetrace.capture import models, quiet, roots, trees
+from pipetrace.capture import failures, models, places, quiet, roots, trees
+from pipetrace.capture.failures import Failed
 from pipetrace.capture.options import Options
-from pipetrace.capture.tracer import Failed, Tracer
-from pipetrace.errors import PipetraceError
-from pipetrace.parts import Check, Receipt
-from pipetrace.records import Capture, Fact, Gradient, Model, Notice
+from pipetrace.capture.tracer import Tracer
+from pipetrace.parts import Check, Place, Receipt
+from pipetrace.records import Capture, Fact, Gradient, Notice
+
+Apart = Callable[[], AbstractContextManager[object]]
 
 
 class Traced(NamedTuple):
@@ -22,7 +26,7 @@ class Traced(NamedTuple):
         output: What the model returned.
         error: What it raised.
         failed: The op that raised.
-        facts: Makes the records of the call; to be called once.
+        facts: Makes the records of the call, what it raised among them; to be called once.
         gradients: Makes records of the gradients that backwards have computed so far.
     """
 
@@ -34,8 +38,9 @@ class Traced(NamedTuple):
 
 
 def trace(
-    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options
-) -> Traced:
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options,
+    apart: Apart = nullcontext,
+) -> Traced:  # fmt: skip
     """Call a model and keep what the call did.
 
     Args:
@@ -43,52 +48,81 @@ def trace(
         args: Its positional inputs.
         kwargs: Its keyword inputs.
         options: Whether to compare with a plain call, and what else to keep.
+        apart: Makes a context for all that is not the program's own plain call.
     """
-    plain = roots.unwrapped(model)
-    rows = trees.rows((args, kwargs))
-    if rows is not None and not 0 <= options.sample < max(rows, 1):
-        raise PipetraceError(f"There is no row {options.sample}: the batch has {rows} rows, "
-                             f"counted from 0.")  # fmt: skip
-    inventory = models.inventory(plain, 0)
-    why = roots.opaque(plain)
-    if why:
-        return _called(model, args, kwargs, inventory, why)
-    if options.gradients or not options.receipt:
-        return _traced(plain, args, kwargs, options, inventory)
-    # Imported where it is needed: a first trace without a receipt takes half the time.
-    from pipetrace.capture import replay
+    with places.quoted(options.source):
+        plain, caller = roots.unwrapped(model), places.caller(sys._getframe(1))
+        around = None if caller is None else caller.place()
+        inventory = models.inventory(plain, 0)
+        options, notices = _within(options, trees.rows((args, kwargs)))
+        said: list[Fact] = [inventory, *notices]
+        why = roots.opaque(plain)
+        if why:
+            words = f"The ops inside {inventory.type} were not traced: {why}."
+            said.append(Notice(id="opaque-0", text=words))
+            return _called(model, args, kwargs, said, around)
+        if options.gradients or not options.receipt:
+            with apart():
+                return _traced(plain, args, kwargs, options, said, around)
+        return _replayed(model, args, kwargs, options, said, around, apart)
 
-    call = replay.prepare(plain, args, kwargs)
-    output, error = None, None
-    try:
-        output = model(*args, **kwargs)
-    except Exception as raised:
-        error = raised
-    outcome = replay.replay(
-        call, id=0, model_id=0, purpose="trace" if error is None else "failure", original=output,
-        compare=error is None, row=options.sample, values=options.values,
-    )  # fmt: skip
-    facts: list[Fact] = [inventory, *outcome.facts]
-    if options.both_modes and error is None:
-        facts += filter(None, [replay.other_mode(call, outcome.tracer, 0)])
-    return Traced(output, error, outcome.failed, lambda: facts, list)
+
+def _within(options: Options, rows: int | None) -> tuple[Options, list[Notice]]:
+    """Show the first row where the batch does not have the one that was asked for."""
+    if rows is None or options.sample < rows:
+        return options, []
+    words = f"The batch has {rows} rows: values are of row 0, not of row {options.sample}."
+    return options._replace(sample=0), [Notice(id="sample-0", text=words)]
 
 
 def _called(
-    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], inventory: Model, why: str
-) -> Traced:
-    notice = Notice(id="opaque-0", text=f"The ops inside {inventory.type} were not traced: {why}.")
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], said: list[Fact],
+    around: Place | None,
+) -> Traced:  # fmt: skip
     output, error = None, None
     try:
         output = model(*args, **kwargs)
     except Exception as raised:
         error = raised
-    return Traced(output, error, None, lambda: [inventory, notice], list)
+        said.append(failures.failure(error, None, around))
+    return Traced(output, error, None, lambda: said, list)
+
+
+def _replayed(
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options,
+    said: list[Fact], around: Place | None, apart: Apart,
+) -> Traced:  # fmt: skip
+    """Make the one call plain, then play it again under the tracer."""
+    # Imported where it is needed: a first trace without a receipt takes half the time.
+    from pipetrace.capture import replay
+
+    with apart():
+        call = replay.prepare(roots.unwrapped(model), args, kwargs)
+    output, error = None, None
+    try:
+        output = model(*args, **kwargs)
+    except Exception as raised:
+        error = raised
+    with apart():
+        outcome = replay.replay(
+            call, id=0, model_id=0, purpose="trace" if error is None else "failure",
+            original=output, compare=error is None, row=options.sample, values=options.values,
+        )  # fmt: skip
+        said += outcome.facts
+        if options.both_modes and error is None:
+            said += filter(None, [replay.other_mode(call, outcome.tracer, 0)])
+    if error is not None:
+        said.append(failures.failure(error, outcome.failed, around))
+    elif outcome.raised is not None:
+        words = f"The call went well, but its replay raised {outcome.raised.words()}: the ops are "
+        words += "those before. With pt.options(receipt=False) the call itself is traced."
+        said.append(Notice(id="replay-0", text=words))
+    return Traced(output, error, outcome.failed, lambda: said, list)
 
 
 def _traced(
     model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options,
-    inventory: Model,
+    said: list[Fact], around: Place | None,
 ) -> Traced:  # fmt: skip
     """Make the one call under the tracer: its output is the program's own."""
     call = None
@@ -102,40 +136,47 @@ def _traced(
     inputs = trees.arguments(args, kwargs)
     tracer.admit(inputs)
     given = tracer.held(inputs)
-    mode, output, error = bool(model.training), None, None
-    try:
-        with quiet.eagerly(), tracer.watching():
+    mode, output, error, failure = bool(model.training), None, None, []
+    with quiet.eagerly(), tracer.watching():
+        # Inside: a frozen exception could not leave the context.
+        try:
             output = model(*args, **kwargs)
-    except Exception as raised:
-        error = raised
+        except Exception as raised:
+            error = raised
+            tracer.blame(error)
+            failure.append(failures.failure(error, tracer.failed, around))
     made = tracer.held(trees.leaves(output))
     receipt = None
     if call is not None and error is None:
-        receipt = _receipt(output, replay.play(call))
+        receipt = _receipt(output, replay.again(call))
 
     def facts() -> list[Fact]:
         from pipetrace.capture import telling
 
         capture = Capture(
-            id=0, model=0, purpose="trace" if error is None else "failure", training=mode,
+            id=0, model=0, purpose="failure" if failure else "trace", training=mode,
             rows=rows, sample=options.sample, inputs=tracer.told(given),
-            outputs=tracer.told(made), receipt=receipt, complete=error is None,
+            outputs=tracer.told(made), receipt=receipt, complete=not failure,
         )  # fmt: skip
-        return [inventory, *telling.ops(tracer, 0), capture]
+        with places.quoted(options.source):
+            return [*said, *telling.ops(tracer, 0), capture, *failure]
+
+    kept = tracer.gradients
 
     def gradients() -> list[Gradient]:
         from pipetrace.capture import telling
 
-        return telling.gradients(tracer, 0)
+        return telling.gradients(kept, 0, values=options.values)
 
-    return Traced(output, error, tracer.failed(error), facts, gradients)
+    late = gradients if options.gradients else list
+    return Traced(output, error, tracer.failed, facts, late)
 
 
-def _receipt(output: Any, plain: Any) -> Receipt:
-    from pipetrace.capture.comparing import difference, equal
+def _receipt(output: Any, plain: tuple[Any, ...]) -> Receipt:
+    """Compare the one call with a plain replay, where that came to its end."""
+    from pipetrace.capture.comparing import compared
 
-    same = equal(plain, output)
     check = Check(name="gradients", ok=None, detail="the traced call is the one that was used")
-    return Receipt(equal=same, difference=None if same else difference(plain, output),
-                   elements=sum(tensor.numel() for _, tensor in trees.leaves(output)),
+    receipt = compared(plain[0], output) if plain else Receipt(equal=None)
+    return Receipt(equal=receipt.equal, difference=receipt.difference, elements=receipt.elements,
                    checks=(check,))  # fmt: skip

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
-from pipetrace.capture import again, chains, draws, hidden, names
+from pipetrace.capture import again, chains, draws, hidden, names, quiet
 from pipetrace.capture.draws import Draw, Form, drawing
 from pipetrace.capture.flags import counted
 from pipetrace.capture.tracer import Heard
@@ -107,9 +106,8 @@ def regenerate(
         The mask with its count, and the central 95 % of Binomial(total, 1 - p).
     """
     # The program's own function modes must neither hear of this nor choose another device.
-    with torch._C.DisableTorchFunction(), torch.no_grad(), warnings.catch_warnings():
-        # What there is to warn of, the program's own call has warned of.
-        warnings.simplefilter("ignore")
+    # What there is to warn of, the program's own call has warned of.
+    with torch._C.DisableTorchFunction(), torch.no_grad(), quiet.unheard():
         with drawing(draw):
             ones = function(form.filled(1, device), p, True)
         if isinstance(ones, tuple):

@@ -8,7 +8,8 @@ import site
 import sys
 import sysconfig
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import CodeType, FrameType, TracebackType
 from typing import Any, NamedTuple, TypeVar
 
@@ -28,7 +29,8 @@ _INSTALLED = tuple(
 _PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 _GENERATED = ("<frozen", "<eval_with_key>", "<attrs generated", "<__array_function__")
 _TORCH = tuple(os.path.realpath(path) + os.sep for path in torch.__path__)
-_quoting = True
+_unquoted: set[object] = set()
+"""Who wants places without text: while there is one they have none."""
 _edges: set[CodeType] = set()
 _owned: dict[int, tuple[CodeType, str]] = {}
 _users: dict[str, bool] = {}
@@ -56,10 +58,20 @@ def _installed(path: str) -> bool:
     return path.startswith(_INSTALLED) or any(folder in path for folder in _PACKAGES)
 
 
-def quote(on: bool) -> None:
-    """Say whether places from now on carry the text of their lines."""
-    global _quoting
-    _quoting = on
+def quote(who: object, on: bool) -> None:
+    """Say whether places from now on may carry the text of their lines: all must agree to it."""
+    (_unquoted.discard if on else _unquoted.add)(who)
+
+
+@contextmanager
+def quoted(on: bool) -> Iterator[None]:
+    """Say it for a while."""
+    who = object()
+    quote(who, on)
+    try:
+        yield
+    finally:
+        quote(who, True)
 
 
 def here(frame: FrameType | None) -> Place | None:
@@ -144,7 +156,7 @@ def _owner(code: CodeType) -> str:
 
 def place(code: CodeType, line: int) -> Place:
     """Return a line of some code with its text."""
-    text = linecache.getline(code.co_filename, line).strip() if _quoting else ""
+    text = linecache.getline(code.co_filename, line).strip() if not _unquoted else ""
     name = "" if code.co_name == "<module>" else code.co_name
     return Place(file=code.co_filename, line=line, text=text[:200], function=name)
 

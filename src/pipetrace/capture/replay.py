@@ -7,15 +7,17 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import msgspec
 import torch
 from torch import nn
 
-from pipetrace.capture import quiet, telling, trees
-from pipetrace.capture.comparing import difference, equal
+from pipetrace.capture import failures, quiet, telling, trees
+from pipetrace.capture.comparing import compared, equal
 from pipetrace.capture.contrast import contrast
+from pipetrace.capture.failures import Failed
 from pipetrace.capture.guard import Modes, Snapshot, Streams
 from pipetrace.capture.hunting import Hunt, suspicious
-from pipetrace.capture.tracer import Failed, Tracer
+from pipetrace.capture.tracer import Tracer
 from pipetrace.parts import Check, Receipt, Tensor
 from pipetrace.records import Capture, Contrast, Fact
 
@@ -32,13 +34,25 @@ class Call(NamedTuple):
     """Whether autograd was on."""
 
 
+class Raised(NamedTuple):
+    """What a replay raised; the exception itself would keep all that the forward computed."""
+
+    type: type[Exception]
+    message: str
+
+    def words(self) -> str:
+        """Say it in one line."""
+        first = self.message.splitlines()[:1]
+        return ": ".join([self.type.__name__, *first])[:200]
+
+
 class Outcome(NamedTuple):
     """What a traced replay gave."""
 
     facts: list[Fact]
     output: Any
     failed: Failed | None
-    error: Exception | None
+    raised: Raised | None
     random: bool
     """The forward drew from a random stream, whichever."""
     tracer: Tracer
@@ -50,7 +64,7 @@ class Played(NamedTuple):
     tracer: Tracer
     inputs: tuple[tuple[str, Tensor], ...]
     output: Any
-    error: Exception | None
+    raised: Raised | None
     random: bool
     mode: bool
 
@@ -58,7 +72,7 @@ class Played(NamedTuple):
 def prepare(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     """Keep all that is needed to play a forward again: to be called right before it."""
     with torch.inference_mode(False), torch.no_grad():
-        args, kwargs = trees.rebuild(args, _copy), trees.rebuild(kwargs, _copy)
+        args, kwargs = _copied(args, kwargs)
         snapshot = Snapshot(model)
     graph = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
     return Call(model, args, kwargs, snapshot, _gradients(model), graph)
@@ -109,15 +123,15 @@ def replay(
         _play_traced(call, modes, rows=None, examine=hunt.examine)
         bad += hunt.found()
     receipt = None
-    if compare and played.error is None:
+    if compare and played.raised is None:
         receipt = _receipt(call, original, played.output, modes, before, gradients)
     capture = Capture(
         id=id, model=model_id, purpose=purpose, training=played.mode, rows=rows(call), sample=row,
         epoch=epoch, step=step, inputs=played.inputs, outputs=tracer.described(outputs),
-        receipt=receipt, complete=played.error is None, seconds=time.perf_counter() - started,
+        receipt=receipt, complete=played.raised is None, seconds=time.perf_counter() - started,
     )  # fmt: skip
-    return Outcome([*ops, *bad, capture], played.output, tracer.failed(played.error),
-                   played.error, played.random, tracer)  # fmt: skip
+    return Outcome([*ops, *bad, capture], played.output, tracer.failed,
+                   played.raised, played.random, tracer)  # fmt: skip
 
 
 def rows(call: Call) -> int | None:
@@ -138,7 +152,7 @@ def other_mode(call: Call, tracer: Tracer, id: int) -> Contrast | None:
     """
     training = not call.snapshot.insides[0].training
     played = _play_traced(call, training, rows=tracer.rows, values=False)
-    if played.error is not None:
+    if played.raised is not None:
         return None
     return contrast(tracer, played.tracer, id, training=training)
 
@@ -158,6 +172,14 @@ def play(call: Call, modes: Modes = None, *, seed: int | None = None) -> Any:
         return call.model(*args, **kwargs)
 
 
+def again(call: Call, modes: Modes = None) -> tuple[Any, ...]:
+    """Play a forward again plainly: its output alone, or nothing where it raises this time."""
+    try:
+        return (play(call, modes),)
+    except Exception:
+        return ()
+
+
 def _play_traced(call: Call, modes: Modes, **settings: Any) -> Played:
     """Play a forward under a tracer, with a graph where the user's own had one.
 
@@ -173,29 +195,30 @@ def _play_traced(call: Call, modes: Modes, **settings: Any) -> Played:
             tracer = Tracer(call.model, **settings)
             tracer.admit(inputs)
             described = tracer.described(inputs)
-            output, error = None, None
-            try:
-                with tracer.watching(saved=saved):
+            output, raised = None, None
+            with tracer.watching(saved=saved):
+                try:
                     output = call.model(*args, **kwargs)
-            except Exception as raised:
-                error = raised
+                except Exception as error:
+                    tracer.blame(error)
+                    raised = Raised(type(error), failures.message(error))
             random = not call.snapshot.streams.same(Streams.take())
         # A transform of functions refuses to run where anything looks at what is kept.
-        if not saved or (error is None and not tracer.unkept):
+        if not saved or (raised is None and not tracer.unkept):
             break
-    return Played(tracer, described, output, error, random, mode)
+    return Played(tracer, described, output, raised, random, mode)
 
 
 def _receipt(
     call: Call, original: Any, output: Any, modes: Modes,
     before: Snapshot, gradients: tuple[tuple[int, int], ...],
 ) -> Receipt:  # fmt: skip
-    same = equal(original, output)
+    receipt = compared(original, output)
     repeats = unfused = None
-    if not same:
-        repeats = equal(original, play(call, modes))
+    if receipt.equal is False:
+        repeats = any(equal(original, plain) for plain in again(call, modes))
         with quiet.unfused():
-            unfused = equal(output, play(call, modes))
+            unfused = any(equal(output, plain) for plain in again(call, modes))
     moved = before.differences(call.model)
     checks = (
         Check(name="RNG streams", ok=before.streams.same(Streams.take()),
@@ -208,11 +231,7 @@ def _receipt(
         Check(name="gradients", ok=gradients == _gradients(call.model),
               detail=f"{len(gradients)} parameters"),
     )  # fmt: skip
-    return Receipt(
-        equal=same, difference=None if same else difference(original, output), repeats=repeats,
-        unfused=unfused, elements=sum(tensor.numel() for _, tensor in trees.leaves(output)),
-        checks=checks,
-    )  # fmt: skip
+    return msgspec.structs.replace(receipt, repeats=repeats, unfused=unfused, checks=checks)
 
 
 @contextlib.contextmanager
@@ -239,7 +258,15 @@ def _gradients(model: nn.Module) -> tuple[tuple[int, int], ...]:
 
 def _fresh(call: Call) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Clone the inputs once more: a forward may write into them."""
-    return trees.rebuild(call.args, _copy), trees.rebuild(call.kwargs, _copy)
+    return _copied(call.args, call.kwargs)
+
+
+def _copied(
+    args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Copy inputs; what is given by position and by keyword too becomes one copy."""
+    copier = trees.Copier(_copy)
+    return copier(args), copier(kwargs)
 
 
 def _copy(tensor: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from pipetrace.capture.masks import masks
 from pipetrace.capture.tracer import Heard, Tracer
 from pipetrace.parts import Argument, Mask
 from pipetrace.records import Gradient, Op
-from pipetrace.summarise import told
+from pipetrace.summarise import Held, told
 
 
 def ops(tracer: Tracer, capture: int) -> list[Op]:
@@ -28,11 +29,19 @@ def ops(tracer: Tracer, capture: int) -> list[Op]:
                 for index, op in enumerate(tracer.heard)]  # fmt: skip
 
 
-def gradients(tracer: Tracer, capture: int) -> list[Gradient]:
-    """Return a record of every gradient that was kept since, in the order they were computed."""
+def gradients(
+    kept: Mapping[tuple[int, int], Held], capture: int, *, values: bool
+) -> list[Gradient]:
+    """Return a record of every gradient that was kept so far, in the order they were computed.
+
+    Args:
+        kept: The gradients, by op and output.
+        capture: The id of the capture that they belong to.
+        values: Whether real values may be told.
+    """
     return [
-        Gradient(capture=capture, op=op, output=output, gradient=told(held, values=tracer.values))
-        for (op, output), held in list(tracer.gradients.items())
+        Gradient(capture=capture, op=op, output=output, gradient=told(held, values=values))
+        for (op, output), held in list(kept.items())
     ]
 
 

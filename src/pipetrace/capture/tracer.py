@@ -18,13 +18,16 @@ from torch.nn.modules.module import (
 from torch.overrides import TorchFunctionMode
 
 from pipetrace.capture import draws, names, places, storages, trees, twins
+from pipetrace.capture.failures import Failed
 from pipetrace.capture.models import kind
 from pipetrace.capture.origins import Origins
-from pipetrace.parts import Link, Place, Tensor
+from pipetrace.parts import Link, Tensor
 from pipetrace.summarise import Held, Room, hold, shape, told
 
 _SMALL = 4096
 """Views of more elements than this have no statistics of their own: the op they look at has."""
+_LONG = 1000
+"""A longer list of numbers is told by its type: it may be somebody's data set."""
 _CALL = nn.Module._call_impl.__code__
 _ATOMS = trees.ATOMS - {type, slice}
 
@@ -62,23 +65,6 @@ class Heard(NamedTuple):
 Examine = Callable[[Heard, Sequence[torch.Tensor], list[torch.Tensor], int], None]
 
 
-class Failed(NamedTuple):
-    """The op that raised: what it was, what it was given, where."""
-
-    function: str
-    module: str
-    module_type: str
-    shapes: tuple[tuple[int, ...], ...]
-    called: Place | None
-
-    def words(self) -> str:
-        """Say it in one line, for whoever reads the exception."""
-        shapes = ", ".join("×".join(map(str, shape)) or "scalar" for shape in self.shapes)
-        module = f"{self.module} ({self.module_type})" if self.module else self.module_type
-        where = "" if self.called is None else f", {self.called.file}, line {self.called.line}"
-        return f"pipetrace: in {module}, {self.function} was given {shapes or 'no tensor'}{where}."
-
-
 class Needed(Exception):  # noqa: N818  # it is no error
     """A backward inside the forward asks for activations that were not kept."""
 
@@ -97,6 +83,7 @@ class Tracer(TorchFunctionMode):
     Attributes:
         heard: The ops in order.
         gradients: What was kept of gradients, by op and output.
+        failed: The op that was blamed for what the forward raised.
     """
 
     def __init__(
@@ -108,6 +95,7 @@ class Tracer(TorchFunctionMode):
         self.gradients: dict[tuple[int, int], Held] = {}
         self._wants_gradients = gradients
         self._examine = examine
+        self.failed: Failed | None = None
         self._raised: tuple[BaseException, Failed] | None = None
         self.row = row
         self.rows = rows
@@ -172,6 +160,8 @@ class Tracer(TorchFunctionMode):
             with self, keeping:
                 yield
         finally:
+            # It leads to the frames of the forward, and they to all that it has computed.
+            self._raised = None
             before.remove()
             after.remove()
             self._settle()
@@ -181,13 +171,13 @@ class Tracer(TorchFunctionMode):
         """Whether a backward asked for what was only counted."""
         return self._needed
 
-    def failed(self, error: BaseException | None) -> Failed | None:
-        """Return the op that an exception comes from, where it comes from one."""
+    def blame(self, error: BaseException | None) -> None:
+        """Find the op that an exception comes from, where it comes from one, while watching."""
         while error is not None and self._raised is not None:
             if error is self._raised[0]:
-                return self._raised[1]
+                self.failed = self._raised[1]
+                return
             error = error.__cause__ or error.__context__
-        return None
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (),
@@ -271,13 +261,15 @@ class Tracer(TorchFunctionMode):
                 self._keep_gradient(tensor, index, output)
 
     def _keep_gradient(self, tensor: torch.Tensor, op: int, output: int) -> None:
-        which = tensor.output_nr
+        # Not the tracer: the graph outlives it.
+        which, kept, row, rows = tensor.output_nr, self.gradients, self._shown, self.rows
+        values = self.values
 
         def keep(gradients: tuple[torch.Tensor | None, ...]) -> None:
             gradient = gradients[which]
             if gradient is not None:
                 with torch._C.DisableTorchFunction():
-                    self.gradients[op, output] = self._held(gradient, view=False)
+                    kept[op, output] = hold(gradient, row, rows=rows, values=values)
 
         assert tensor.grad_fn is not None
         # On the node, not on the tensor: a tensor's own hooks would be seen by who copies it.
@@ -415,7 +407,11 @@ def _plain(value: Any) -> Any:
     """Return an argument as it is where it cannot change, else in words."""
     if type(value) in _ATOMS:
         return value
-    if type(value) in (list, tuple) and all(type(item) in trees.ATOMS for item in value):
+    if (
+        type(value) in (list, tuple)
+        and len(value) <= _LONG
+        and all(type(item) in trees.ATOMS for item in value)
+    ):
         return tuple(value)
     return value if callable(value) or isinstance(value, slice) else names.worded(value)
 

@@ -44,7 +44,7 @@ def _unequal(capture: Capture, receipt: Receipt) -> Check:
     if capture.purpose == "trace":
         name = "The traced forward"
     if receipt.equal is None:
-        return Check(label=f"{name} was not compared: there was no output", state="unknown")
+        return Check(label=f"{name} was not compared: its output has no tensor", state="unknown")
     apart = (
         f"largest difference {number(receipt.difference)}"
         if receipt.difference is not None

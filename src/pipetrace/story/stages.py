@@ -215,7 +215,8 @@ def _failed(forward: Forward, failure: Failure | None) -> Stage:
     """Show the operation that raised, with what it was given and where it was called."""
     name = f"capture-{forward.capture.id}-failed"
     if failure is None:
-        return Stage(id=name, name="The forward ended here", tone="bad")
+        what = "forward" if forward.capture.purpose == "failure" else "replay"
+        return Stage(id=name, name=f"The {what} ended here", tone="bad")
     given = given_shapes(failure)
     facts = []
     if failure.module:

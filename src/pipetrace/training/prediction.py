@@ -75,8 +75,8 @@ def predict(recorder: Recorder, chosen: Chosen, strand: Strand | None) -> list[F
             modes=False, values=recorder.values,
             epoch=recorder.course.epochs, step=recorder.course.steps,
         )  # fmt: skip
-        if outcome.error is not None:
-            return [_missing(f"{type(outcome.error).__name__}: {outcome.error}")]
+        if outcome.raised is not None:
+            return [_missing(outcome.raised.words())]
         return [*outcome.facts, _prediction(chosen, strand, call, first, second, outcome)]
     except Exception as error:
         return [_missing(f"{type(error).__name__}: {error}")]

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from pipetrace.capture import models, places, replay, roots, trees
-from pipetrace.capture.tracer import Failed
+from pipetrace.capture.failures import Failed
 from pipetrace.records import Fact, Notice, Seed
 from pipetrace.tracefile import Writer
 from pipetrace.training.course import Course
@@ -355,7 +355,7 @@ class Recorder:
                     step=self.course.steps,
                 )  # fmt: skip
                 other = None
-                if purpose == "training" and outcome.error is None:
+                if purpose == "training" and outcome.raised is None:
                     other = replay.other_mode(prepared, outcome.tracer, self.captures - 1)
             self.emit(*outcome.facts, *([] if other is None else [other]))
             self.writer.flush()
@@ -384,7 +384,7 @@ class Recorder:
                 )  # fmt: skip
         except Exception:
             return
-        if outcome.failed is not None and type(outcome.error) is type(error):
+        if outcome.failed and outcome.raised and outcome.raised.type is type(error):
             self.failure = (id(error), outcome.failed)
             self.emit(*outcome.facts)
 
