@@ -143,8 +143,8 @@ def _many(masks: Sequence[Mask], batch: str) -> str:
         )
     return (
         f"the {len(masks)} masks of {batch} dropped {percent(dropped / total)} of "
-        f"{whole(total)} {units[0]} against p = {setting(rates[0])}, and {inside} of the {len(masks)} kept "
-        "a number that at least 95 % of such masks keep"
+        f"{whole(total)} {units[0]} against p = {setting(rates[0])}, and {inside} of the "
+        f"{len(masks)} kept a number that at least 95 % of such masks keep"
     )
 
 

@@ -242,27 +242,27 @@ def _output(forward: Forward, stage: Stage) -> Stage:
 def _returned(forward: Forward) -> bool:
     """Tell whether what was returned has names: several tensors, or those of a dict."""
     given = forward.capture.outputs
-    return len(given) > 1 or any(_NAMED.match(name) for name, _ in given)
+    return len(given) > 1 or any(_NAMED.match(key) for key, _ in given)
 
 
 def _results(forward: Forward) -> Stage:
     """Show all that a forward returned, each tensor under its name."""
     given = [
-        (f"output{name}" if _NAMED.match(name) else name, tensor)
-        for name, tensor in forward.capture.outputs
+        (f"output{key}" if _NAMED.match(key) else key, tensor)
+        for key, tensor in forward.capture.outputs
     ]
     facts: list[Fact] = []
-    for name, tensor in given:
-        facts.append(Fact(label=f"{name}, shape", value=shape(tensor.shape), note=tensor.dtype))
-        facts.extend(statistics(tensor, name))
-    written = listing(f"`{name}` ({shape(tensor.shape)})" for name, tensor in given[:LISTED])
+    for label, tensor in given:
+        facts.append(Fact(label=f"{label}, shape", value=shape(tensor.shape), note=tensor.dtype))
+        facts.extend(statistics(tensor, label))
+    written = listing(f"`{label}` ({shape(tensor.shape)})" for label, tensor in given[:LISTED])
     more = f", and {len(given) - LISTED} more below" if len(given) > LISTED else ""
     return Stage(
         id=f"capture-{forward.capture.id}-output",
         name="Output",
         words=f"The forward returned {plural(len(given), 'tensor')}: {written}{more}.",
         shape=shape(given[0][1].shape) if len(given) == 1 else "",
-        strips=tuple(values(forward, name, tensor) for name, tensor in given if tensor.row),
+        strips=tuple(values(forward, label, tensor) for label, tensor in given if tensor.row),
         facts=tuple(facts),
         tone=_tone(tensor for _, tensor in given),
     )
