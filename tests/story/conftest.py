@@ -16,7 +16,7 @@ from pipetrace.blocks import AnyBlock, Flow, Page, Section, Stage
 from pipetrace.capture import forward
 from pipetrace.capture.models import inventory
 from pipetrace.capture.options import Options
-from pipetrace.capture.replay import other_mode, prepare, replay
+from pipetrace.capture.replay import prepare, replay
 from pipetrace.examples import dropout as example
 from pipetrace.records import (
     Argument,
@@ -221,31 +221,10 @@ def dropout_run() -> Recording:
     return recording(*facts)
 
 
-class Forgetful(nn.Module):
-    """It calls dropout without telling it the mode."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.dropout(x, 0.5)
-
-
 @pytest.fixture(scope="session")
-def forgetful_run() -> Recording:
-    """A training with a dropout that `model.eval()` does not switch off, played in both modes."""
-    data = example.make_rows(0)
-    torch.manual_seed(6)
-    model = nn.Sequential(nn.Dropout(0.3), nn.Linear(20, 10), Forgetful(), nn.Linear(10, 3))
-    call = prepare(model, (data[0][:32],), {})
-    played = replay(call, id=0, model_id=0, purpose="training", original=model(data[0][:32]))
-    compared = other_mode(call, played.tracer, 0)
-    assert compared is not None
-    training = Training(id=0, model=0, optimizer="SGD", loss="cross_entropy", task="classes")
-    return recording(
-        provenance("forgetful.py"),
-        inventory(model, 0),
-        *played.facts,
-        compared,
-        *trained(model, data, F.cross_entropy, training, 3),
-    )
+def train_for_real() -> Callable[..., list[Fact]]:
+    """Return what trains a model and states what each epoch, probe and evaluation measured."""
+    return trained
 
 
 @pytest.fixture(scope="session")

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import re
 
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from pipetrace.blocks import Chart, Table, Text
-from pipetrace.records import Contrast, Op
+from pipetrace.capture.models import inventory
+from pipetrace.capture.replay import other_mode, prepare, replay
+from pipetrace.examples import dropout as example
+from pipetrace.records import Contrast, Op, Training
 from pipetrace.story.contrast import contrast
 from pipetrace.story.epochs import traces
 from pipetrace.story.insight import insight
 from pipetrace.story.observations import observe
 from pipetrace.story.training import training
+from pipetrace.tracefile import Recording
 
 
 class Forgetful(nn.Module):
@@ -39,6 +44,20 @@ class Net(nn.Module):
 
     def forward(self, x):
         return self.b(self.a(x))
+
+
+@pytest.fixture(scope="module")
+def forgetful_run(train_for_real) -> Recording:
+    """A training with a dropout that `model.eval()` does not switch off, played in both modes."""
+    data = example.make_rows(0)
+    torch.manual_seed(6)
+    model = nn.Sequential(nn.Dropout(0.3), nn.Linear(20, 10), Forgetful(), nn.Linear(10, 3))
+    call = prepare(model, (data[0][:32],), {})
+    played = replay(call, id=0, model_id=0, purpose="training", original=model(data[0][:32]))
+    compared = other_mode(call, played.tracer, 0)
+    made = Training(id=0, model=0, optimizer="SGD", loss="cross_entropy", task="classes")
+    epochs = train_for_real(model, data, F.cross_entropy, made, 3)
+    return Recording([inventory(model, 0), *played.facts, compared, *epochs], {}, None)
 
 
 def told(recording) -> list[Text]:

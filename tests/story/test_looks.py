@@ -52,7 +52,8 @@ def test_a_view_of_a_buffer_is_told_where_it_is_used_not_at_the_input(traced):
     ((value, note),) = told(gather, "before")
     assert value.endswith("of the buffer `entry.ids`, 1 × 512 → 1 × 6")
     assert note == "some of its values"
-    assert gather.shape == "→ 1 × 6"
+    total = next(stage for stage in found if stage.name == "add")
+    assert total.shape == "2 × 6 × 8 and 1 × 6 × 8 → 2 × 6 × 8"
 
 
 def test_a_module_is_shown_with_the_shape_that_came_from_the_input(traced):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import zip_longest
 
 from msgspec.structs import replace
 
@@ -192,11 +193,10 @@ def _stage(forward: Forward, step: Step) -> Stage:
 
 def _shapes(forward: Forward, op: Op) -> str:
     """Write what went in and what came out, without weights and what is looked at of buffers."""
-    arrived = [
-        sizes
-        for position, sizes in enumerate(op.input_shapes)
-        if position >= len(op.inputs) or not _own(forward, op.inputs[position])
-    ]
+    pairs = list(zip_longest(op.inputs[: len(op.input_shapes)], op.input_shapes))
+    arrived = [sizes for link, sizes in pairs if not link or not _own(forward, link)]
+    if not arrived:
+        arrived = [sizes for link, sizes in pairs if link.source not in ("parameter", "buffer")]
     before = " and ".join(dict.fromkeys(shape(sizes) for sizes in arrived[:3]))
     after = shape(op.outputs[0].shape) if op.outputs else ""
     return f"{before} → {after}" if before else f"→ {after}"
