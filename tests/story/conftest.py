@@ -222,6 +222,12 @@ def dropout_run() -> Recording:
 
 
 @pytest.fixture(scope="session")
+def train_for_real() -> Callable[..., list[Fact]]:
+    """Return what trains a model and states what each epoch, probe and evaluation measured."""
+    return trained
+
+
+@pytest.fixture(scope="session")
 def regression_run() -> Recording:
     """Values instead of classes, no dropout, and an evaluation of unknown rows."""
     torch.manual_seed(1)

@@ -296,3 +296,42 @@ def test_source_marks_the_lines_that_made_and_called():
     content = source(Recording([origin, text, op], {}, None))
     assert content is not None
     assert content.blocks == (Code(text=text.text, path="a.py", marks=(2,)),)
+
+
+@pytest.mark.parametrize("rates", [(0.2, 0.5), (0.3, 0.3)])
+def test_masks_of_one_p_and_unit_alone_are_pooled(traced, rates):
+    torch.manual_seed(1)
+    layers = nn.Dropout(rates[0]), nn.Dropout(rates[1])
+    recording = traced(nn.Sequential(*layers), torch.randn(16, 20))
+    masks = [op.mask for op in recording.all(Op)]
+    assert all(mask.low <= mask.kept <= mask.high for mask in masks)
+    text = sentence(recording)
+    if rates[0] == rates[1]:
+        share = (640 - sum(mask.kept for mask in masks)) / 640
+        assert text.startswith(
+            f"The 2 masks of this forward dropped {share * 100:.1f} % of 640 elements against "
+            "p = 0.3, and 2 of the 2 kept "
+        )
+        return
+    assert text == (
+        "2 of the 2 masks of this forward kept a number inside the range that at least 95 % of "
+        "such masks keep."
+    )
+    facts = [
+        msgspec.structs.replace(fact, mask=msgspec.structs.replace(fact.mask, kept=0))
+        if isinstance(fact, Op) and fact.index == 0
+        else fact
+        for fact in recording.facts
+    ]
+    assert sentence(Recording(facts, {}, None)) == (
+        "1 of the 2 masks of this forward kept a number inside the range that at least 95 % of "
+        "such masks keep; 1 outside, as at most 1 in 20 is."
+    )
+
+
+def test_masks_of_channels_and_of_elements_are_not_added_up(traced):
+    model = nn.Sequential(nn.Dropout2d(0.5), nn.Dropout(0.5))
+    text = sentence(traced(model, torch.randn(4, 8, 3, 3)))
+    assert "of the 2 masks of this forward kept a number inside the range" in text
+    assert "together" not in text
+    assert "dropped" not in text

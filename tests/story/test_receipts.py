@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from pipetrace.blocks import Check
+from pipetrace.blocks import Check, Text
 from pipetrace.records import Capture
 from pipetrace.story.figures import number
+from pipetrace.story.provenance import provenance
 from pipetrace.story.receipts import receipts
 from pipetrace.tracefile import Recording
 
@@ -76,3 +77,14 @@ def test_an_equal_trace_says_how_many_values_were_compared(traced):
     check = first(traced(nn.Linear(4, 2), torch.randn(8, 4)))
     assert check.label == "The traced forward gave the plain forward's output, bit for bit"
     assert (check.state, check.detail) == ("yes", "16 output values compared")
+
+
+def test_the_receipt_says_that_it_compares_the_replay(traced):
+    """A BatchNorm in train mode moved its buffers in the call itself; the replay left them."""
+    recording = traced(nn.BatchNorm1d(4), torch.randn(8, 4))
+    assert all(check.state == "yes" for check in receipts(recording.all(Capture)))
+    (heading,) = (block for block in provenance(recording).blocks if isinstance(block, Text))
+    assert heading.text == (
+        "Faithfulness receipt: each traced forward against the plain one, and what the replay left "
+        "against what it found: the call that was asked for may have moved buffers itself."
+    )

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pipetrace.blocks import AnyBlock, Head, Table, Text
 from pipetrace.parts import Difference
 from pipetrace.records import Contrast, Op
+from pipetrace.story.drawing import drawing, warning
 from pipetrace.story.figures import listing, number, percent, plural, whole
 from pipetrace.story.forwards import Forward, forwards, name
 from pipetrace.story.registry import Content, section
@@ -64,7 +65,13 @@ def _whole(forward: Forward, item: Contrast) -> bool:
 
 
 def _told(forward: Forward, item: Contrast) -> list[AnyBlock]:
-    blocks: list[AnyBlock] = [Text(text=_sentence(forward, item), tone="key")]
+    blocks: list[AnyBlock] = []
+    drawn = drawing(forward, item)
+    if drawn:
+        blocks.append(Text(text=warning(forward, drawn), tone="warning"))
+    # Below a warning, that nothing differs is no key: what is drawn alike hides it.
+    tone = "key" if item.differing or not drawn else "plain"
+    blocks.append(Text(text=_sentence(forward, item), tone=tone))
     if item.sources:
         blocks.append(_table(forward, item))
     return blocks
@@ -79,7 +86,13 @@ def _sentence(forward: Forward, item: Contrast) -> str:
     rest = f"; {listing(alone)}" if alone else ""
     of = f"{whole(item.differing)} of {plural(item.paired, 'operation')}"
     if not item.differing:
-        return f"{of} differ between train and eval mode{rest}."
+        text = f"{of} differ between train and eval mode{rest}"
+        if item.drawing:
+            text += (
+                "; but both passes started from the same random numbers, so that what draws in "
+                "both modes can draw alike: two calls of the model may well differ"
+            )
+        return f"{text}."
     kinds = Counter(kind(forward.ops[source.op]) for source in item.sources)
     named = listing(f"{count} {word}" for word, count in kinds.most_common())
     passed = item.differing - len(item.sources)

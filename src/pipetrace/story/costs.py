@@ -54,7 +54,7 @@ def cost(ops: Iterable[Op]) -> Cost:
 
 def step_cost(step: Step) -> Cost:
     """Add up what an operation costs with the views and the counting that belong to it."""
-    return cost((*step.counts, step.op, *step.views))
+    return cost((*step.before, step.op, *step.views))
 
 
 def priced(found: Cost) -> Iterable[Fact]:

@@ -21,6 +21,7 @@ from pipetrace.records import (
     Score,
 )
 from pipetrace.records import Training as TrainingRecord
+from pipetrace.story.drawing import named, staying
 from pipetrace.tracefile import Recording
 
 OWN = "pipetrace's own training loop"
@@ -60,6 +61,9 @@ class Trace:
     loop: str = "the script"
     """Whose loop trained: the user's script, or our own where a table was fitted."""
 
+    staying: str = ""
+    """What draws in eval mode too, by name: no probe switched it off."""
+
     @property
     def epochs(self) -> tuple[Row, ...]:
         """The rows of real epochs."""
@@ -77,8 +81,8 @@ class Trace:
 
     @property
     def dropout(self) -> bool:
-        """Whether the probes switched dropout on and off."""
-        return self.random and self.drops
+        """Whether the probes switched all dropout on and off."""
+        return self.random and self.drops and not self.staying
 
 
 def traces(recording: Recording) -> list[Trace]:
@@ -99,6 +103,7 @@ def traces(recording: Recording) -> list[Trace]:
             classes(recording, training),
             training.model in dropping or bool(dropping and several),
             loop,
+            _staying(recording, None if several else training.model),
         )
         for training in recording.all(TrainingRecord)
     ]
@@ -151,6 +156,16 @@ def _dropping(recording: Recording) -> set[int]:
     return found - {roots[capture] for capture in others - written if capture in roots}
 
 
+def _staying(recording: Recording, model: int | None) -> str:
+    found = staying(recording, model)
+    if not found:
+        return ""
+    forward, ops = found
+    # A module that was left in train mode is switched by the probes like every other.
+    ops = [op for op in ops if forward.capture.training or not op.training]
+    return named(forward, ops) if ops else ""
+
+
 def _by_training(facts: Iterable[OfTraining]) -> dict[int, list[OfTraining]]:
     groups: dict[int, list[OfTraining]] = {}
     for fact in facts:
@@ -166,6 +181,7 @@ def _trace(
     classes: int | None,
     drops: bool,
     loop: str,
+    staying: str,
 ) -> Trace:
     notes, scores = _evaluated(evaluations, loop)
     found = {epoch.index: epoch for epoch in epochs}
@@ -180,7 +196,7 @@ def _trace(
     )
     order = ("held-out", "evaluation", "seen")
     labels = sorted(notes, key=lambda label: order.index(label.split(" ")[0]))
-    return Trace(training, rows, tuple(labels), notes, classes, drops, loop)
+    return Trace(training, rows, tuple(labels), notes, classes, drops, loop, staying)
 
 
 def _evaluated(

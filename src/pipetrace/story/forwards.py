@@ -15,6 +15,7 @@ from pipetrace.records import (
     Capture,
     Dataset,
     Gradient,
+    Link,
     Model,
     ModulePart,
     NotFinite,
@@ -50,17 +51,20 @@ class Forward:
     """How many times each module with operations was called."""
     gradients: dict[int, dict[int, Tensor]] = field(default_factory=dict)
     """The gradients of each operation's outputs that a backward computed last."""
+    fed: set[int] = field(default_factory=set)
+    """Operations whose values depend on an input of the forward."""
     broken: NotFinite | None = None
     """The first operation that made a NaN or an infinity."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """An operation with the views that follow it and the counting that went before."""
+    """An operation with the views that follow it, and what was done to buffers before it."""
 
     op: Op
     views: tuple[Op, ...] = ()
-    counts: tuple[Op, ...] = ()
+    before: tuple[Op, ...] = ()
+    """Counting in a buffer, and views of what is no input and was not computed."""
 
 
 def forwards(recording: Recording) -> list[Forward]:
@@ -86,6 +90,7 @@ def forwards(recording: Recording) -> list[Forward]:
             values=origin.values if origin else True,
             data=_sized(recording, roles.get(_role(capture))),
             gradients=gradients.get(capture.id, {}),
+            fed=_fed(ops.get(capture.id, [])),
             broken=broken.get(capture.id),
         )
         for part in forward.model.modules if forward.model else ():
@@ -182,20 +187,66 @@ def source(forward: Forward, op: Op) -> Tensor | None:
 def fold(ops: Sequence[Op]) -> tuple[tuple[Op, ...], list[Step]]:
     """Put each view behind the operation that it follows; the first ones belong to the input.
 
-    What only counts in a buffer (the batches that a BatchNorm saw) goes with the next operation.
+    What only counts in a buffer (the batches that a BatchNorm saw) goes with the next operation,
+    and so does a view of a buffer, a parameter or a constant: it has no values of the input.
     """
     leading: list[Op] = []
-    counts: list[Op] = []
+    waiting: list[Op] = []
     groups: list[tuple[Op, list[Op], tuple[Op, ...]]] = []
     for op in ops:
-        if is_view(op):
+        if _counts(op) or (is_view(op) and root(ops, op).source not in ("op", "input")):
+            waiting.append(op)
+        elif is_view(op):
             (groups[-1][1] if groups else leading).append(op)
-        elif _counts(op):
-            counts.append(op)
         else:
-            groups.append((op, [], tuple(counts)))
-            counts.clear()
+            groups.append((op, [], tuple(waiting)))
+            waiting.clear()
+    if groups:
+        groups[-1][1].extend(op for op in waiting if is_view(op))
     return tuple(leading), [Step(op, tuple(views), before) for op, views, before in groups]
+
+
+def root(ops: Sequence[Op], op: Op) -> Link:
+    """Return what an operation looks at first, past all views in between.
+
+    Args:
+        ops: All operations of the forward.
+        op: One of them.
+
+    Returns:
+        A link to an operation that is no view, or to an input, a parameter, a buffer...; one
+        without a source where nothing is known.
+    """
+    while op.inputs:
+        link = op.inputs[0]
+        if link.source != "op" or link.index is None or not link.index < min(op.index, len(ops)):
+            return link
+        op = ops[link.index]
+        if not is_view(op):
+            return link
+    return Link(source="")
+
+
+def entry(forward: Forward, first: Op, last: Op) -> tuple[int, ...] | None:
+    """Return the shape that a run of operations was given: by the input or what came of it.
+
+    What is made of buffers, parameters and constants alone does not count; where nothing else is
+    there, it is the first shape that the first operation took.
+    """
+    for op in forward.ops[first.index : last.index + 1]:
+        for link, sizes in zip(op.inputs, op.input_shapes, strict=False):
+            if link.source == "input" or (link.source == "op" and link.index in forward.fed):
+                return sizes
+    return first.input_shapes[0] if first.input_shapes else None
+
+
+def _fed(ops: Sequence[Op]) -> set[int]:
+    """Return the operations whose values depend on an input of the forward."""
+    fed: set[int] = set()
+    for op in ops:
+        if any(link.source == "input" or link.index in fed for link in op.inputs):
+            fed.add(op.index)
+    return fed
 
 
 def _counts(op: Op) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pipetrace.blocks import Text
 from pipetrace.records import Capture, Ended, Failure, Mask, Model, NotFinite, Op, Probe, Score
 from pipetrace.story.broken import sentence
+from pipetrace.story.drawing import staying, warning
 from pipetrace.story.epochs import Trace, finite, traces
 from pipetrace.story.figures import RARE, accuracy, loss, percent, plural, relative, setting, whole
 from pipetrace.story.forwards import forwards
@@ -24,6 +25,9 @@ def insight(recording: Recording) -> Content | None:
         or _trained(recording)
         or _forward(recording)
     )
+    drawn = staying(recording)
+    if drawn:
+        text = f"{text} {warning(*drawn)}".strip()
     return Content(blocks=(Text(text=text, tone="key"),)) if text else None
 
 
@@ -129,13 +133,18 @@ def _many(masks: Sequence[Mask], batch: str) -> str:
     dropped = total - sum(mask.kept for mask in masks)
     inside = sum(mask.low <= mask.kept <= mask.high for mask in masks)
     rates = sorted({mask.p for mask in masks})
-    units = {mask.unit for mask in masks}
-    unit = units.pop() if len(units) == 1 else f"{' and '.join(sorted(units))} together"
-    p = setting(rates[0]) if len(rates) == 1 else f"{setting(rates[0])} to {setting(rates[-1])}"
+    units = sorted({mask.unit for mask in masks})
+    if len(rates) > 1 or len(units) > 1:
+        out = len(masks) - inside
+        others = f"; {out} outside, as at most 1 in 20 is" if out else ""
+        return (
+            f"{inside} of the {len(masks)} masks of {batch} kept a number inside the range that "
+            f"at least 95 % of such masks keep{others}"
+        )
     return (
         f"the {len(masks)} masks of {batch} dropped {percent(dropped / total)} of "
-        f"{whole(total)} {unit} against p = {p}, and {inside} of the {len(masks)} kept "
-        "a number that at least 95 % of such masks keep"
+        f"{whole(total)} {units[0]} against p = {setting(rates[0])}, and {inside} of the "
+        f"{len(masks)} kept a number that at least 95 % of such masks keep"
     )
 
 

@@ -12,7 +12,7 @@ from pipetrace.blocks import Fact, Stage
 from pipetrace.records import Op
 from pipetrace.story.costs import Cost, priced, repeated, step_cost
 from pipetrace.story.figures import plural, shape, whole
-from pipetrace.story.forwards import Forward, Step
+from pipetrace.story.forwards import Forward, Step, entry
 
 ALIKE = 3
 """From this many stages in a row that are alike on, they are rolled up."""
@@ -112,7 +112,7 @@ class _Nesting:
             name=kind,
             words=f"Module `{path}`: {plural(cost.operations, 'operation')}.",
             mode=_mode(inside),
-            shape=_shape(first, last),
+            shape=_shape(self._forward, first, last),
             facts=(*facts, *priced(cost)),
             tone=_tone(inside),
             stages=tuple(node.stage for node in inside),
@@ -168,7 +168,7 @@ class _Nesting:
             name=named,
             words=f"One pass: {plural(cost.operations, 'operation')}.",
             mode=_mode(body),
-            shape=_shape(first, last),
+            shape=_shape(self._forward, first, last),
             facts=tuple(priced(cost)),
             tone=_tone(body),
             stages=tuple(node.stage for node in body),
@@ -184,7 +184,7 @@ class _Nesting:
             name=f"{len(members)} × {_called(members)}",
             words=_words(members, sum(costs, Cost()).operations),
             mode=_mode(members),
-            shape=_shape(first, last),
+            shape=_shape(self._forward, first, last),
             facts=(*self._parameters(members), *repeated(costs)),
             tone=_tone(members),
             stages=tuple(_told_once(members)),
@@ -305,7 +305,7 @@ def _tone(nodes: Sequence[_Node]) -> str:
     return next((tone for tone in ("bad", "warning") if tone in tones), "plain")
 
 
-def _shape(first: Op, last: Op) -> str:
-    before = shape(first.input_shapes[0]) if first.input_shapes else ""
+def _shape(forward: Forward, first: Op, last: Op) -> str:
+    given = entry(forward, first, last)
     after = shape(last.outputs[0].shape) if last.outputs else ""
-    return f"{before} → {after}" if before else f"→ {after}"
+    return f"{shape(given)} → {after}" if given is not None else f"→ {after}"

@@ -225,7 +225,7 @@ def first(sight: Sight) -> str:
 def on_and_off(sight: Sight) -> str:
     """At equal weights on equal rows, the loss with dropout on lies above the loss without."""
     probe = sight.row.probe
-    if probe is None or not probe.masks or not sight.trace.drops:
+    if probe is None or not probe.masks or not sight.trace.drops or sight.trace.staying:
         return ""
     pair = _pair(probe.off, probe.on)
     if pair is None or _change(pair) < PLATEAU:

@@ -9,8 +9,8 @@ from pipetrace.records import Capture, Receipt
 from pipetrace.story.figures import listing, number, plural
 
 HEADING = (
-    "Faithfulness receipt: each traced forward against the plain one, what was left against "
-    "what was found."
+    "Faithfulness receipt: each traced forward against the plain one, and what the replay left "
+    "against what it found: the call that was asked for may have moved buffers itself."
 )
 
 

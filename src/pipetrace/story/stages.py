@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import zip_longest
 
 from msgspec.structs import replace
 
 from pipetrace.blocks import Fact, Stage, Strip
-from pipetrace.records import Dataset, Failure, Op, Tensor
+from pipetrace.records import Dataset, Failure, Link, Op, Tensor
 from pipetrace.story.costs import priced, step_cost
 from pipetrace.story.details import FLAT, gradients, origin, standing, statistics, taken
-from pipetrace.story.figures import plural, shape, whole
-from pipetrace.story.forwards import Forward, Step, fold, name, source, spot, spots
+from pipetrace.story.figures import listing, plural, shape, whole
+from pipetrace.story.forwards import Forward, Step, fold, name, root, source, spot, spots
 from pipetrace.story.masks import described, dropped, inside, struck
 from pipetrace.story.nesting import nest
-from pipetrace.story.words import call, describe
+from pipetrace.story.words import call, describe, is_view, part
 
+LISTED = 6
+"""So many outputs are named in the sentence of the Output stage."""
+_NAMED = re.compile(r"[\[.]")
+"""How the name of an output begins that is one of several: `['logits']`, `[0]` or `.logits`."""
 _MODES = {True: "train mode", False: "eval mode", None: ""}
 
 
@@ -32,6 +38,8 @@ def stages(forward: Forward, failure: Failure | None = None) -> tuple[Stage, ...
     found += nest(forward, steps, partial(_stage, forward), whole=len(steps) > FLAT)
     if not forward.capture.complete:
         found.append(_failed(forward, failure))
+    elif _returned(forward):
+        found.append(_results(forward))
     elif steps and not found[-1].stages and _gives_output(forward, steps[-1]):
         found[-1] = _output(forward, found[-1])
     return tuple(found)
@@ -52,17 +60,30 @@ def _whose(forward: Forward, tensor: Tensor) -> str:
 
 def _then(views: Sequence[Op]) -> tuple[Fact, ...]:
     shown = [
-        Fact(label="then", value=f"`{call(op)}` {_change(op)}", note="the same values")
-        for op in views[:4]
+        Fact(label="then", value=f"`{call(op)}` {_change(op)}", note=_kept(op)) for op in views[:4]
     ]
     if len(views) > 4:
-        shown.append(Fact(label="then", value=f"{len(views) - 4} more views of the same values"))
+        which = "these" if any(map(part, views)) else "the same"
+        shown.append(Fact(label="then", value=f"{len(views) - 4} more views of {which} values"))
     return tuple(shown)
 
 
-def _counted(ops: Sequence[Op]) -> Iterator[Fact]:
+def _kept(op: Op) -> str:
+    return "some of its values" if part(op) else "the same values"
+
+
+def _before(forward: Forward, ops: Sequence[Op]) -> Iterator[Fact]:
+    """Yield what was done to buffers, and what was looked at of tensors that are no input."""
     for op in ops:
-        yield Fact(label="also", value=f"`{call(op)}` on the buffer `{op.inputs[0].name}`")
+        if not is_view(op):
+            yield Fact(label="also", value=f"`{call(op)}` on the buffer `{op.inputs[0].name}`")
+            continue
+        link = root(forward.ops, op)
+        source = {"unseen": "a tensor made outside", "": "a tensor"}.get(
+            link.source, f"the {link.source}"
+        )
+        of = f"{source} `{link.name}`" if link.name else source
+        yield Fact(label="before", value=f"`{call(op)}` of {of}, {_change(op)}", note=_kept(op))
 
 
 def _change(op: Op) -> str:
@@ -162,24 +183,31 @@ def _stage(forward: Forward, step: Step) -> Stage:
         name=name(forward, op),
         words=describe(op) + described(op),
         mode=_MODES[op.training],
-        shape=_shapes(op),
+        shape=_shapes(forward, op),
         strips=tuple(strips),
-        facts=(*facts, *_counted(step.counts), *_then(step.views)),
+        facts=(*facts, *_before(forward, step.before), *_then(step.views)),
         spots=spots(forward, op),
         tone="bad" if first else _tone(op.outputs),
     )
 
 
-def _shapes(op: Op) -> str:
-    """Write what went in and what came out, without weights."""
-    arrived = [
-        sizes
-        for position, sizes in enumerate(op.input_shapes)
-        if position >= len(op.inputs) or op.inputs[position].source not in ("parameter", "buffer")
-    ]
+def _shapes(forward: Forward, op: Op) -> str:
+    """Write what went in and what came out, without weights and what is looked at of buffers."""
+    pairs = list(zip_longest(op.inputs[: len(op.input_shapes)], op.input_shapes))
+    arrived = [sizes for link, sizes in pairs if not link or not _own(forward, link)]
+    if not arrived:
+        arrived = [sizes for link, sizes in pairs if link.source not in ("parameter", "buffer")]
     before = " and ".join(dict.fromkeys(shape(sizes) for sizes in arrived[:3]))
     after = shape(op.outputs[0].shape) if op.outputs else ""
     return f"{before} → {after}" if before else f"→ {after}"
+
+
+def _own(forward: Forward, link: Link) -> bool:
+    """Tell whether a tensor is the model's own: a parameter, a buffer, or a view of one."""
+    if link.source == "op" and link.index is not None and link.index < len(forward.ops):
+        made = forward.ops[link.index]
+        link = root(forward.ops, made) if is_view(made) else link
+    return link.source in ("parameter", "buffer")
 
 
 def given_shapes(failure: Failure) -> str:
@@ -209,6 +237,35 @@ def _output(forward: Forward, stage: Stage) -> Stage:
     """Name the last stage Output, and keep what made it in its words."""
     words = f"{stage.name}: {stage.words[:1].lower()}{stage.words[1:]}"
     return replace(stage, name="Output", words=words)
+
+
+def _returned(forward: Forward) -> bool:
+    """Tell whether what was returned has names: several tensors, or those of a dict."""
+    given = forward.capture.outputs
+    return len(given) > 1 or any(_NAMED.match(key) for key, _ in given)
+
+
+def _results(forward: Forward) -> Stage:
+    """Show all that a forward returned, each tensor under its name."""
+    given = [
+        (f"output{key}" if _NAMED.match(key) else key, tensor)
+        for key, tensor in forward.capture.outputs
+    ]
+    facts: list[Fact] = []
+    for label, tensor in given:
+        facts.append(Fact(label=f"{label}, shape", value=shape(tensor.shape), note=tensor.dtype))
+        facts.extend(statistics(tensor, label))
+    written = listing(f"`{label}` ({shape(tensor.shape)})" for label, tensor in given[:LISTED])
+    more = f", and {len(given) - LISTED} more below" if len(given) > LISTED else ""
+    return Stage(
+        id=f"capture-{forward.capture.id}-output",
+        name="Output",
+        words=f"The forward returned {plural(len(given), 'tensor')}: {written}{more}.",
+        shape=shape(given[0][1].shape) if len(given) == 1 else "",
+        strips=tuple(values(forward, label, tensor) for label, tensor in given if tensor.row),
+        facts=tuple(facts),
+        tone=_tone(tensor for _, tensor in given),
+    )
 
 
 def _failed(forward: Forward, failure: Failure | None) -> Stage:

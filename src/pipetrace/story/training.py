@@ -18,6 +18,7 @@ WIDEST = 9
 """A table of more columns is cut in two, one for the loss and one for the accuracy."""
 MOST = 10
 """Of more trainings only so many are shown epoch by epoch."""
+STAYED = "what draws in eval mode too stayed on"
 _Read = Callable[[Row], Score | None]
 
 
@@ -97,6 +98,12 @@ def _blocks(trace: Trace, heading: str) -> list[AnyBlock]:
     chart = _chart(trace)
     if chart:
         blocks.append(chart)
+    if trace.random and trace.staying:
+        words = (
+            f"Stayed on in both the train and the eval column: {trace.staying}. The two columns "
+            "do not tell its effect."
+        )
+        blocks.append(Text(text=words, tone="warning"))
     remarks = _remarks(trace, shown)
     if remarks:
         blocks.append(Remarks(remarks=remarks))
@@ -124,7 +131,11 @@ def _columns(trace: Trace) -> list[tuple[str, str, _Read]]:
         )
     ]
     fixed = f"{plural(rows, 'fixed training row')} at the epoch's last weights"
-    if trace.random:
+    if trace.random and trace.staying:
+        on = f"{fixed}, train mode, mean of {plural(masks, 'draw')}"
+        columns.append(("train", on, lambda row: row.probe.on if row.probe else None))
+        columns.append(("eval", f"{fixed}, eval mode; {STAYED}: {trace.staying}", _off))
+    elif trace.random:
         what, drawn = ("dropout", "mask") if trace.drops else ("randomness", "draw")
         on = f"{fixed}, {what} on, mean of {plural(masks, drawn)}"
         columns.append(("on", on, lambda row: row.probe.on if row.probe else None))
@@ -189,9 +200,10 @@ def _rates(trace: Trace) -> set[float]:
 def _chart(trace: Trace) -> Chart | None:
     if len(trace.rows) < 2:
         return None
-    styles = {"loop": "dotted", "on": "dashed"}
+    styles = {"loop": "dotted", "on": "dashed", "train": "dashed"}
     what = "dropout" if trace.drops else "randomness"
     names = {"on": f"{what} on", "off": f"{what} off", "end": "training rows, eval mode"}
+    names |= {mode: f"training rows, {mode} mode" for mode in ("train", "eval")}
     lines = tuple(
         Line(
             label=names.get(label, label),
@@ -259,6 +271,8 @@ def _missing(trace: Trace) -> str:
         "loop": "the loop's loss",
         "on": "the loss with dropout on",
         "off": "the loss with dropout off",
+        "train": "the loss of the fixed rows in train mode",
+        "eval": "the loss of the fixed rows in eval mode",
         "end": "the loss at the end of each epoch",
     }
     for label, _, read in _columns(trace):

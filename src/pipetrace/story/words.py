@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pipetrace.records import Op
 from pipetrace.story.sentences import FIXED, LOSSES, PAIRS, SENTENCES, argument, choose, plain_name
 
@@ -48,7 +50,8 @@ def describe(op: Op) -> str:
     if not words and known in LOSSES:
         words = f"A loss: {LOSSES[known]}."
     if not words and is_view(op):
-        words = "The same values, looked at in another way."
+        which = "Some of its" if part(op) else "The same"
+        words = f"{which} values, looked at in another way."
     if not words:
         return (
             f"Calls {call(op)}. There is no description of this operation; "
@@ -69,6 +72,17 @@ def call(op: Op) -> str:
     if not inside:
         return op.function
     return f"{op.function}({inside if len(inside) <= 80 else inside[:79] + '…'})"
+
+
+def part(op: Op) -> bool:
+    """Tell whether an operation has fewer values than the tensor that it looks at.
+
+    >>> part(Op(capture=0, index=0, function="getitem", input_shapes=((1, 512),)))
+    False
+    """
+    if not op.input_shapes or not op.outputs:
+        return False
+    return math.prod(op.outputs[0].shape) < math.prod(op.input_shapes[0])
 
 
 def is_view(op: Op) -> bool:
