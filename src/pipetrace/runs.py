@@ -168,8 +168,10 @@ class Run:
         return text.getvalue()
 
     def __repr__(self) -> str:
-        where = "in memory" if self.path is None else str(self.path)
-        return f"<Run {where}: {len(self.recording.facts)} facts>"
+        # A page's worth of facts is not made for this.
+        path = None if self._recording is None else self.path
+        where = "in memory" if path is None else str(path)
+        return f"<Run {where}: {len(self.ops)} ops, {len(self.facts)} facts>"
 
     def _repr_html_(self) -> str:
         from pipetrace.views import notebook

@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from pipetrace.lessons.drafts import number
-from pipetrace.records import Capture, Evaluation, Mask, Op, Probe, Training
+from pipetrace.records import Capture, Contrast, Evaluation, Mask, Op, Probe, Training
 from pipetrace.tracefile import Recording
 
 SOME_P = 0.3
@@ -155,7 +155,12 @@ def shape_text(shape: tuple[int, ...]) -> str:
 
 
 def told_apart(recording: Recording) -> Probe | None:
-    """Return the last probe whose loss was higher under every mask than with dropout off."""
+    """Return the last probe whose loss was higher under every mask than with dropout off.
+
+    None where something draws random numbers in eval mode too: then it was never off.
+    """
+    if any(item.drawing for item in recording.all(Contrast)):
+        return None
     for probe in reversed(recording.all(Probe)):
         on, off, low = probe.on.loss, probe.off.loss, probe.on_low
         if on is None or off is None or not (math.isfinite(on) and math.isfinite(off)):
