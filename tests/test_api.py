@@ -78,7 +78,8 @@ def test_a_block_is_recorded_and_computes_what_it_would_have(tmp_path: Path):
     assert {"linear", "batch_norm", "relu", "dropout"} <= {op.function for op in run.ops}
     again = pt.load(str(tmp_path / "a.pipetrace"))
     assert again.recording.facts == run.recording.facts
-    assert repr(again) == f"<Run {run.path}: {len(run.recording.facts)} facts>"
+    facts, ops = len(run.recording.facts), len(run.ops)
+    assert repr(again) == f"<Run {run.path}: {ops} ops, {facts} facts>"
 
 
 def test_a_run_in_memory_shows_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
