@@ -14,6 +14,7 @@ from torch import nn
 from pipetrace.capture import failures, quiet, telling, trees
 from pipetrace.capture.comparing import compared, equal
 from pipetrace.capture.contrast import contrast
+from pipetrace.capture.copies import copied
 from pipetrace.capture.failures import Failed
 from pipetrace.capture.guard import Modes, Snapshot, Streams
 from pipetrace.capture.hunting import Hunt, suspicious
@@ -72,7 +73,7 @@ class Played(NamedTuple):
 def prepare(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     """Keep all that is needed to play a forward again: to be called right before it."""
     with torch.inference_mode(False), torch.no_grad():
-        args, kwargs = _copied(args, kwargs)
+        args, kwargs = copied(args, kwargs)
         snapshot = Snapshot(model)
     graph = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
     return Call(model, args, kwargs, snapshot, _gradients(model), graph)
@@ -258,23 +259,7 @@ def _gradients(model: nn.Module) -> tuple[tuple[int, int], ...]:
 
 def _fresh(call: Call) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Clone the inputs once more: a forward may write into them."""
-    return _copied(call.args, call.kwargs)
-
-
-def _copied(
-    args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Copy inputs; what is given by position and by keyword too becomes one copy."""
-    copier = trees.Copier(_copy)
-    return copier(args), copier(kwargs)
-
-
-def _copy(tensor: torch.Tensor) -> torch.Tensor:
-    if not tensor.is_leaf:
-        # Into what has a graph behind it a forward may write, into a leaf it may not.
-        with torch.enable_grad():
-            return tensor.detach().requires_grad_().clone()
-    return tensor.detach().clone().requires_grad_(tensor.requires_grad)
+    return copied(call.args, call.kwargs)
 
 
 def _as_called(call: Call) -> contextlib.AbstractContextManager[object]:
