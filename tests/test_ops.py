@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -250,7 +249,7 @@ def test_a_full_disk_leaves_no_half_a_run(tmp_path: Path):
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "run = pt.trace(torch.nn.Linear(9, 9), torch.ones(2, 9))\n"
         "run.recording\n"
-        f"resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, {resource.RLIM_INFINITY}))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, resource.RLIM_INFINITY))\n"
         "try:\n"
         "    run.save(sys.argv[1])\n"
         "except RunFileError as error:\n"

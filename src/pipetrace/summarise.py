@@ -98,11 +98,11 @@ def hold(
         room: Where samples are put; None for memory of their own.
     """
     dtype, device = tensor.dtype, tensor.device
-    # What a transform such as vmap works on must not outlive it.
     if tensor.layout is not torch.strided or tensor.is_nested or dtype in _QUANTISED:
         return _hold_other(tensor, row, values)
     form = tuple(tensor.shape)
     total = tensor.numel()
+    # What a transform such as vmap works on must not outlive it.
     wrapped = torch._C._functorch.is_functorch_wrapped_tensor(tensor)
     if total == 0 or wrapped or device.type == "meta":
         return Held(form, dtype, device)

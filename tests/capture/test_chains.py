@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
-from torch import nn
+from small import with_numbers
 
 import pipetrace as pt
 from pipetrace.capture.flags import interval
@@ -16,24 +16,11 @@ from pipetrace.records import Capture
 from pipetrace.summarise import EXACT, ROW
 
 
-class Call(nn.Module):
-    """A function as a module, with a buffer and a parameter to use."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-        self.register_buffer("keep", torch.tensor(0.7))
-        self.weight = nn.Parameter(torch.rand(3, 5) + 1)
-
-    def forward(self, *args):
-        return self.function(self, *args)
-
-
 def trace(function, *args, sample: int = 0):
     """Trace a call; return its output, and the ops that say something of a mask."""
     torch.manual_seed(0)
     with pt.options(sample=sample):
-        run = pt.trace(Call(function), *args)
+        run = pt.trace(with_numbers(function), *args)
     assert run.recording.last(Capture).receipt.equal
     return run.output, [op for op in run.ops if op.mask or op.mask_missing]
 
@@ -287,7 +274,7 @@ def test_drop_connect_on_a_weight():
         return F.linear(x, model.weight * mask / 0.6)
 
     torch.manual_seed(0)
-    model, x = Call(forward), torch.eye(5)
+    model, x = with_numbers(forward), torch.eye(5)
     run = pt.trace(model, x)
     (op,) = [op for op in run.ops if op.mask]
     # The identity goes in: what comes out is the weight that was used.
@@ -318,7 +305,9 @@ def test_a_generator_of_the_programs_own_is_left_as_it_was():
     generator = torch.Generator().manual_seed(3)
     x = data(300, 220)
     with pt.options(receipt=False):
-        run = pt.trace(Call(lambda _, x: x * torch.rand(x.shape, generator=generator).gt(0.3)), x)
+        run = pt.trace(
+            with_numbers(lambda _, x: x * torch.rand(x.shape, generator=generator).gt(0.3)), x
+        )
     torch.rand(5)
     torch.rand(5, generator=generator)
     before = generator.get_state(), torch.get_rng_state()
@@ -331,7 +320,7 @@ def test_a_generator_of_the_programs_own_is_left_as_it_was():
 def test_the_programs_default_device_does_not_matter():
     x = data(300, 220)
     with pt.options(receipt=False):
-        run = pt.trace(Call(lambda _, x: x * (torch.rand(x.shape) > 0.3)), x)
+        run = pt.trace(with_numbers(lambda _, x: x * (torch.rand(x.shape) > 0.3)), x)
     with torch.device("meta"):
         (op,) = [op for op in run.ops if op.mask]
     agrees(op, run.output, x, 0.3, ())
@@ -339,7 +328,7 @@ def test_the_programs_default_device_does_not_matter():
 
 def test_no_row_is_told_where_values_are_not_wanted():
     with pt.options(values=False):
-        run = pt.trace(Call(lambda _, x: x * (torch.rand_like(x) > 0.5)), data(4, 6))
+        run = pt.trace(with_numbers(lambda _, x: x * (torch.rand_like(x) > 0.5)), data(4, 6))
     (mask,) = [op.mask for op in run.ops if op.mask]
     assert mask.row == ()
     assert mask.total == 24
@@ -352,6 +341,6 @@ def test_a_mask_is_drawn_again_in_the_dtype_that_was_the_default_then():
         torch.set_default_dtype(torch.float32)
         return x * (drawn < 0.7).float()
 
-    run = pt.trace(Call(forward), torch.ones(EXACT + 5))
+    run = pt.trace(with_numbers(forward), torch.ones(EXACT + 5))
     (mask,) = [op.mask for op in run.ops if op.mask]
     assert mask.kept == int(run.output.count_nonzero())

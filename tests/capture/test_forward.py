@@ -7,12 +7,12 @@ import dataclasses
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
+from small import Small
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -24,19 +24,6 @@ from pipetrace.runs import Run
 
 X = torch.arange(12.0).reshape(4, 3) / 7
 SEEN: list[int] = []
-
-
-class Small(nn.Module):
-    """Runs a function of itself and its inputs."""
-
-    def __init__(self, function: Callable[..., Any], **parts: Any) -> None:
-        super().__init__()
-        self.function = function
-        for name, part in parts.items():
-            setattr(self, name, part)
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self.function(self, *args, **kwargs)
 
 
 @dataclasses.dataclass

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from small import Small
+from torch import Tensor
 
 import pipetrace as pt
 from pipetrace.records import NotFinite
 
 X = torch.arange(12.0).reshape(4, 3) / 7
-
-
-class Small(nn.Module):
-    """Runs a function of itself and its inputs."""
-
-    def __init__(self, function: Callable[..., Any], **parts: Any) -> None:
-        super().__init__()
-        self.function = function
-        for name, part in parts.items():
-            setattr(self, name, part)
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self.function(self, *args, **kwargs)
 
 
 def test_the_op_that_makes_a_nan_is_found_where_no_sample_sees_it():

@@ -6,12 +6,12 @@ import dataclasses
 import gc
 import warnings
 import weakref
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import pytest
 import torch
+from small import Small
 from torch import Tensor, nn
 
 import pipetrace as pt
@@ -20,19 +20,6 @@ from pipetrace.errors import PipetraceError
 from pipetrace.records import Capture, Epoch, Failure, Notice
 
 X = torch.arange(12.0).reshape(4, 3) / 7
-
-
-class Small(nn.Module):
-    """Runs a function of itself and its inputs."""
-
-    def __init__(self, function: Callable[..., Any], **parts: Any) -> None:
-        super().__init__()
-        self.function = function
-        for name, part in parts.items():
-            setattr(self, name, part)
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self.function(self, *args, **kwargs)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from small import Small
 from torch import Tensor, nn
 
 import pipetrace as pt
@@ -15,19 +16,6 @@ from pipetrace.records import Op
 
 TABLE = torch.arange(3.0)
 X = torch.arange(12.0).reshape(4, 3)
-
-
-class Small(nn.Module):
-    """Runs a function of itself and its inputs."""
-
-    def __init__(self, function: Callable[..., Any], **parts: Any) -> None:
-        super().__init__()
-        self.function = function
-        for name, part in parts.items():
-            setattr(self, name, part)
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self.function(self, *args, **kwargs)
 
 
 def ops(function: Callable[..., Any], *args: Any, **parts: Any) -> list[Op]:

@@ -5,28 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
+from small import with_numbers
 
 import pipetrace as pt
-
-
-class Call(nn.Module):
-    """A function as a module, with a buffer and a parameter to use."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-        self.register_buffer("keep", torch.tensor(0.7))
-        self.weight = nn.Parameter(torch.rand(3, 5) + 1)
-
-    def forward(self, *args):
-        return self.function(self, *args)
 
 
 def trace(function, x: torch.Tensor):
     """Trace a call; return its output, and the ops that say something of a mask."""
     torch.manual_seed(0)
-    run = pt.trace(Call(function), x)
+    run = pt.trace(with_numbers(function), x)
     return run.output, [op for op in run.ops if op.mask or op.mask_missing]
 
 

@@ -110,7 +110,7 @@ def _replayed(
         )  # fmt: skip
         said += outcome.facts
         if options.both_modes and error is None:
-            said += filter(None, [replay.other_mode(call, outcome.tracer, 0)])
+            said += replay.other_mode(call, outcome, 0)
     if error is not None:
         said.append(failures.failure(error, outcome.failed, around))
     elif outcome.raised is not None:

@@ -113,8 +113,9 @@ def replay(
         that raised, if one.
     """
     started = time.perf_counter()
-    before, gradients = Snapshot(call.model), _gradients(call.model)
-    played = _play_traced(call, modes, row=row, rows=rows(call), values=values)
+    before = (Snapshot(call.model), _gradients(call.model)) if compare else None
+    rows = trees.rows((call.args, call.kwargs))
+    played = _play_traced(call, modes, row=row, rows=rows, values=values)
     tracer = played.tracer
     ops = telling.ops(tracer, id)
     outputs = list(trees.leaves(played.output))
@@ -124,10 +125,10 @@ def replay(
         _play_traced(call, modes, rows=None, examine=hunt.examine)
         bad += hunt.found()
     receipt = None
-    if compare and played.raised is None:
-        receipt = _receipt(call, original, played.output, modes, before, gradients)
+    if before is not None and played.raised is None:
+        receipt = _receipt(call, original, played.output, modes, *before)
     capture = Capture(
-        id=id, model=model_id, purpose=purpose, training=played.mode, rows=rows(call), sample=row,
+        id=id, model=model_id, purpose=purpose, training=played.mode, rows=rows, sample=row,
         epoch=epoch, step=step, inputs=played.inputs, outputs=tracer.described(outputs),
         receipt=receipt, complete=played.raised is None, seconds=time.perf_counter() - started,
     )  # fmt: skip
@@ -135,27 +136,24 @@ def replay(
                    played.raised, played.random, tracer)  # fmt: skip
 
 
-def rows(call: Call) -> int | None:
-    """Return the length of the batch that a forward was called with."""
-    return trees.rows((call.args, call.kwargs))
-
-
-def other_mode(call: Call, tracer: Tracer, id: int) -> Contrast | None:
+def other_mode(call: Call, outcome: Outcome, id: int) -> list[Contrast]:
     """Play a forward in the other mode too, and say which ops differ.
 
     Args:
         call: The forward.
-        tracer: What was heard of it in its own mode.
+        outcome: What its replay in its own mode gave.
         id: The capture's id.
 
     Returns:
-        The comparison; None where the forward raises in the other mode.
+        The comparison; nothing where the forward raises in either mode.
     """
+    if outcome.raised is not None:
+        return []
     training = not call.snapshot.insides[0].training
-    played = _play_traced(call, training, rows=tracer.rows, values=False)
+    played = _play_traced(call, training, rows=outcome.tracer.rows, values=False)
     if played.raised is not None:
-        return None
-    return contrast(tracer, played.tracer, id, training=training)
+        return []
+    return [contrast(outcome.tracer, played.tracer, id, training=training)]
 
 
 def play(call: Call, modes: Modes = None, *, seed: int | None = None) -> Any:

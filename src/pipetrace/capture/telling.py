@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+import msgspec
 import torch
 
 from pipetrace.capture import costs, names
@@ -48,9 +48,9 @@ def gradients(
 def _op(op: Heard, capture: int, index: int, mask: Mask | str | None, *, values: bool) -> Op:
     arguments = names.arguments(op.plan, op.told)
     made = tuple([told(held, values=values) for held in op.made])
-    entry, plan = op.entry, op.plan
+    entry, plan, shapes = op.entry, op.plan, [tensor.shape for tensor in made]
     if isinstance(mask, Mask) and not values:
-        mask = _without_row(mask)
+        mask = msgspec.structs.replace(mask, row=())
     return Op(
         capture=capture, index=index, function=plan.name, module=entry.path,
         module_type=entry.kind, call=entry.call, training=op.training,
@@ -63,15 +63,6 @@ def _op(op: Heard, capture: int, index: int, mask: Mask | str | None, *, values:
         mask=mask if isinstance(mask, Mask) else None,
         mask_missing=mask if isinstance(mask, str) else "",
         view=op.view, random=op.draw is not None, opaque=op.opaque,
-        flops=None if op.opaque else _flops(plan.name, arguments, op, made),
+        flops=None if op.opaque else costs.flops(plan.name, arguments, op.shapes, shapes),
         memory=op.memory, saved=op.saved,
     )  # fmt: skip
-
-
-def _flops(name: str, arguments: dict[str, Any], op: Heard, made: Any) -> int | None:
-    return costs.flops(name, arguments, op.shapes, [tensor.shape for tensor in made])
-
-
-def _without_row(mask: Mask) -> Mask:
-    return Mask(p=mask.p, kept=mask.kept, total=mask.total, low=mask.low, high=mask.high,
-                scale=mask.scale, unit=mask.unit)  # fmt: skip

@@ -231,9 +231,8 @@ class Recorder:
 
     def backward_called(self, roots: Sequence[torch.Tensor]) -> None:
         """Keep the loss."""
-        if (
-            not roots or type(roots[0]) is not torch.Tensor
-        ):  # a compiler tries its graph out on stand-ins
+        # A compiler tries its graph out on stand-ins.
+        if not roots or type(roots[0]) is not torch.Tensor:
             return
         self.backwards += 1
         if self._node is not None:
@@ -347,23 +346,33 @@ class Recorder:
     ) -> None:  # fmt: skip
         started = time.perf_counter()
         root.tries[purpose] = 0
+        capture = self.next_capture()
         try:
             with self.watch.quiet():
                 outcome = replay.replay(
-                    prepared, id=self.next_capture(), model_id=root.id, purpose=purpose,
+                    prepared, id=capture, model_id=root.id, purpose=purpose,
                     original=output, values=self.values, epoch=self.course.epochs,
                     step=self.course.steps,
                 )  # fmt: skip
-                other = None
-                if purpose == "training" and outcome.raised is None:
-                    other = replay.other_mode(prepared, outcome.tracer, self.captures - 1)
-            self.emit(*outcome.facts, *([] if other is None else [other]))
+            self.emit(*outcome.facts)
             self.writer.flush()
             if purpose == "training":
                 self.course.captured(prepared, seen, random=outcome.random)
+                self._compare_modes(root, prepared, outcome, capture)
         except Exception as error:
             self.emit(_not_captured(root.id, purpose, error))
         self.spend("captures", started)
+
+    def _compare_modes(
+        self, root: Root, prepared: replay.Call, outcome: replay.Outcome, capture: int
+    ) -> None:
+        """State which ops differ in the other mode; what was captured stands without it."""
+        try:
+            with self.watch.quiet():
+                found = replay.other_mode(prepared, outcome, capture)
+            self.emit(*found)
+        except Exception as error:
+            self.emit(_not_captured(root.id, "mode-switched", error))
 
     def _raised(
         self, coming: Coming, model: nn.Module, args: Any, kwargs: Any, error: Exception
