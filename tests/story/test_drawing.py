@@ -54,10 +54,10 @@ def forgetful_run(train_for_real) -> Recording:
     model = nn.Sequential(nn.Dropout(0.3), nn.Linear(20, 10), Forgetful(), nn.Linear(10, 3))
     call = prepare(model, (data[0][:32],), {})
     played = replay(call, id=0, model_id=0, purpose="training", original=model(data[0][:32]))
-    compared = other_mode(call, played.tracer, 0)
+    compared = other_mode(call, played, 0)
     made = Training(id=0, model=0, optimizer="SGD", loss="cross_entropy", task="classes")
     epochs = train_for_real(model, data, F.cross_entropy, made, 3)
-    return Recording([inventory(model, 0), *played.facts, compared, *epochs], {}, None)
+    return Recording([inventory(model, 0), *played.facts, *compared, *epochs], {}, None)
 
 
 def told(recording) -> list[Text]:
