@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TextIO
 
 import click
 
 import pipetrace
+from pipetrace import printing
 from pipetrace.errors import PipetraceError
 
 Later = Callable[[], int]
@@ -99,8 +96,8 @@ def run(
         from pipetrace import api
 
         stream = sys.stdout if script is None or as_json else sys.stderr
-        with _ours(stream, as_json) as ours:
-            shown = _shower(ours, as_json=as_json, quiet=quiet, open_page=open_page)
+        with printing.ours(stream, as_json) as ours:
+            shown = printing.shower(ours, as_json=as_json, quiet=quiet, open_page=open_page)
             _, ending = api.execute(
                 script, arguments, module=module, out=out, name=name, steps=steps, sample=sample,
                 values=values, source=source, shown=shown,
@@ -157,13 +154,14 @@ def trace(
         raise click.UsageError("The table of --ops is of one forward: leave out --both-modes")
 
     def later() -> int:
-        from pipetrace import api
+        from pipetrace import tracing
         from pipetrace.asked import ask
 
         asked = ask(target, inputs, keywords, training, seed)
-        with _ours(sys.stdout, as_json) as ours:
-            shown = _shower(ours, as_json=as_json, quiet=quiet, open_page=open_page, ops=ops)
-            return api.call(asked, both_modes=both_modes, out=out, name=name, sample=sample,
+        with printing.ours(sys.stdout, as_json) as ours:
+            shown = printing.shower(ours, as_json=as_json, quiet=quiet, open_page=open_page,
+                                    ops=ops)  # fmt: skip
+            return tracing.call(asked, both_modes=both_modes, out=out, name=name, sample=sample,
                             values=values, source=source, shown=shown)  # fmt: skip
 
     return later
@@ -206,13 +204,13 @@ def fit(
         from pipetrace.tracefile import at_free_path, file_name
 
         label = file_name(table.stem) if name is None else name
-        with _ours(sys.stdout, as_json) as ours:
+        with printing.ours(sys.stdout, as_json) as ours:
             result = at_free_path(out, label, lambda path: api.fit(
                 table, target, task=task, hidden=_widths(hidden), dropout=dropout, epochs=epochs,
                 seed=seed, drop=drop, path=path, sample=sample, values=values,
-                progress=_progress(quiet),
+                progress=printing.progress(quiet),
             ))  # fmt: skip
-            _shower(ours, as_json=as_json, quiet=quiet, open_page=open_page)(result)
+            printing.shower(ours, as_json=as_json, quiet=quiet, open_page=open_page)(result)
         if result.status == "interrupted":
             raise KeyboardInterrupt
         return result.code
@@ -232,7 +230,7 @@ def show(file: Path | None, as_json: bool) -> Later:
 
         page = api.load(_chosen(file)).page()
         if as_json:
-            _write(data.render(page) + "\n")
+            printing.write(data.render(page) + "\n")
         else:
             terminal.show(page, file=sys.stdout)
             sys.stdout.flush()
@@ -258,7 +256,7 @@ def export(file: Path | None, form: str, output: Path | None) -> Later:
         page = api.load(chosen).page()
         text = {"html": html.document, "md": markdown.render, "json": data.render}[form](page)
         if str(output) == "-":
-            _write(text if text.endswith("\n") else text + "\n")
+            printing.write(text if text.endswith("\n") else text + "\n")
             return 0
         path = output or chosen.with_suffix(f".{form}")
         if path.exists() and path.samefile(chosen):
@@ -312,10 +310,10 @@ def main(arguments: Sequence[str]) -> int:
     except PipetraceError as error:
         return _refuse(str(error))
     except BrokenPipeError:
-        _drop_output()
+        printing.drop()
         return 1
     except OSError as error:
-        _drop_output()
+        printing.drop()
         return _refuse(str(error))
     except (KeyboardInterrupt, click.Abort):
         sys.excepthook = lambda *_: None
@@ -335,88 +333,10 @@ def _paragraph(error: click.ClickException) -> str:
     return f"{reason}. See: {context.command_path if context else 'pipetrace'} --help"
 
 
-def _drop_output() -> None:
-    """Let nothing more be written to an output that has failed: Python would complain at exit."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _chosen(file: Path | None) -> Path:
     from pipetrace.tracefile import newest
 
     return newest(Path(_FOLDER)) if file is None else file
-
-
-def _write(text: str) -> None:
-    """Write an export to stdout as UTF-8, whatever the terminal's encoding."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode())
-    sys.stdout.flush()
-
-
-@contextlib.contextmanager
-def _ours(stream: TextIO | None, as_json: bool) -> Iterator[TextIO]:
-    """Give a way to a stream that stays ours: a script may close, replace or redirect it.
-
-    For JSON everything else that is printed from now on, by subprocesses and exit handlers too,
-    goes to stderr.
-    """
-    try:
-        number = os.dup(stream.fileno())  # type: ignore[union-attr]  # None is caught below
-    except (AttributeError, OSError, ValueError):
-        yield stream or io.StringIO()
-        return
-    assert stream is not None
-    if as_json:
-        stream.flush()
-        os.dup2(os.open(os.devnull, os.O_WRONLY) if sys.stderr is None else 2, stream.fileno())
-    encoding = "utf-8" if as_json else stream.encoding
-    ours = os.fdopen(number, "w", encoding=encoding, errors="backslashreplace")
-    try:
-        yield ours
-    finally:
-        with contextlib.suppress(OSError):
-            ours.close()
-
-
-def _shower(
-    ours: TextIO, *, as_json: bool, quiet: bool, open_page: bool, ops: bool = False
-) -> Callable[[Any], None]:  # fmt: skip
-    """Return what shows a complete run; that it cannot be shown is never the script's failure."""
-    start = Path.cwd()
-
-    def show(run: Any) -> None:
-        from pipetrace.views import data, terminal
-
-        page = run.path.with_suffix(".html")
-        try:
-            if as_json:
-                print(data.render(run.page()), file=ours)
-            elif ops:
-                wide = {} if ours.isatty() else {"width": 10_000}
-                print(run.ops.text(**wide), file=ours)
-            elif not quiet:
-                terminal.show(run.page(), file=ours)
-                paths = [f"  {'page ' if path == page else 'run  '} {_from(start, path)}"
-                         for path in (page, run.path) if path.exists()]  # fmt: skip
-                print("", *paths, sep="\n", file=ours)
-            ours.flush()
-        except BrokenPipeError:
-            pass
-        except Exception as error:
-            with contextlib.suppress(Exception):
-                reason = f"{type(error).__name__}: {error}"
-                print(f"pipetrace: the page could not be printed ({reason}).", file=sys.stderr)
-        if open_page and page.exists():
-            import webbrowser
-
-            webbrowser.open(page.as_uri())
-
-    return show
-
-
-def _from(start: Path, path: Path) -> Path:
-    return path.relative_to(start) if path.is_relative_to(start) else path
 
 
 def _widths(text: str) -> tuple[int, ...]:
@@ -426,14 +346,3 @@ def _widths(text: str) -> tuple[int, ...]:
         raise PipetraceError(
             f"--hidden {text}: write whole numbers with commas between, for example --hidden 64,32."
         ) from None
-
-
-def _progress(quiet: bool) -> Callable[[int, int], None] | None:
-    """Return what writes the epoch on one line of stderr; None where that is no terminal."""
-    if quiet or not sys.stderr.isatty():
-        return None
-
-    def write(epoch: int, count: int) -> None:
-        print(f"\repoch {epoch} of {count}", end="\n" if epoch == count else "", file=sys.stderr)
-
-    return write

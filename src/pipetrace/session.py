@@ -31,6 +31,7 @@ from pipetrace.records import (
     Provenance,
     SourceText,
 )
+from pipetrace.runs import Run
 from pipetrace.story.page import page as tell
 from pipetrace.tracefile import Recording, Writer
 from pipetrace.training.recorder import Recorder
@@ -202,6 +203,30 @@ class Session:
             text = "".join(linecache.getlines(file))
             if 0 < len(text) <= _LARGE:
                 self.writer.append(SourceText(path=file, text=text))
+
+
+def completed(
+    session: Session, status: str, code: int, error: BaseException | None = None,
+    *, with_page: bool = False,
+) -> Run:  # fmt: skip
+    """Close a recording and return its run; what could not be written is said once, on stderr."""
+    file = session.writer.path
+    page = file.with_suffix(".html") if file is not None and with_page else None
+    try:
+        recording = session.close(status, code, error, page=page)
+    except KeyboardInterrupt:
+        session.writer.close()
+        raise
+    if session.trouble:
+        with contextlib.suppress(Exception):
+            print(f"pipetrace: {session.trouble}", file=sys.stderr)
+    return Run(recording)
+
+
+def origin() -> str:
+    """Return `notebook` inside of IPython, else `python`."""
+    shell = sys.modules.get("IPython")
+    return "python" if shell is None or shell.get_ipython() is None else "notebook"
 
 
 def _files(recording: Recording, path: str) -> Iterable[str]:

@@ -1,0 +1,100 @@
+"""What a command prints, and where: the script's streams stay the script's."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+
+def drop() -> None:
+    """Let nothing more be written to an output that has failed: Python would complain at exit."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def write(text: str) -> None:
+    """Write an export to stdout as UTF-8, whatever the terminal's encoding."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode())
+    sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def ours(stream: TextIO | None, as_json: bool) -> Iterator[TextIO]:
+    """Give a way to a stream that stays ours: a script may close, replace or redirect it.
+
+    For JSON everything else that is printed from now on, by subprocesses and exit handlers too,
+    goes to stderr.
+    """
+    try:
+        number = os.dup(stream.fileno())  # type: ignore[union-attr]  # None is caught below
+    except (AttributeError, OSError, ValueError):
+        yield stream or io.StringIO()
+        return
+    assert stream is not None
+    if as_json:
+        stream.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY) if sys.stderr is None else 2, stream.fileno())
+    encoding = "utf-8" if as_json else stream.encoding
+    ours = os.fdopen(number, "w", encoding=encoding, errors="backslashreplace")
+    try:
+        yield ours
+    finally:
+        with contextlib.suppress(OSError):
+            ours.close()
+
+
+def shower(
+    ours: TextIO, *, as_json: bool, quiet: bool, open_page: bool, ops: bool = False
+) -> Callable[[Any], None]:  # fmt: skip
+    """Return what shows a complete run; that it cannot be shown is never the script's failure."""
+    start = Path.cwd()
+
+    def show(run: Any) -> None:
+        from pipetrace.views import data, terminal
+
+        page = run.path.with_suffix(".html")
+        try:
+            if as_json:
+                print(data.render(run.page()), file=ours)
+            elif ops:
+                wide = {} if ours.isatty() else {"width": 10_000}
+                print(run.ops.text(**wide), file=ours)
+            elif not quiet:
+                terminal.show(run.page(), file=ours)
+                paths = [f"  {'page ' if path == page else 'run  '} {_from(start, path)}"
+                         for path in (page, run.path) if path.exists()]  # fmt: skip
+                print("", *paths, sep="\n", file=ours)
+            ours.flush()
+        except BrokenPipeError:
+            pass
+        except Exception as error:
+            with contextlib.suppress(Exception):
+                reason = f"{type(error).__name__}: {error}"
+                print(f"pipetrace: the page could not be printed ({reason}).", file=sys.stderr)
+        if open_page and page.exists():
+            import webbrowser
+
+            webbrowser.open(page.as_uri())
+
+    return show
+
+
+def _from(start: Path, path: Path) -> Path:
+    return path.relative_to(start) if path.is_relative_to(start) else path
+
+
+def progress(quiet: bool) -> Callable[[int, int], None] | None:
+    """Return what writes the epoch on one line of stderr; None where that is no terminal."""
+    if quiet or not sys.stderr.isatty():
+        return None
+
+    def write(epoch: int, count: int) -> None:
+        print(f"\repoch {epoch} of {count}", end="\n" if epoch == count else "", file=sys.stderr)
+
+    return write
