@@ -189,7 +189,7 @@ def test_a_run_is_read_while_another_process_writes_it(tmp_path: Path):
     path = tmp_path / "a.pipetrace"
     lengths = []
     with subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(path)], stdin=subprocess.PIPE, text=True
+        [sys.executable, "-c", WRITER, str(path)], stdin=subprocess.PIPE, bufsize=0
     ) as process:
         assert process.stdin is not None
         while process.poll() is None:
@@ -200,8 +200,7 @@ def test_a_run_is_read_while_another_process_writes_it(tmp_path: Path):
                 assert len(found.series.get("loss", ())) == lengths[-1]
             if not lengths or lengths[-1] % 100 == 1 or random.random() < 0.1:
                 with contextlib.suppress(BrokenPipeError):
-                    process.stdin.write("\n")
-                    process.stdin.flush()
+                    process.stdin.write(b"\n")
     assert process.returncode == 0
     assert lengths == sorted(lengths)
     assert len(set(lengths)) > 3
