@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 _FOLD = 512
 """Forwards and steps kept before they are folded into sums."""
 _ALWAYS = 10
-_STEPS_PER_PROBE = 200
-"""After the first epochs, a probe for at least so many steps keeps its cost unnoticed."""
+_FREE = 0.25
+"""The first epochs are all probed, as long as that took no more than so many seconds."""
+_SHARE = 1 / 200
+"""Later, probes take at most this share of the time, so that nobody notices."""
 
 
 Key = tuple[int, int, int]
@@ -55,6 +57,8 @@ class Course:
         """Those that are not folded into the epoch or stated as an evaluation yet."""
         self._most = 2 * _FOLD
         self._unsettled = False
+        self.steady = False
+        """The last step was one of a loop that is known, and nothing else has come since."""
         self._trained: Seen | None = None
         self._tally = Tally()
         self._modes: set[bool] = set()
@@ -115,7 +119,7 @@ class Course:
             self._fold()
             self._most = len(self._forwards) + 2 * _FOLD
         if not learning:
-            self._unsettled = True
+            self._unsettled, self.steady = True, False
             if self._batch is not None:
                 seen.target = self._target(first)
             self.evaluations.keep(seen, first, model, args, kwargs, output)
@@ -127,6 +131,16 @@ class Course:
                 self._gathering.add(seen, args, kwargs)
         return seen
 
+    def again(self, id: int, rows: int) -> Seen:
+        """A root has been called in train mode while all is steady."""
+        self._due -= 1
+        seen = Seen(id, True, rows, self.steps, self._key)
+        self._forwards.append(seen)
+        if len(self._forwards) > self._most:
+            self._fold()
+            self._most = len(self._forwards) + 2 * _FOLD
+        return seen
+
     def captured(self, call: Call, seen: Seen, *, random: bool) -> None:
         """A training forward was captured: the probe's rows begin with it."""
         if self._gathering is None or self._gathering.seen.model != seen.model:
@@ -136,7 +150,7 @@ class Course:
 
     def loss_called(self, seen: Seen, call: LossCall, result: torch.Tensor, output: Any) -> None:
         """A loss function has been called after a forward."""
-        seen.used = scores.thinned(call)
+        seen.used = call if call.input.numel() <= scores.LARGE else scores.thinned(call)
         if not result.requires_grad:
             self.evaluations.loss_called(seen, call)
             return
@@ -175,6 +189,11 @@ class Course:
         self._losses = []
         if strand.waiting() >= _FOLD:
             strand.write(self.recorder.writer)
+        # All that follows in a step is then known, but for what the loss function is given.
+        self.steady = (
+            strand.epochs > 1 and not self._unsettled and self._ending is None
+            and not self.phases.wants_nest
+        )  # fmt: skip
 
     def batch_came(self, iterator: Any, batch: Any) -> None:
         """A loader gives a batch; its first one begins a pass."""
@@ -188,7 +207,7 @@ class Course:
 
         Frameworks fetch a batch ahead: the pass ends when the batches it gave were used.
         """
-        self._ending = self._open.pop(id(iterator), None)
+        self._ending, self.steady = self._open.pop(id(iterator), None), False
         if self._due <= 0:
             self._end_pass()
 
@@ -200,11 +219,13 @@ class Course:
 
     def marked(self) -> None:
         """An explicit epoch begins."""
+        self.steady = False
         if self.phases.mark():
             self._close()
 
     def unmarked(self) -> None:
         """The explicit epochs are over."""
+        self.steady = False
         if self.phases.steps:
             self._close()
         self.phases.unmark()
@@ -232,7 +253,7 @@ class Course:
         strand, recorder = self.strand, self.recorder
         if strand is not None:
             strand.write(recorder.writer)
-            if strand.probed[0] != strand.epochs:
+            if strand.probed != strand.epochs:
                 self._probe(strand)
         started = time.perf_counter()
         chosen = self.evaluations.chosen or first_row(strand)
@@ -274,7 +295,8 @@ class Course:
         self.evaluations.settle(during, strand, self.phases.steps)
         strand.ends.append(self.steps)
         strand.write(self.recorder.writer)
-        due = strand.epochs <= _ALWAYS or self.steps - strand.probed[1] >= _STEPS_PER_PROBE
+        due = strand.epochs <= _ALWAYS and strand.probing.all < _FREE
+        due = due or time.perf_counter() - strand.probing.ended > strand.probing.last / _SHARE
         score, mean = self._tally.score(), strand.mean_loss()
         if score.loss is None:
             score = msgspec.structs.replace(score, loss=mean)
@@ -337,7 +359,7 @@ class Course:
         return taken
 
     def _probe(self, strand: Strand) -> None:
-        strand.probed = (strand.epochs, self.steps)
+        strand.probed = strand.epochs
         if strand.fixed is not None:
             started = time.perf_counter()
             with self.recorder.watch.quiet():
@@ -345,9 +367,11 @@ class Course:
             if found is not None:
                 self.recorder.emit(found)
             self.recorder.spend("probes", started)
+            strand.probing.took(started)
 
     def _begin_pass(self, iterator: Any) -> None:
         """A loader begins a pass, or goes on with one after another loader's."""
+        self.steady = False
         if self._ending is not None:
             self._end_pass()
         self._due = 0

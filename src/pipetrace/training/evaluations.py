@@ -142,4 +142,6 @@ class Evaluations:
         except Exception:
             return None
         call = scores.loss_call(strand.call.name, (prediction, seen.target), {}, value)
-        return None if call is None else call._replace(options=strand.call.options)
+        if call is not None:
+            call.options = strand.call.options
+        return call

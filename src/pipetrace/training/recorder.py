@@ -82,7 +82,7 @@ class Recorder:
         self._direct: torch.Tensor | None = None
         """The loss of the last forward's very output."""
         self._node: Any = None
-        """The graph behind the last forward's output, until somebody asks it."""
+        """The last forward's output, or the graph behind one that is no tensor, until asked."""
         self._inner: list[tuple[LossCall, torch.Tensor]] = []
         self._by_hand = ByHand()
         self._stepping = False
@@ -114,6 +114,10 @@ class Recorder:
         self, call: Callable[..., Any], model: nn.Module, args: Any, kwargs: Any
     ) -> Any:  # fmt: skip
         """Make an outermost call: what the program gets is what the call returns."""
+        if self.course.steady and model.training and torch.is_grad_enabled():
+            root = self._roots.get(id(model))
+            if root is not None and not root.tries["training"] and root.ref() is model:
+                return self._again(root, call, model, args, kwargs)
         try:
             coming = self._before(model, args, kwargs)
         except Exception as error:
@@ -165,6 +169,33 @@ class Recorder:
         if self._by_hand.waiting and model is not None and self._by_hand.changed(model):
             self.course.stepped(None, ())
 
+    def _again(
+        self, root: Root, call: Callable[..., Any], model: nn.Module, args: Any, kwargs: Any
+    ) -> Any:  # fmt: skip
+        """Make a call in a step of a loop that is known: most calls, so little is looked at."""
+        if self._node is not None:
+            self._ask_autograd()
+        self._last = self._output = self._direct = None
+        self._inner = []
+        try:
+            output = call(model, *args, **kwargs)
+        except Exception as error:
+            self._raised((root, None, True, None), model, args, kwargs, error)
+            raise
+        try:
+            first = (
+                args[0] if args and type(args[0]) is torch.Tensor else trees.first((args, kwargs))
+            )
+            shape = () if first is None else first.shape
+            seen = self.course.again(root.id, shape[0] if shape else 0)
+            self._last, self._output = seen, output
+            self._node = output if type(output) is torch.Tensor else _node(output)
+            if self._inner:
+                self._called_inside(seen, output)
+        except Exception as error:
+            self.give_up(error)
+        return output
+
     def _before(self, model: nn.Module, args: Any, kwargs: Any) -> Coming | None:
         """Look at a call that is about to be made; None where it is nothing to us."""
         root = self._roots.get(id(model))
@@ -199,7 +230,7 @@ class Recorder:
         root, first, learning, prepared = coming
         seen = self.course.called(root.id, model, first, args, kwargs, output, learning)
         self._last, self._output = seen, output
-        self._node = output.grad_fn if type(output) is torch.Tensor else _node(output)
+        self._node = output if type(output) is torch.Tensor else _node(output)
         if self._inner:
             self._called_inside(seen, output)
         if prepared is not None:
@@ -255,8 +286,11 @@ class Recorder:
         self._output = self._direct = None
         self._stepping = self._by_hand.waiting = False
         course = self.course
-        around = nest(sys._getframe(2)) if course.phases.wants_nest else ()
-        course.stepped(optimizer, around)
+        if course.steady:
+            course.stepped(optimizer, ())
+        else:
+            around = nest(sys._getframe(2)) if course.phases.wants_nest else ()
+            course.stepped(optimizer, around)
         if self._limit is not None and course.steps >= self._limit:
             raise Stopped
 
@@ -295,9 +329,11 @@ class Recorder:
         A hook costs a call into Python in every backward: where the loss function was given the
         model's own output, and backward starts at its result, nobody needs to be asked.
         """
-        if self._last is not None:
-            self._node.register_prehook(self._last.reached)
-        self._node = None
+        node, self._node = self._node, None
+        if type(node) is torch.Tensor:
+            node = node.grad_fn
+        if node is not None and self._last is not None:
+            node.register_prehook(self._last.reached)
 
     def _forget(self) -> None:
         if self._on:

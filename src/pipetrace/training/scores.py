@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy
 import torch
 from torch import nn
@@ -16,11 +17,11 @@ from pipetrace.training.signals import original
 _CLASSES = {"cross_entropy", "nll_loss", "multi_margin_loss"}
 _BINARY = {"binary_cross_entropy", "binary_cross_entropy_with_logits", "soft_margin_loss"}
 _VALUES = {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"}
-_LARGE = 1 << 16
+LARGE = 1 << 16
 """Batches of more numbers than this are scored on evenly spread rows only."""
 
 
-class LossCall(NamedTuple):
+class LossCall(msgspec.Struct):
     """One call of a loss function, without its graph."""
 
     name: str
@@ -60,25 +61,28 @@ def loss_call(
             options["*"] = args[2:]
     if not (isinstance(prediction, torch.Tensor) and isinstance(target, torch.Tensor)):
         return None
-    if type(value) is not torch.Tensor or not prediction.shape:
+    shape = prediction.shape
+    if type(value) is not torch.Tensor or not shape:
         return None
-    prediction, value = prediction.detach(), value.detach()
-    rows = prediction.shape[0]
-    if options.get("reduction") == "sum":
+    rows, prediction, value = shape[0], prediction.detach(), value.detach()
+    if options and options.get("reduction") == "sum":
         value = value / rows
-    versions = (_version(prediction), _version(target))
+    try:
+        versions = (prediction._version, target._version)
+    except RuntimeError:  # made in inference mode: nobody counts
+        versions = (_version(prediction), _version(target))
     return LossCall(name, prediction, target, options, value, versions, rows)
 
 
 def thinned(call: LossCall) -> LossCall:
     """Return a call that holds little memory: evenly spread rows of a large one."""
     prediction, target = call.input, call.target
-    if prediction.numel() <= _LARGE or prediction.shape[0] != target.shape[0]:
+    if prediction.numel() <= LARGE or prediction.shape[0] != target.shape[0]:
         return call
-    step = min(-(-prediction.numel() // _LARGE), prediction.shape[0])
+    step = min(-(-prediction.numel() // LARGE), prediction.shape[0])
     prediction, target = prediction[::step].clone(), target[::step].clone()
-    return call._replace(
-        input=prediction, target=target, versions=(_version(prediction), _version(target))
+    return msgspec.structs.replace(
+        call, input=prediction, target=target, versions=(_version(prediction), _version(target))
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 import weakref
 from typing import Any
 
@@ -16,6 +17,20 @@ from pipetrace.training.scores import LossCall, Pairing
 from pipetrace.training.tallies import read
 
 _SETTINGS = ("lr", "momentum", "weight_decay", "betas")
+
+
+class Spent:
+    """How long something took that must not take long: `last` and `all` times, in seconds."""
+
+    def __init__(self) -> None:
+        self.last = self.all = 0.0
+        self.ended = time.perf_counter()
+
+    def took(self, started: float) -> None:
+        """Add the time since `started`, a reading of `time.perf_counter()`."""
+        self.ended = time.perf_counter()
+        self.last = self.ended - started
+        self.all += self.last
 
 
 class Strand:
@@ -33,8 +48,9 @@ class Strand:
         self.call: LossCall | None = None
         self.pairing: Pairing | None = None
         self.fixed: Fixed | None = None
-        self.probed = (0, 0)
-        """Epoch and step of the last probe."""
+        self.probed = 0
+        """The epoch of the last probe."""
+        self.probing = Spent()
         self.evaluations = 0
         self._sum, self._count = 0.0, 0
         self._losses: list[torch.Tensor] = []

@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import torch
 
 from pipetrace.records import Score
@@ -13,15 +14,20 @@ from pipetrace.training import scores
 from pipetrace.training.scores import LossCall
 
 
-class Seen:
+class Seen(msgspec.Struct, eq=False):
     """One forward of a root: whether a backward went through it, and what the loss was given."""
 
-    # Most forwards need none of these: what is not set is the class's.
-    trained = False
-    name = ""
+    # Made at every step: a struct is made faster than an object of a plain class.
+    model: int
+    mode: bool
+    rows: int
+    step: int
+    key: Any
+    trained: bool = False
+    name: str = ""
     """The word that the loop around it says, `val` for example."""
     used: LossCall | None = None
-    assumed = False
+    assumed: bool = False
     """The loss function was called by us, not by the program."""
     output: Any = None
     target: torch.Tensor | None = None
@@ -31,13 +37,6 @@ class Seen:
     """Of one row."""
     source: Hashable = None
     """Where an evaluation's rows lie, if no loader gave them."""
-
-    def __init__(self, model: int, mode: bool, rows: int, step: int, key: Any) -> None:
-        self.model = model
-        self.mode = mode
-        self.rows = rows
-        self.step = step
-        self.key = key
 
     def reached(self, *_: Any) -> None:
         """Hear from autograd that a backward went through the output."""
