@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from pipetrace.training.nests import Nest, nest
+from pipetrace.training.nests import Nest, Standing, nest
 
 
 def here() -> Nest:
@@ -133,3 +133,47 @@ def test_code_without_source_has_no_loops():
     names: dict[str, Any] = {"here": here, "found": []}
     exec("for i in range(2):\n    found.append(here())", names)
     assert names["found"][0] == ()
+
+
+def standing(known: list[Standing], depth: int) -> bool:
+    """Tell what the first of these calls' loops say now."""
+    if not known:
+        known.append(Standing(sys._getframe(1), depth))
+    return known[0].holds(sys._getframe(1))
+
+
+def test_outer_loops_stand_until_they_move_on():
+    known: list[Standing] = []
+    found = []
+    for _epoch in range(2):
+        for _start in (0, 8, 16):
+            found.append(standing(known, 1))
+    assert found == [True, True, True, False, False, False]
+
+
+def test_outer_loops_of_callers_are_looked_at_too():
+    known: list[Standing] = []
+
+    def epoch() -> list[bool]:
+        found = []
+        for _start in (0, 8):
+            found.append(standing(known, 1))
+        return found
+
+    found = []
+    for number in range(2):
+        found += epoch()
+        assert number < 2
+    assert found == [True, True, False, False]
+
+
+def test_another_line_or_another_caller_is_not_the_same_place():
+    known: list[Standing] = []
+
+    def step() -> bool:
+        return standing(known, 1)
+
+    for _ in range(1):
+        first = step()
+        second = step()
+    assert (first, second) == (True, False)

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from pipetrace.capture.places import is_users
 
+Loops = tuple[tuple[tuple[str, int], str | None], ...]
+Tokens = list[tuple[tuple[str, int], int | str | None]]
 Nest = tuple[tuple[tuple[str, int], int | str | None], ...]
 """Loops from the outermost inwards: (file and line of the loop, token of its variable's value)."""
 
@@ -25,28 +27,71 @@ class Loop(NamedTuple):
 
 
 _files: dict[str, dict[int, list[Loop]]] = {}
-_sites: dict[tuple[CodeType, int], tuple[tuple[tuple[str, int], str | None], ...]] = {}
+_sites: dict[tuple[CodeType, int], Loops] = {}
 
 
 def nest(frame: FrameType | None) -> Nest:
     """Return the loops around a frame's line and around the lines that called it."""
-    found: list[tuple[tuple[str, int], int | str | None]] = []
+    found: Tokens = []
     depth = 0
     while frame is not None and depth < _DEPTH:
         code = frame.f_code
         if is_users(code):
-            loops = _sites.get((code, frame.f_lasti))
-            if loops is None:
-                loops = _sites[code, frame.f_lasti] = _around(code, frame.f_lineno)
+            loops = _loops_at(frame)
             if loops:
                 found.extend(reversed(_read(frame, loops)))
         frame, depth = frame.f_back, depth + 1
     return tuple(reversed(found))
 
 
-def _read(
-    frame: FrameType, loops: tuple[tuple[tuple[str, int], str | None], ...]
-) -> list[tuple[tuple[str, int], int | str | None]]:
+class Standing:
+    """The outer loops around a line, and whether they have moved on when it runs again.
+
+    `nest` visits every frame of the stack. Here those with one of these loops are visited only, as
+    many frames outwards as they were, and they must be at the same instruction.
+
+    Args:
+        frame: The frame of the line.
+        depth: How many loops, counted from the outermost, must stand.
+    """
+
+    def __init__(self, frame: FrameType | None, depth: int) -> None:
+        found: list[tuple[int, FrameType]] = []
+        hops = 0
+        while frame is not None and hops < _DEPTH:
+            if is_users(frame.f_code) and _loops_at(frame):
+                found.append((hops, frame))
+            frame, hops = frame.f_back, hops + 1
+        self._seats: list[tuple[int, CodeType, int, Loops, Tokens]] = []
+        for hops, each in reversed(found):
+            loops = _loops_at(each)[:depth]
+            depth -= len(loops)
+            if loops:
+                seat = (hops, each.f_code, each.f_lasti, loops, _read(each, loops))
+                self._seats.insert(0, seat)
+
+    def holds(self, frame: FrameType | None) -> bool:
+        """Tell whether the same line runs with these loops where they stood."""
+        passed = 0
+        for hops, code, instruction, loops, tokens in self._seats:
+            while passed < hops and frame is not None:
+                frame, passed = frame.f_back, passed + 1
+            if frame is None or frame.f_code is not code or frame.f_lasti != instruction:
+                return False
+            if _read(frame, loops) != tokens:
+                return False
+        return True
+
+
+def _loops_at(frame: FrameType) -> Loops:
+    key = (frame.f_code, frame.f_lasti)
+    loops = _sites.get(key)
+    if loops is None:
+        loops = _sites[key] = _around(frame.f_code, frame.f_lineno)
+    return loops
+
+
+def _read(frame: FrameType, loops: Loops) -> Tokens:
     known = frame.f_locals
     tokens = [(key, None if name is None else _token(known.get(name))) for key, name in loops]
     # Before Python 3.13 the snapshot would keep the user's objects alive until the frame ends.
@@ -62,7 +107,7 @@ def _token(value: Any) -> int | str:
     return id(value) if address is None else f"at {address()}"
 
 
-def _around(code: CodeType, line: int) -> tuple[tuple[tuple[str, int], str | None], ...]:
+def _around(code: CodeType, line: int) -> Loops:
     file = code.co_filename
     if file not in _files:
         _files[file] = _loops("".join(linecache.getlines(file)))
