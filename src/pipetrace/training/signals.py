@@ -120,9 +120,10 @@ class Watch:
 
     def _call(self, original: Callable[..., Any]) -> Callable[..., Any]:
         inside, listener = self._inside, self._listener
+        compiling = torch.compiler.is_compiling
 
         def __call__(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-            if torch.compiler.is_compiling() or getattr(inside, "now", True):
+            if compiling() or getattr(inside, "now", True):
                 return original(self, *args, **kwargs)
             inside.now = True
             try:
@@ -158,9 +159,10 @@ class Watch:
         self, original: Callable[..., Any], name: str, _: Callable[..., Any]
     ) -> Callable[..., Any]:  # fmt: skip
         inside, listener = self._inside, self._listener
+        compiling = torch.compiler.is_compiling
 
         def loss(*args: Any, **kwargs: Any) -> Any:
-            if torch.compiler.is_compiling() or getattr(inside, "off", True):
+            if compiling() or getattr(inside, "off", True):
                 return original(*args, **kwargs)
             try:
                 result = original(*args, **kwargs)
