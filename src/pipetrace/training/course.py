@@ -15,6 +15,7 @@ from pipetrace.capture.places import edge
 from pipetrace.capture.replay import Call
 from pipetrace.records import Dataset, Epoch, Training
 from pipetrace.training import scores
+from pipetrace.training.backwards import Backwards
 from pipetrace.training.evaluations import Evaluations
 from pipetrace.training.nests import Nest
 from pipetrace.training.phases import CUT, FULL, LOADER, OPEN, Phases
@@ -59,8 +60,7 @@ class Course:
         self._tally = Tally()
         self._modes: set[bool] = set()
         self._began = time.perf_counter()
-        self._results: list[torch.Tensor] = []
-        self._losses: list[torch.Tensor] = []
+        self._backwards = Backwards()
         self._pair: tuple[int, LossCall, Pairing] | None = None
         self._gathering: Gathering | None = None
         self._address: Hashable = None
@@ -111,6 +111,8 @@ class Course:
         if first is not None and len(self.described) < 2:
             seen.shape = tuple(first.shape[1:])
         self._forwards.append(seen)
+        if torch.is_grad_enabled():
+            self._backwards.forward(seen, first)
         if len(self._forwards) > self._most:
             self._fold()
             self._most = len(self._forwards) + 2 * _FOLD
@@ -140,7 +142,7 @@ class Course:
         if not result.requires_grad:
             self.evaluations.loss_called(seen, call)
             return
-        self._results.append(call.value)
+        self._backwards.loss_called(call)
         if self._gathering is not None and self._gathering.seen is seen:
             self._gathering.target = call.target.detach().clone()
         if self._pair is None and output is not None:
@@ -149,17 +151,14 @@ class Course:
                 pairing = scores.pair(output, call)
                 self._pair = None if pairing is None else (seen.model, call, pairing)
 
-    def another_loss(self, result: Any) -> None:
+    def another_loss(self, call: LossCall, result: torch.Tensor) -> None:
         """A loss function has been called without a forward of its own."""
-        if isinstance(result, torch.Tensor) and result.requires_grad:
-            self._results.append(result.detach())
+        if result.requires_grad:
+            self._backwards.loss_called(call)
 
     def backward_called(self, root: torch.Tensor) -> None:
-        """A backward begins: the one loss behind it, or what it starts from, is the loss."""
-        results, self._results = self._results, []
-        value = results[0] if len(results) == 1 else root.detach()
-        if value.dim() == 0:
-            self._losses.append(value)
+        """A backward begins."""
+        self._backwards.begin(root)
 
     def stepped(self, optimizer: torch.optim.Optimizer | None, around: Nest) -> None:
         """An optimizer has stepped; None stands for parameters that were changed by hand."""
@@ -171,8 +170,9 @@ class Course:
         self.phases.step(around, self._address)
         if self._ending is not None and self._due <= 0:
             self._end_pass()
-        strand.step(None if optimizer is None else optimizer.param_groups[0]["lr"], self._losses)
-        self._losses = []
+        losses = self._backwards.losses
+        strand.step(None if optimizer is None else optimizer.param_groups[0]["lr"], losses)
+        self._backwards.stepped(optimizer)
         if strand.waiting() >= _FOLD:
             strand.write(self.recorder.writer)
 
@@ -294,6 +294,7 @@ class Course:
                 strand.fixed = self._gathering.fix(strand.call, strand.pairing)
             self._gathering = None
         self._tally, self._modes = Tally(), set()
+        self._backwards.closed()
         self.phases.closed()
         if due:
             self._probe(strand)
@@ -309,7 +310,7 @@ class Course:
         self._modes |= {seen.mode for seen in trained}
         self._trained = self._trained or next(iter(trained), None)
         with torch.no_grad():
-            self._tally.fold(trained)
+            self._tally.fold(self._backwards.counted(trained))
 
     def _settle(self) -> None:
         """State evaluations that are over: all between epochs, foreign passes during one."""

@@ -18,6 +18,16 @@ class Seen:
 
     # Most forwards need none of these: what is not set is the class's.
     trained = False
+    turn = 0
+    """How many backwards had begun before it."""
+    again = False
+    """Its rows were in a forward of the same step before it."""
+    loss: torch.Tensor | None = None
+    """What the backward through it started from, where that is known."""
+    part = False
+    """Another forward has its backward's loss and rows; of this one only accuracy counts."""
+    site: Hashable = None
+    """The line that an evaluation's forward was called from, if no loader gave its rows."""
     name = ""
     """The word that the loop around it says, `val` for example."""
     used: LossCall | None = None
@@ -66,12 +76,14 @@ class Tally:
         calls = [seen.used for seen in forwards if seen.used is not None]
         if calls:
             self.by = "pipetrace" if any(seen.assumed for seen in forwards) else "loop"
-        self.rows += sum(seen.rows for seen in forwards)
-        if calls:
-            weights = [call.rows for call in calls]
-            values = [call.value if call.value.dim() == 0 else call.value.mean() for call in calls]
-            self._loss += sum(v * w for v, w in zip(read(values), weights, strict=True))
+        whole = [seen for seen in forwards if not seen.part]
+        self.rows += sum(seen.rows for seen in whole)
+        pairs = [pair for seen in whole if (pair := _loss(seen)) is not None]
+        if pairs:
+            values, weights = zip(*pairs, strict=True)
+            self._loss += sum(v * w for v, w in zip(read(list(values)), weights, strict=True))
             self._weight += sum(weights)
+        if calls:
             self._count([call for call in calls if call.unchanged()], len(calls))
 
     def score(self) -> Score:
@@ -100,6 +112,15 @@ class Tally:
             if pair is not None:
                 self._right += pair[0]
                 self._counted += pair[1]
+
+
+def _loss(seen: Seen) -> tuple[torch.Tensor, int] | None:
+    """Return the loss of a forward, and its weight: the rows that the loss function was given."""
+    call = seen.used
+    if call is None:
+        return None if seen.loss is None else (seen.loss, seen.rows)
+    value = call.value if seen.loss is None else seen.loss
+    return (value if value.dim() == 0 else value.mean()), call.rows
 
 
 def read(values: list[torch.Tensor]) -> list[float]:
