@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from itertools import groupby
+from itertools import groupby, zip_longest
 from typing import Any
 
 import torch
@@ -103,11 +103,15 @@ class Backwards:
             if not own or turn in self._others:
                 continue
             first = next((seen for seen in own if seen.used is not None), own[0])
+            first = next(seen for seen in own if seen.model == first.model)
             first.loss = value
             first.rows = max(seen.rows for seen in own if seen.model == first.model)
-            for seen in own:
-                seen.part = seen is not first
-            found += [seen for seen in own if seen.model == first.model]
+            alike = [seen for seen in own if seen.model == first.model]
+            # Where two forwards come before two losses, the last one was given both.
+            calls = [call for seen in alike if seen.used for call in (seen.used, *seen.more)]
+            for seen, call in zip_longest(alike, calls[: len(alike)]):
+                seen.part, seen.used = seen is not first, call
+            found += alike
         return found
 
     def _again(self, model: int, first: torch.Tensor) -> bool:

@@ -143,18 +143,29 @@ class Course:
             self.evaluations.loss_called(seen, call)
             return
         self._backwards.loss_called(call)
+        self._learns(seen, call, output)
+
+    def another_loss(self, seen: Seen, call: LossCall, result: torch.Tensor, output: Any) -> None:
+        """A loss function has been called after one that was called after the same forward."""
+        if not result.requires_grad or seen.used is None:
+            return
+        self._backwards.loss_called(call)
+        if scores.task(call.name) and not scores.task(seen.used.name):
+            seen.used = scores.thinned(call)
+            self._learns(seen, call, output)
+        else:
+            seen.more = (*seen.more, scores.thinned(call))
+
+    def _learns(self, seen: Seen, call: LossCall, output: Any) -> None:
+        """Keep what a probe needs of a loss function that training calls."""
         if self._gathering is not None and self._gathering.seen is seen:
             self._gathering.target = call.target.detach().clone()
-        if self._pair is None and output is not None:
-            strand = self.strand
-            if strand is None or (strand.model_id != seen.model and not self.phases.steps):
-                pairing = scores.pair(output, call)
-                self._pair = None if pairing is None else (seen.model, call, pairing)
-
-    def another_loss(self, call: LossCall, result: torch.Tensor) -> None:
-        """A loss function has been called without a forward of its own."""
-        if result.requires_grad:
-            self._backwards.loss_called(call)
+        strand = self.strand
+        if self._pair is None and output is not None and (
+            strand is None or (strand.model_id != seen.model and not self.phases.steps)
+        ):  # fmt: skip
+            pairing = scores.pair(output, call)
+            self._pair = None if pairing is None else (seen.model, call, pairing)
 
     def backward_called(self, root: torch.Tensor) -> None:
         """A backward begins."""
@@ -166,6 +177,8 @@ class Course:
         if strand is None or (optimizer is not self._stepper and not strand.owns(optimizer)):
             strand = self._join(optimizer)
         self._stepper = optimizer
+        if self.phases.overdue():
+            self._close()
         self.steps += 1
         self.phases.step(around, self._address)
         if self._ending is not None and self._due <= 0:
@@ -188,7 +201,12 @@ class Course:
 
         Frameworks fetch a batch ahead: the pass ends when the batches it gave were used.
         """
-        self._ending = self._open.pop(id(iterator), None)
+        key = self._open.pop(id(iterator), None)
+        if key is not None and key != self._key:
+            if self.phases.end_pass(key):
+                self._close()
+            return
+        self._ending = key
         if self._due <= 0:
             self._end_pass()
 
@@ -224,7 +242,7 @@ class Course:
     def finish(self) -> None:
         """The program has ended: state what is open."""
         if self.phases.steps:
-            cut = self.phases.rule == LOADER and self._ending is None
+            cut = self.phases.rule == LOADER and self._ending is None and not self.phases.complete
             self.phases.rule = CUT if cut else self.phases.rule or OPEN
             self._close()
         self._fold()

@@ -220,7 +220,7 @@ class Recorder:
                 self._direct = result
             self.course.loss_called(seen, call, result, self._output)
         else:
-            self.course.another_loss(call, result)
+            self.course.another_loss(seen, call, result, self._output)
 
     def call_raised(
         self, name: str, args: tuple[Any, ...], error: BaseException

@@ -31,6 +31,8 @@ class Seen:
     name = ""
     """The word that the loop around it says, `val` for example."""
     used: LossCall | None = None
+    more: tuple[LossCall, ...] = ()
+    """Other calls of loss functions before the next forward."""
     assumed = False
     """The loss function was called by us, not by the program."""
     output: Any = None
