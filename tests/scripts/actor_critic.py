@@ -35,7 +35,7 @@ class ActorCritic(nn.Module):
 
 model, world = ActorCritic(), Walk()
 optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
-TRUTH = [[]]
+losses = []
 for episode in range(6):
     states, actions, rewards, state, done = [], [], [], world.reset(), False
     while not done:
@@ -53,6 +53,7 @@ for episode in range(6):
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    TRUTH[0].append(loss.item())
-    print(episode, TRUTH[0][-1].hex(), sum(rewards))
+    losses.append(loss.item())
+    print(episode, losses[-1].hex(), sum(rewards))
+TRUTH = [[sum(losses) / len(losses)]]
 digest(model)

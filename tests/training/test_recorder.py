@@ -80,7 +80,8 @@ def test_epochs_and_evaluations_of_a_script(name: str, ran: Run):
     checks = [check for c in captures if c.receipt is not None for check in c.receipt.checks]
     assert len(checks) >= 4
     assert [check for check in checks if check.ok is not True] == []
-    assert [notice.id for notice in recording.all(Notice)] == (["prediction"] * (name == "raises"))
+    notices = {"raises": ["prediction"], "several_optimizers": ["optimizers-0", "terms-0"]}
+    assert [notice.id for notice in recording.all(Notice)] == notices.get(name, [])
 
 
 def numbers(lines: list[str]) -> list[list[float]]:
@@ -192,7 +193,8 @@ def test_held_out_rows_were_not_trained_on(name: str, ran: Run):
     evaluation = ran(name).recording.first(Evaluation)
     assert evaluation.seen == 0.0 or name == "numpy_random"
     prediction = ran(name).recording.first(Prediction)
-    assert prediction.heldout is True
+    # Rows that are changed at random never come twice: then no comparison tells anything.
+    assert prediction.heldout is (None if name == "numpy_random" else True)
     assert prediction.passes_equal is True
 
 

@@ -84,16 +84,24 @@ def test_who_steps(task: Any):
     assert strand.rates() == (0.1,)
 
 
-def test_a_change_by_hand_is_noticed(task: Any):
-    by_hand = ByHand()
-    by_hand.backward(task.model)
+def test_a_change_by_hand_is_noticed():
+    by_hand, model = ByHand(), nn.Linear(2, 2)
+    by_hand.backward(model)
     assert by_hand.waiting
-    assert not by_hand.changed(task.model)
+    assert not by_hand.changed(model)
+    by_hand.backward(model)
+    with torch.no_grad():
+        model.weight += 1
+    assert by_hand.changed(model)
+    assert not by_hand.waiting
+
+
+def test_a_change_beside_an_optimizer_is_no_step(task: Any):
+    by_hand = ByHand()
     by_hand.backward(task.model)
     with torch.no_grad():
         task.model[0].weight += 1
-    assert by_hand.changed(task.model)
-    assert not by_hand.waiting
+    assert not by_hand.changed(task.model)
 
 
 def test_settings_are_what_a_person_sets():

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import weakref
+from collections.abc import Iterator
 from itertools import groupby, zip_longest
 from typing import Any
 
 import torch
 
+from pipetrace.records import Notice
 from pipetrace.training.scores import LossCall
-from pipetrace.training.tallies import Seen
+from pipetrace.training.tallies import Seen, read
 
 _SCALES = ("MulBackward0", "DivBackward0")
 _NUMBERS = {torch.float64, torch.int64}
@@ -125,6 +128,30 @@ class Backwards:
             return True
         self._places[place] = weakref.ref(owner)
         return False
+
+
+def apart(training: int) -> Notice:
+    """Say whose loss is told where optimizers step in turn, each after a backward of its own."""
+    return Notice(
+        id=f"optimizers-{training}",
+        text=f"Training {training + 1} has several optimizers that step on losses of their own. "
+        "Its steps are those of all; the rows, the loss and the accuracy of an epoch are those of "
+        "the optimizer that steps first in it.",
+    )
+
+
+def terms(training: int, first: Seen) -> Iterator[Notice]:
+    """Say so where the loop steps on more, or on something else, than one loss function."""
+    if first.used is None or first.loss is None:
+        return
+    both, one = read([first.loss, first.used.value.mean()])
+    if math.isfinite(both) and not math.isclose(both, one, rel_tol=1e-3):
+        yield Notice(
+            id=f"terms-{training}",
+            text=f"Training {training + 1} does not step on `{first.used.name}` alone: in its "
+            f"first batch that was {one:.4g}, and the loss of the loop {both:.4g}. Fixed rows and "
+            f"evaluations are scored with `{first.used.name}` alone.",
+        )
 
 
 def _loss(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,9 @@ from pipetrace.capture.places import edge
 from pipetrace.capture.replay import Call
 from pipetrace.records import Dataset, Epoch, Training
 from pipetrace.training import scores
-from pipetrace.training.backwards import Backwards
+from pipetrace.training.backwards import Backwards, apart, terms
 from pipetrace.training.evaluations import Evaluations
-from pipetrace.training.nests import Nest
+from pipetrace.training.nests import Nest, site
 from pipetrace.training.phases import CUT, FULL, LOADER, OPEN, Phases
 from pipetrace.training.prediction import first_row, predict
 from pipetrace.training.probe import Gathering, probe
@@ -103,6 +104,8 @@ class Course:
             self._settle()
         if self._ending is not None and not learning and self.phases.training(self._ending):
             self._end_pass()
+        if learning and self.strand is not None and self.strand.model_id != id:
+            self._trains_another(self.strand)
         self._due -= 1
         rows = first.shape[0] if first is not None and first.shape else 0
         seen = Seen(id, model.training, rows, self.steps, self._key)
@@ -118,6 +121,7 @@ class Course:
             self._most = len(self._forwards) + 2 * _FOLD
         if not learning:
             self._unsettled = True
+            seen.site = site(sys._getframe(1))
             if self._batch is not None:
                 seen.target = self._target(first)
             self.evaluations.keep(seen, first, model, args, kwargs, output)
@@ -128,6 +132,11 @@ class Course:
             if self._gathering is not None and self._gathering.seen.model == id:
                 self._gathering.add(seen, args, kwargs)
         return seen
+
+    def _trains_another(self, strand: Strand) -> None:
+        """Another model learns between epochs: the one before need not live on for us."""
+        if strand.epochs and not self.phases.steps:
+            strand.kept = None
 
     def captured(self, call: Call, seen: Seen, *, random: bool) -> None:
         """A training forward was captured: the probe's rows begin with it."""
@@ -186,6 +195,9 @@ class Course:
         losses = self._backwards.losses
         strand.step(None if optimizer is None else optimizer.param_groups[0]["lr"], losses)
         self._backwards.stepped(optimizer)
+        if self._backwards.apart and not strand.several:
+            strand.several = True
+            self.recorder.emit(apart(strand.id))
         if strand.waiting() >= _FOLD:
             strand.write(self.recorder.writer)
 
@@ -254,6 +266,8 @@ class Course:
                 self._probe(strand)
         started = time.perf_counter()
         chosen = self.evaluations.chosen or first_row(strand)
+        if chosen is not None and chosen.heldout and self.evaluations.rows.repeated() == 0:
+            chosen.heldout = None
         if chosen is not None:
             recorder.emit(*predict(recorder, chosen, strand))
         recorder.spend("prediction", started)
@@ -264,6 +278,9 @@ class Course:
         model = reached[-1].model if reached else -1
         strand = self.strand
         if strand is None or (self.phases.steps == 0 and model != strand.model_id):
+            if strand is not None:
+                before = self._take(lambda seen: not seen.trained and seen.key is None)
+                self.evaluations.settle(before, strand, 0)
             strand = self.strand = Strand(self._strands, model, self.recorder.model(model))
             self._strands += 1
             self._began = time.perf_counter()
@@ -302,10 +319,13 @@ class Course:
             seconds=time.perf_counter() - self._began,
             gradient_norm=strand.gradient_norm() if due else None,
             mode=self._modes.pop() if len(self._modes) == 1 else None,
+            complete=self.phases.rule != CUT,
+            repeated=self.evaluations.rows.repeated() if strand.epochs == 2 else None,
         )  # fmt: skip
         self.recorder.emit(epoch)
         if strand.epochs == 1:
             if self._trained is not None:
+                self.recorder.emit(*terms(strand.id, self._trained))
                 rows = self._trained.rows if self.phases.rule == FULL else epoch.score.rows
                 self.describe("training", rows, self._trained)
             if self._gathering is not None and strand.call is not None and strand.pairing:
@@ -322,13 +342,14 @@ class Course:
     def _fold(self) -> None:
         """Move the forwards that a backward went through into the epoch's sums."""
         trained = self._take(lambda seen: seen.trained)
-        for seen in trained:
-            if seen.inputs is not None:
-                self.evaluations.rows.add(seen.inputs)
         self._modes |= {seen.mode for seen in trained}
-        self._trained = self._trained or next(iter(trained), None)
+        counted = self._backwards.counted(trained)
+        self._trained = self._trained or next(iter(counted), None)
+        for seen in counted:
+            if seen.inputs is not None:
+                self.evaluations.rows.add(seen.inputs, self.epochs)
         with torch.no_grad():
-            self._tally.fold(self._backwards.counted(trained))
+            self._tally.fold(counted)
 
     def _settle(self) -> None:
         """State evaluations that are over: all between epochs, foreign passes during one."""
@@ -338,8 +359,11 @@ class Course:
 
         def is_over(seen: Seen) -> bool:
             # What a pass that is trained on does besides may come with every step of it.
+            if between and seen.key is None:
+                # What no loss function scored may come with every step of the epoch to come.
+                return seen.used is not None
             if between:
-                return seen.key is None or seen.key != key
+                return bool(seen.key != key)
             foreign = seen.key is not None and seen.key != key
             return foreign and (not seen.mode or seen.step < self.steps)
 

@@ -19,7 +19,7 @@ from pipetrace.capture.failures import Failed
 from pipetrace.records import Fact, Notice, Seed
 from pipetrace.tracefile import Writer
 from pipetrace.training.course import Course
-from pipetrace.training.nests import Nest, nest
+from pipetrace.training.nests import Nest, nest, reread
 from pipetrace.training.scores import LossCall, loss_call
 from pipetrace.training.signals import Watch
 from pipetrace.training.strands import ByHand
@@ -92,6 +92,7 @@ class Recorder:
 
     def begin(self) -> None:
         """Start to watch this process; a forked child is not watched."""
+        reread()
         self._unmake = places.watch_making()
         self.watch.begin()
         self._on = True

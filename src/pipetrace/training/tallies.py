@@ -26,8 +26,8 @@ class Seen:
     """What the backward through it started from, where that is known."""
     part = False
     """Another forward has its backward's loss and rows; of this one only accuracy counts."""
-    site: Hashable = None
-    """The line that an evaluation's forward was called from, if no loader gave its rows."""
+    site: tuple[int, ...] = ()
+    """The lines of the user's code that an evaluation's forward was called from."""
     name = ""
     """The word that the loop around it says, `val` for example."""
     used: LossCall | None = None
@@ -42,7 +42,7 @@ class Seen:
     shape: tuple[int, ...] = ()
     """Of one row."""
     source: Hashable = None
-    """Where an evaluation's rows lie, if no loader gave them."""
+    """The loader that gave an evaluation's rows, or where they lie."""
 
     def __init__(self, model: int, mode: bool, rows: int, step: int, key: Any) -> None:
         self.model = model
