@@ -109,7 +109,8 @@ def test_each_column_says_what_it_is_of(dropout_run, section_of):
         "on loss": "1000 fixed training rows at the epoch's last weights, dropout on, mean of "
         "4 masks",
         "off loss": "1000 fixed training rows at the epoch's last weights, dropout off",
-        "held-out loss": "rows evaluated by the script, none of them equal to a row trained on; eval mode",
+        "held-out loss": "rows evaluated by the script, none of them equal to a row trained on; "
+        "eval mode",
     }
 
 

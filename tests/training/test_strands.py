@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import pipetrace
-from pipetrace.records import Epoch
+from pipetrace.records import Epoch, Prediction
 from pipetrace.tracefile import Writer
 from pipetrace.training.strands import ByHand, Strand, settings
 
@@ -102,6 +104,28 @@ def test_a_change_beside_an_optimizer_is_no_step(task: Any):
     with torch.no_grad():
         task.model[0].weight += 1
     assert not by_hand.changed(task.model)
+
+
+def test_a_model_lives_on_until_another_one_learns():
+    alive = []
+
+    def train() -> None:
+        model = nn.Linear(4, 2)
+        alive.append(weakref.ref(model))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(3):
+            loss = F.cross_entropy(model(torch.randn(8, 4)), torch.zeros(8, dtype=torch.long))
+            gc.collect()
+            assert alive[-1]() is model
+            assert len([each for each in alive if each() is not None]) == 1
+            loss.backward()
+            optimizer.step()
+
+    with pipetrace.record() as run:
+        for _ in range(2):
+            for _ in pipetrace.epochs([0]):
+                train()
+    assert len(run.recording.all(Prediction)) == 1
 
 
 def test_settings_are_what_a_person_sets():

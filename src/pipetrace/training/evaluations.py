@@ -96,7 +96,7 @@ class Evaluations:
         groups: dict[tuple[int, Hashable], list[Seen]] = {}
         steps: dict[Hashable, set[int]] = {}
         for seen in forwards:
-            where = (seen.key, seen.name, seen.site, seen.model)
+            where: Hashable = (seen.key, seen.name, seen.site, seen.model)
             groups.setdefault((seen.step, where), []).append(seen)
             steps.setdefault(where, set()).add(seen.step)
         self._score()

@@ -94,7 +94,8 @@ class Phases:
 
     def end_pass(self, key: Any) -> bool:
         """A loader has no more batches."""
-        steps = self._passes.pop(key, 0)
+        # A loader that goes round beside another began its pass in an epoch before.
+        steps = min(self._passes.pop(key, 0), self._within)
         self._given.discard(key)
         if self._current == key:
             self._current = next(reversed(self._passes), None)
