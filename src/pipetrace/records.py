@@ -218,6 +218,10 @@ class Epoch(Record, frozen=True):
     """L2 norm of all gradients at the last step."""
     mode: bool | None = None
     """Mode of the root in its forwards: True train, False eval, None mixed."""
+    complete: bool = True
+    """False where the program ended before the pass over the data loader did."""
+    repeated: float | None = None
+    """Of the second epoch: share of its rows that equal rows of the first; None if unknown."""
 
 
 class Probe(Record, frozen=True):

@@ -109,7 +109,8 @@ def test_each_column_says_what_it_is_of(dropout_run, section_of):
         "on loss": "1000 fixed training rows at the epoch's last weights, dropout on, mean of "
         "4 masks",
         "off loss": "1000 fixed training rows at the epoch's last weights, dropout off",
-        "held-out loss": "rows evaluated by the script, none of them trained on; eval mode",
+        "held-out loss": "rows evaluated by the script, none of them equal to a row trained on; "
+        "eval mode",
     }
 
 
@@ -141,7 +142,8 @@ def test_evaluations_of_one_pass_are_one_column_although_only_some_were_checked(
     table = only(Table, Recording(facts, {}, None))
     assert [head.label for head in table.heads] == ["epoch", "loop loss", "held-out loss"]
     assert table.heads[2].note == (
-        "rows evaluated by the script, none trained on, as far as checked (1 of 3 times); eval mode"
+        "rows evaluated by the script, none of them equal to a row trained on, as far as checked "
+        "(1 of 3 times); eval mode"
     )
 
 
@@ -365,5 +367,5 @@ def test_a_fitted_table_was_trained_by_a_loop_of_ours(fitted, words_of):
     assert "by the script" not in told
     assert "the script evaluated" not in told
     assert "epochs()" not in words_of(training(fitted).blocks)
-    assert "rows evaluated by pipetrace's own training loop, none of them trained on" in told
+    assert "by pipetrace's own training loop, none of them equal to a row trained on" in told
     assert "epochs as pipetrace's own training loop counts them" in told

@@ -7,11 +7,12 @@ import gc
 import sys
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from pipetrace.training.nests import Nest, Standing, nest
+from pipetrace.training.nests import Nest, Standing, nest, reread, site
 
 
 def here() -> Nest:
@@ -127,6 +128,26 @@ def test_reading_the_values_keeps_nothing_alive():
     watched, freed = visit()
     assert freed
     assert watched() is None
+
+
+def test_source_that_was_edited_is_read_anew(tmp_path: Path):
+    file = tmp_path / "cell.py"
+    found: list[Nest] = []
+    for text, loops in (("for i in range(1):\n", 1), ("for i in [7]:\n    for j in [8]:\n", 2)):
+        file.write_text(f"{text}{'    ' * loops}found.append(here())\n")
+        reread()
+        exec(compile(file.read_text(), str(file), "exec"), {"here": here, "found": found})
+    assert [values(each)[1:] for each in found] == [[0], [7, 8]]
+
+
+def test_a_site_is_the_lines_that_a_call_comes_through():
+    def called() -> tuple[int, ...]:
+        return site(sys._getframe(1))
+
+    sites = [called() for _ in range(2)]
+    sites += [called(), called()]
+    assert sites[0] == sites[1]
+    assert len(set(sites)) == 3
 
 
 def test_code_without_source_has_no_loops():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from pipetrace.training.nests import Nest
 from pipetrace.training.phases import FULL, LOADER, LOOP, MARKED, SECTION, Phases
 
@@ -140,6 +142,77 @@ def test_without_loops_evaluations_cut_the_steps():
         if number % 3 == 2:
             heard.evaluate(loops(None))
     assert heard.closed == [(SECTION, 3)] * 3
+
+
+def beside(heard: Heard, *loaders: tuple[Any, int], ticks: int) -> None:
+    """Play `ticks` steps, before each of which every loader is asked; they start anew at once."""
+    passes = {name: [0, 0] for name, _ in loaders}
+    for _ in range(ticks):
+        for name, batches in loaders:
+            state = passes[name]
+            if state[1] == batches:
+                heard.ends(heard.phases.end_pass((name, state[0])))
+                state[:] = state[0] + 1, 0
+            state[1] += 1
+            heard.ends(heard.phases.batch((name, state[0]), name))
+        if heard.phases.overdue():
+            heard.ends(True)
+        heard.phases.step((), None)
+
+
+@pytest.mark.parametrize("other", [2, 3, 5, 8, 12, 40])
+def test_a_loader_that_goes_round_beside_another_ends_nothing(other: int):
+    heard = Heard()
+    beside(heard, ("main", 8), ("other", other), ticks=24)
+    heard.ends(heard.phases.end_pass(("main", 2)))
+    assert heard.closed == [(LOADER, 8)] * 3
+
+
+@pytest.mark.parametrize(("one", "other"), [(4, 4), (4, 9), (9, 4)])
+def test_loaders_side_by_side_end_with_the_shorter(one: int, other: int):
+    heard = Heard()
+    for epoch in range(3):
+        for _ in range(4):
+            for name in ("one", "other"):
+                heard.ends(heard.phases.batch((name, epoch), name))
+            if heard.phases.overdue():
+                heard.ends(True)
+            heard.phases.step((), None)
+        if one > 4:
+            heard.ends(heard.phases.batch(("one", epoch), "one"))
+        heard.ends(heard.phases.end_pass(("other" if one > 4 else "one", epoch)))
+    assert heard.closed in ([(LOADER, 4)] * 3, [(LOADER, 4)] * 2)
+    assert len(heard.closed) == 3 or heard.phases.complete
+
+
+def test_a_validation_that_is_left_early_ends_no_epoch():
+    heard = Heard()
+    for epoch in range(2):
+        for batch in range(12):
+            heard.ends(heard.phases.batch(("training", epoch), "training"))
+            heard.phases.step((), None)
+            if batch % 4 == 3:
+                for _ in range(2):
+                    heard.ends(heard.phases.batch(("valid", 12 * epoch + batch), "valid"))
+        heard.ends(heard.phases.end_pass(("training", epoch)))
+    assert heard.closed == [(LOADER, 12)] * 2
+
+
+def test_epochs_in_a_while_loop_begin_where_the_loop_inside_begins_anew():
+    heard = Heard()
+    for _ in range(3):
+        for batch in range(4):
+            heard.step(loops(None, batch))
+    assert heard.closed == [(LOOP, 4)] * 2
+    assert heard.phases.steps == 4
+
+
+def test_what_comes_with_every_step_cuts_nothing():
+    heard = Heard()
+    for number in range(9):
+        heard.evaluate(loops(None))
+        heard.step(loops(None), address=number)
+    assert heard.closed == []
 
 
 def test_marks_win():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +27,7 @@ def fixed(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> Fixed:
     pairing = scores.pair(output, call)
     assert pairing is not None
     modes = tuple(module.training for module in model.modules())
-    return Fixed(model, (x,), {}, y, call, pairing, modes, True)
+    return Fixed(weakref.ref(model), (x,), {}, y, call, pairing, modes, True)
 
 
 def plain(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> tuple[float, float]:

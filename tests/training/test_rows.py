@@ -32,6 +32,29 @@ def test_nothing_is_said_where_nothing_is_known():
     assert rows.share([torch.zeros(2, 2)]) is None
 
 
+def test_rows_of_few_values_tell_nothing_where_they_equal_training_rows():
+    torch.manual_seed(1)
+    rows, x = Rows(), torch.randint(2, (300, 4)).float()
+    rows.add(x[:200])
+    assert rows.share([x[200:]]) is None
+    assert rows.share([x[200:] + 2]) == 0.0
+
+
+def test_training_rows_that_never_come_again_tell_nothing():
+    x = torch.randn(60, 4)
+    rows = Rows()
+    rows.add(x[:40])
+    assert rows.repeated() is None
+    assert rows.share([x[40:]]) == 0.0
+    rows.add(torch.randn(40, 4), 1)
+    assert rows.repeated() == 0.0
+    assert rows.share([x[40:]]) is None
+    assert rows.share([x[:10]]) == 1.0
+    rows.add(x[:40], 1)
+    assert rows.repeated() == 1.0
+    assert rows.share([x[40:]]) == 0.0
+
+
 def test_wide_rows_are_known_by_64_numbers():
     x = torch.randn(3, 10, 100)
     taken = columns(x)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import pipetrace
-from pipetrace.records import Epoch
+from pipetrace.records import Epoch, Prediction
 from pipetrace.tracefile import Writer
 from pipetrace.training.strands import ByHand, Strand, settings
 
@@ -84,16 +86,46 @@ def test_who_steps(task: Any):
     assert strand.rates() == (0.1,)
 
 
-def test_a_change_by_hand_is_noticed(task: Any):
-    by_hand = ByHand()
-    by_hand.backward(task.model)
+def test_a_change_by_hand_is_noticed():
+    by_hand, model = ByHand(), nn.Linear(2, 2)
+    by_hand.backward(model)
     assert by_hand.waiting
-    assert not by_hand.changed(task.model)
+    assert not by_hand.changed(model)
+    by_hand.backward(model)
+    with torch.no_grad():
+        model.weight += 1
+    assert by_hand.changed(model)
+    assert not by_hand.waiting
+
+
+def test_a_change_beside_an_optimizer_is_no_step(task: Any):
+    by_hand = ByHand()
     by_hand.backward(task.model)
     with torch.no_grad():
         task.model[0].weight += 1
-    assert by_hand.changed(task.model)
-    assert not by_hand.waiting
+    assert not by_hand.changed(task.model)
+
+
+def test_a_model_lives_on_until_another_one_learns():
+    alive = []
+
+    def train() -> None:
+        model = nn.Linear(4, 2)
+        alive.append(weakref.ref(model))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(3):
+            loss = F.cross_entropy(model(torch.randn(8, 4)), torch.zeros(8, dtype=torch.long))
+            gc.collect()
+            assert alive[-1]() is model
+            assert len([each for each in alive if each() is not None]) == 1
+            loss.backward()
+            optimizer.step()
+
+    with pipetrace.record() as run:
+        for _ in range(2):
+            for _ in pipetrace.epochs([0]):
+                train()
+    assert len(run.recording.all(Prediction)) == 1
 
 
 def test_settings_are_what_a_person_sets():

@@ -11,6 +11,7 @@ from typing import TypeVar
 from pipetrace.records import (
     Capture,
     Dataset,
+    Ended,
     Epoch,
     Evaluation,
     Model,
@@ -22,10 +23,12 @@ from pipetrace.records import (
 )
 from pipetrace.records import Training as TrainingRecord
 from pipetrace.story.drawing import named, staying
+from pipetrace.story.figures import plural
 from pipetrace.tracefile import Recording
 
 OWN = "pipetrace's own training loop"
 """What trains where a table is fitted."""
+_UNEQUAL = "none of them equal to a row trained on"
 OfTraining = TypeVar("OfTraining", Epoch, Probe, Evaluation)
 
 
@@ -61,6 +64,8 @@ class Trace:
     loop: str = "the script"
     """Whose loop trained: the user's script, or our own where a table was fitted."""
 
+    broken_off: bool = False
+    """Whether the program ended in the middle of the last epoch."""
     staying: str = ""
     """What draws in eval mode too, by name: no probe switched it off."""
 
@@ -68,6 +73,16 @@ class Trace:
     def epochs(self) -> tuple[Row, ...]:
         """The rows of real epochs."""
         return tuple(row for row in self.rows if row.epoch is not None)
+
+    @property
+    def length(self) -> str:
+        """How many epochs there are, in words: one that was broken off is told apart."""
+        whole = len(self.epochs) - self.broken_off
+        if not self.broken_off:
+            return plural(whole, "epoch")
+        return (
+            f"{plural(whole, 'complete epoch')} and a part of one" if whole else "part of an epoch"
+        )
 
     @property
     def held(self) -> str:
@@ -93,6 +108,8 @@ def traces(recording: Recording) -> list[Trace]:
     dropping = _dropping(recording)
     origin = recording.first(Provenance)
     loop = OWN if origin and origin.origin == "table" else "the script"
+    ended = recording.last(Ended)
+    early = ended is not None and ended.status != "finished"
     several = len(recording.all(Model)) > len(recording.all(TrainingRecord))
     return [
         _trace(
@@ -104,6 +121,7 @@ def traces(recording: Recording) -> list[Trace]:
             training.model in dropping or bool(dropping and several),
             loop,
             _staying(recording, None if several else training.model),
+            early,
         )
         for training in recording.all(TrainingRecord)
     ]
@@ -182,8 +200,10 @@ def _trace(
     drops: bool,
     loop: str,
     staying: str,
+    early: bool,
 ) -> Trace:
-    notes, scores = _evaluated(evaluations, loop)
+    fresh = any(epoch.repeated == 0 for epoch in epochs)
+    notes, scores = _evaluated(evaluations, loop, fresh)
     found = {epoch.index: epoch for epoch in epochs}
     rows = tuple(
         Row(
@@ -196,14 +216,18 @@ def _trace(
     )
     order = ("held-out", "evaluation", "seen")
     labels = sorted(notes, key=lambda label: order.index(label.split(" ")[0]))
-    return Trace(training, rows, tuple(labels), notes, classes, drops, loop, staying)
+    steps = [epoch.steps for epoch in epochs[-2:]]
+    broken_off = bool(epochs) and (
+        not epochs[-1].complete or (early and len(steps) == 2 and steps[1] < steps[0])
+    )
+    return Trace(training, rows, tuple(labels), notes, classes, drops, loop, broken_off, staying)
 
 
 def _evaluated(
-    evaluations: Sequence[Evaluation], loop: str
+    evaluations: Sequence[Evaluation], loop: str, fresh: bool
 ) -> tuple[dict[str, str], dict[int, dict[str, Score]]]:
     """Return what each label means, and each epoch's last score under each label."""
-    labels = {id(item): _label(item, loop) for item in evaluations}
+    labels = {id(item): _label(item, loop, fresh) for item in evaluations}
     for name in {item.name for item in evaluations}:
         own = [item for item in evaluations if item.name == name]
         checked = [item for item in own if item.seen is not None]
@@ -212,9 +236,9 @@ def _evaluated(
             and len({item.score.rows for item in own}) == 1
         )
         if one_pass and 0 < len(checked) < len(own) and not any(item.seen for item in checked):
-            label, note = _label(checked[0], loop)
-            some = f"none trained on, as far as checked ({len(checked)} of {len(own)} times)"
-            note = note.replace("none of them trained on", some)
+            label, note = _label(checked[0], loop, fresh)
+            some = f"{_UNEQUAL}, as far as checked ({len(checked)} of {len(own)} times)"
+            note = note.replace(_UNEQUAL, some)
             labels.update(dict.fromkeys(map(id, own), (label, note)))
     notes: dict[str, str] = {}
     scores: dict[int, dict[str, Score]] = {}
@@ -225,19 +249,28 @@ def _evaluated(
     return notes, scores
 
 
-def _label(evaluation: Evaluation, loop: str) -> tuple[str, str]:
-    """Name an evaluation by what is known of its rows; only proven ones are called held-out."""
+def _label(evaluation: Evaluation, loop: str, fresh: bool) -> tuple[str, str]:
+    """Name an evaluation by what is known of its rows, compared number by number.
+
+    Where no training row came a second time either, that no row is equal tells nothing.
+    """
     name = f" ({evaluation.name})" if evaluation.name else ""
     seen = evaluation.seen
-    if seen is None:
+    if fresh and not seen:
+        label = "evaluation"
+        note = (
+            f"rows evaluated by {loop}; whether they were trained on is unknown, for training rows "
+            "never came twice"
+        )
+    elif seen is None:
         label = "evaluation"
         note = f"rows evaluated by {loop}; whether they were trained on is unknown"
     elif seen == 0:
         label = "held-out"
-        note = f"rows evaluated by {loop}, none of them trained on"
+        note = f"rows evaluated by {loop}, {_UNEQUAL}"
     else:
         label = "seen rows"
-        note = f"rows evaluated by {loop}, {seen * 100:.0f} % of them also trained on"
+        note = f"rows evaluated by {loop}, {seen * 100:.0f} % of them equal to a row trained on"
     mode = {True: "train mode", False: "eval mode", None: "mixed modes"}[evaluation.mode]
     by = "; the loss is pipetrace's own computation" if evaluation.loss_by == "pipetrace" else ""
     return label + name, f"{note}; {mode}{by}"

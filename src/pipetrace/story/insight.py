@@ -154,7 +154,7 @@ def _trained(recording: Recording) -> str:
     if trace is None:
         return ""
     first, last = trace.epochs[0], trace.epochs[-1]
-    epochs = plural(len(trace.epochs), "epoch")
+    epochs = trace.length
     score = last.scores.get(trace.held)
     held = finite(score.loss) if score else None
     off = finite(last.probe.off.loss) if last.probe else None

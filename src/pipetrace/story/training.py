@@ -35,9 +35,8 @@ def training(recording: Recording) -> Content | None:
     if len(found) > MOST:
         words = f"The first {MOST} of {len(found)} trainings are shown epoch by epoch."
         blocks.append(Text(text=words, tone="muted"))
-    epochs = plural(len(found[0].epochs), "epoch")
     title = (
-        f"Training trace, {epochs}"
+        f"Training trace, {found[0].length}"
         if len(found) == 1
         else f"Training trace, {len(found)} trainings"
     )
@@ -69,7 +68,7 @@ def best(trace: Trace) -> Row | None:
 def _heading(trace: Trace, number: int, count: int) -> str:
     made = trace.training
     by = f" by {made.optimizer}" if made.optimizer else ""
-    return f"Training {number} of {count}{by}, {plural(len(trace.epochs), 'epoch')}"
+    return f"Training {number} of {count}{by}, {trace.length}"
 
 
 def _summary(found: Sequence[Trace]) -> Table:
@@ -83,7 +82,7 @@ def _summary(found: Sequence[Trace]) -> Table:
         loop = last.loop if last else None
         held = last.scores.get(trace.held) if last and trace.held.startswith("held-out") else None
         cells = [str(number), f"model {trace.training.model}", trace.training.optimizer]
-        cells += [str(len(trace.epochs)), loss(loop.loss if loop else None)]
+        cells += [str(len(trace.epochs) - trace.broken_off), loss(loop.loss if loop else None)]
         cells += [loss(held.loss if held else None), accuracy(held.accuracy if held else None)]
         rows.append(tuple(cells))
     return Table(heads=tuple(heads), rows=tuple(rows), caption="Each training's last epoch")

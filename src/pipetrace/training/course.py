@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Hashable
+from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,8 +17,9 @@ from pipetrace.capture.places import edge
 from pipetrace.capture.replay import Call
 from pipetrace.records import Dataset, Epoch, Training
 from pipetrace.training import scores
+from pipetrace.training.backwards import Backwards, apart, terms
 from pipetrace.training.evaluations import Evaluations
-from pipetrace.training.nests import Nest
+from pipetrace.training.nests import Nest, Standing, site
 from pipetrace.training.phases import CUT, FULL, LOADER, OPEN, Phases
 from pipetrace.training.prediction import first_row, predict
 from pipetrace.training.probe import Gathering, probe
@@ -58,13 +61,15 @@ class Course:
         self._most = 2 * _FOLD
         self._unsettled = False
         self.steady = False
-        """The last step was one of a loop that is known, and nothing else has come since."""
+        """The last step was a simple one of a loop that is known, and nothing has come since."""
+        self.expected = False
+        """The step in progress is one more like that."""
+        self._standing: dict[tuple[CodeType, int], Standing] = {}
         self._trained: Seen | None = None
         self._tally = Tally()
         self._modes: set[bool] = set()
         self._began = time.perf_counter()
-        self._results: list[torch.Tensor] = []
-        self._losses: list[torch.Tensor] = []
+        self._backwards = Backwards()
         self._pair: tuple[int, LossCall, Pairing] | None = None
         self._gathering: Gathering | None = None
         self._address: Hashable = None
@@ -98,6 +103,12 @@ class Course:
         if not evaluating:
             self._address = where
 
+    def learns_within(self, around: Nest, frame: FrameType) -> None:
+        """A root is about to be called to learn, in loops that may be asked for at less cost."""
+        depth = self.phases.outer(around) if self.epochs > 1 else 0
+        if depth:
+            self._standing[frame.f_code, frame.f_lasti] = Standing(frame, depth)
+
     def called(
         self, id: int, model: nn.Module, first: torch.Tensor | None, args: Any, kwargs: Any,
         output: Any, learning: bool,
@@ -107,6 +118,8 @@ class Course:
             self._settle()
         if self._ending is not None and not learning and self.phases.training(self._ending):
             self._end_pass()
+        if learning and self.strand is not None and self.strand.model_id != id:
+            self._trains_another(self.strand)
         self._due -= 1
         rows = first.shape[0] if first is not None and first.shape else 0
         seen = Seen(id, model.training, rows, self.steps, self._key)
@@ -115,11 +128,14 @@ class Course:
         if first is not None and len(self.described) < 2:
             seen.shape = tuple(first.shape[1:])
         self._forwards.append(seen)
+        if torch.is_grad_enabled():
+            self._backwards.forward(seen, first)
         if len(self._forwards) > self._most:
             self._fold()
             self._most = len(self._forwards) + 2 * _FOLD
         if not learning:
             self._unsettled, self.steady = True, False
+            seen.site = site(sys._getframe(1))
             if self._batch is not None:
                 seen.target = self._target(first)
             self.evaluations.keep(seen, first, model, args, kwargs, output)
@@ -131,15 +147,28 @@ class Course:
                 self._gathering.add(seen, args, kwargs)
         return seen
 
+    def stands(self, frame: FrameType) -> bool:
+        """Tell whether a root that is called by a frame is called in the epoch in progress."""
+        if not self.phases.wants_nest:
+            return True
+        standing = self._standing.get((frame.f_code, frame.f_lasti))
+        return standing is not None and standing.holds(frame)
+
     def again(self, id: int, rows: int) -> Seen:
         """A root has been called in train mode while all is steady."""
+        self.steady, self.expected = False, True
         self._due -= 1
-        seen = Seen(id, True, rows, self.steps, self._key)
+        seen = self._backwards.alone = Seen(id, True, rows, self.steps, self._key, turn=-1)
         self._forwards.append(seen)
         if len(self._forwards) > self._most:
             self._fold()
             self._most = len(self._forwards) + 2 * _FOLD
         return seen
+
+    def _trains_another(self, strand: Strand) -> None:
+        """Another model learns between epochs: the one before need not live on for us."""
+        if strand.epochs and not self.phases.steps:
+            strand.kept = None
 
     def captured(self, call: Call, seen: Seen, *, random: bool) -> None:
         """A training forward was captured: the probe's rows begin with it."""
@@ -154,26 +183,34 @@ class Course:
         if not result.requires_grad:
             self.evaluations.loss_called(seen, call)
             return
-        self._results.append(call.value)
+        self._backwards.loss_called(call)
+        self._learns(seen, call, output)
+
+    def another_loss(self, seen: Seen, call: LossCall, result: torch.Tensor, output: Any) -> None:
+        """A loss function has been called after one that was called after the same forward."""
+        if not result.requires_grad or seen.used is None:
+            return
+        self._backwards.loss_called(call)
+        if scores.task(call.name) and not scores.task(seen.used.name):
+            seen.used = scores.thinned(call)
+            self._learns(seen, call, output)
+        else:
+            seen.more = (*seen.more, scores.thinned(call))
+
+    def _learns(self, seen: Seen, call: LossCall, output: Any) -> None:
+        """Keep what a probe needs of a loss function that training calls."""
         if self._gathering is not None and self._gathering.seen is seen:
             self._gathering.target = call.target.detach().clone()
-        if self._pair is None and output is not None:
-            strand = self.strand
-            if strand is None or (strand.model_id != seen.model and not self.phases.steps):
-                pairing = scores.pair(output, call)
-                self._pair = None if pairing is None else (seen.model, call, pairing)
-
-    def another_loss(self, result: Any) -> None:
-        """A loss function has been called without a forward of its own."""
-        if isinstance(result, torch.Tensor) and result.requires_grad:
-            self._results.append(result.detach())
+        strand = self.strand
+        if self._pair is None and output is not None and (
+            strand is None or (strand.model_id != seen.model and not self.phases.steps)
+        ):  # fmt: skip
+            pairing = scores.pair(output, call)
+            self._pair = None if pairing is None else (seen.model, call, pairing)
 
     def backward_called(self, root: torch.Tensor) -> None:
-        """A backward begins: the one loss behind it, or what it starts from, is the loss."""
-        results, self._results = self._results, []
-        value = results[0] if len(results) == 1 else root.detach()
-        if value.dim() == 0:
-            self._losses.append(value)
+        """A backward begins."""
+        self._backwards.begin(root)
 
     def stepped(self, optimizer: torch.optim.Optimizer | None, around: Nest) -> None:
         """An optimizer has stepped; None stands for parameters that were changed by hand."""
@@ -181,18 +218,25 @@ class Course:
         if strand is None or (optimizer is not self._stepper and not strand.owns(optimizer)):
             strand = self._join(optimizer)
         self._stepper = optimizer
+        if self.phases.overdue():
+            self._close()
         self.steps += 1
         self.phases.step(around, self._address)
         if self._ending is not None and self._due <= 0:
             self._end_pass()
-        strand.step(None if optimizer is None else optimizer.param_groups[0]["lr"], self._losses)
-        self._losses = []
+        losses = self._backwards.losses
+        strand.step(None if optimizer is None else optimizer.param_groups[0]["lr"], losses)
+        self._backwards.stepped(optimizer)
+        if self._backwards.apart and not strand.several:
+            strand.several = True
+            self.recorder.emit(apart(strand.id))
         if strand.waiting() >= _FOLD:
             strand.write(self.recorder.writer)
-        # All that follows in a step is then known, but for what the loss function is given.
+        self.expected = False
         self.steady = (
-            strand.epochs > 1 and not self._unsettled and self._ending is None
-            and not self.phases.wants_nest
+            strand.epochs > 1 and self._backwards.simple and len(strand.optimizers) == 1
+            and not self._unsettled and self._ending is None
+            and (bool(self._standing) or not self.phases.wants_nest)
         )  # fmt: skip
 
     def batch_came(self, iterator: Any, batch: Any) -> None:
@@ -207,7 +251,13 @@ class Course:
 
         Frameworks fetch a batch ahead: the pass ends when the batches it gave were used.
         """
-        self._ending, self.steady = self._open.pop(id(iterator), None), False
+        self.steady = False
+        key = self._open.pop(id(iterator), None)
+        if key is not None and key != self._key:
+            if self.phases.end_pass(key):
+                self._close()
+            return
+        self._ending = key
         if self._due <= 0:
             self._end_pass()
 
@@ -245,7 +295,7 @@ class Course:
     def finish(self) -> None:
         """The program has ended: state what is open."""
         if self.phases.steps:
-            cut = self.phases.rule == LOADER and self._ending is None
+            cut = self.phases.rule == LOADER and self._ending is None and not self.phases.complete
             self.phases.rule = CUT if cut else self.phases.rule or OPEN
             self._close()
         self._fold()
@@ -257,6 +307,8 @@ class Course:
                 self._probe(strand)
         started = time.perf_counter()
         chosen = self.evaluations.chosen or first_row(strand)
+        if chosen is not None and chosen.heldout and self.evaluations.rows.repeated() == 0:
+            chosen.heldout = None
         if chosen is not None:
             recorder.emit(*predict(recorder, chosen, strand))
         recorder.spend("prediction", started)
@@ -267,6 +319,9 @@ class Course:
         model = reached[-1].model if reached else -1
         strand = self.strand
         if strand is None or (self.phases.steps == 0 and model != strand.model_id):
+            if strand is not None:
+                before = self._take(lambda seen: not seen.trained and seen.key is None)
+                self.evaluations.settle(before, strand, 0)
             strand = self.strand = Strand(self._strands, model, self.recorder.model(model))
             self._strands += 1
             self._began = time.perf_counter()
@@ -306,17 +361,22 @@ class Course:
             seconds=time.perf_counter() - self._began,
             gradient_norm=strand.gradient_norm() if due else None,
             mode=self._modes.pop() if len(self._modes) == 1 else None,
+            complete=self.phases.rule != CUT,
+            repeated=self.evaluations.rows.repeated() if strand.epochs == 2 else None,
         )  # fmt: skip
         self.recorder.emit(epoch)
         if strand.epochs == 1:
             if self._trained is not None:
+                self.recorder.emit(*terms(strand.id, self._trained))
                 rows = self._trained.rows if self.phases.rule == FULL else epoch.score.rows
                 self.describe("training", rows, self._trained)
             if self._gathering is not None and strand.call is not None and strand.pairing:
                 strand.fixed = self._gathering.fix(strand.call, strand.pairing)
             self._gathering = None
         self._tally, self._modes = Tally(), set()
+        self._backwards.closed()
         self.phases.closed()
+        self._standing.clear()
         if due:
             self._probe(strand)
         self._unsettled = bool(self._forwards)
@@ -325,13 +385,14 @@ class Course:
     def _fold(self) -> None:
         """Move the forwards that a backward went through into the epoch's sums."""
         trained = self._take(lambda seen: seen.trained)
-        for seen in trained:
-            if seen.inputs is not None:
-                self.evaluations.rows.add(seen.inputs)
         self._modes |= {seen.mode for seen in trained}
-        self._trained = self._trained or next(iter(trained), None)
+        counted = self._backwards.counted(trained)
+        self._trained = self._trained or next(iter(counted), None)
+        for seen in counted:
+            if seen.inputs is not None:
+                self.evaluations.rows.add(seen.inputs, self.epochs)
         with torch.no_grad():
-            self._tally.fold(trained)
+            self._tally.fold(counted)
 
     def _settle(self) -> None:
         """State evaluations that are over: all between epochs, foreign passes during one."""
@@ -341,8 +402,11 @@ class Course:
 
         def is_over(seen: Seen) -> bool:
             # What a pass that is trained on does besides may come with every step of it.
+            if between and seen.key is None:
+                # What no loss function scored may come with every step of the epoch to come.
+                return seen.used is not None
             if between:
-                return seen.key is None or seen.key != key
+                return bool(seen.key != key)
             foreign = seen.key is not None and seen.key != key
             return foreign and (not seen.mode or seen.step < self.steps)
 

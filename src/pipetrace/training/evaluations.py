@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from pipetrace.training.course import Course
 
 
+_LOOKS = 50
+"""Evaluations of a training whose rows are looked up, where they are not known already."""
+_HELD = 50_000
+"""Rows that may wait to be looked up."""
+
+
 class Evaluations:
     """The evaluations of a course, and the held-out row that the prediction will be about."""
 
@@ -32,6 +38,10 @@ class Evaluations:
         self._offset = 0
         self._waiting: Seen | None = None
         self._shares: dict[Any, float] = {}
+        self._beside: set[Hashable] = set()
+        """Lines whose forwards came with every other step."""
+        self._looks = self._held = 0
+        """Evaluations whose rows were looked up, and rows that wait for it."""
 
     def restart(self) -> None:
         """A new run of training begins: its rows and its held-out rows are its own."""
@@ -39,6 +49,7 @@ class Evaluations:
         self.chosen = None
         self._offset = 0
         self._shares.clear()
+        self._looks = self._held = 0
 
     def keep(
         self, seen: Seen, first: torch.Tensor | None, model: nn.Module, args: Any, kwargs: Any,
@@ -52,10 +63,13 @@ class Evaluations:
         strand = self._course.strand
         if first is None or strand is None:
             return
-        seen.source = self._course.places.of(first)
+        seen.source = self._course.places.of(first) if seen.key is None else seen.key[0]
+        room = self._looks < _LOOKS and self._held < _HELD
+        if room and seen.source not in self._shares:
+            self._held += seen.rows
+            seen.inputs = columns(first)
         if strand.evaluations:
             return
-        seen.inputs = columns(first)
         row = self._sample - self._offset
         self._offset += seen.rows
         if self.chosen is None and 0 <= row < seen.rows and not roots.opaque(model):
@@ -79,12 +93,25 @@ class Evaluations:
                 epochs. What comes with every other step is part of the training (a teacher, a
                 generator), and no evaluation.
         """
-        groups = [list(g) for _, g in groupby(forwards, key=lambda s: (s.step, s.key, s.name))]
-        if during > 1 and len(groups) * 2 >= during:
-            return
+        groups: dict[tuple[int, Hashable], list[Seen]] = {}
+        steps: dict[Hashable, set[int]] = {}
+        for seen in forwards:
+            where: Hashable = (seen.key, seen.name, seen.site, seen.model)
+            groups.setdefault((seen.step, where), []).append(seen)
+            steps.setdefault(where, set()).add(seen.step)
         self._score()
-        for group in groups:
-            self._state(group, strand)
+        begun = self._course.steps - during
+        scored = {_around(seen) for seen in forwards if seen.used is not None}
+        for (_, where), group in groups.items():
+            if 2 * len(steps[where]) >= during > 1 and max(steps[where]) > begun:
+                self._beside.add(group[0].site)
+            # An encoder's forwards belong to the evaluation of what is behind it.
+            part = _around(group[0]) in scored and not any(seen.used for seen in group)
+            if group[0].site not in self._beside and not part:
+                self._state(group, strand)
+            elif self.chosen is not None and self.chosen.seen in group:
+                self.chosen, self._offset = None, 0
+        self._held = 0
 
     def _score(self) -> None:
         """Score the last forward ourselves if the program did not: no output is kept for longer."""
@@ -121,11 +148,13 @@ class Evaluations:
 
     def _share(self, group: list[Seen]) -> float | None:
         """Return which share of the rows was trained on; later passes over the same rows too."""
-        source = group[0].source if group[0].key is None else group[0].key[0]
+        source = group[0].source
         share = self._shares.get(source)
-        if share is None:
-            share = self.rows.share([seen.inputs for seen in group if seen.inputs is not None])
-            if share is not None and self._course.epochs:
+        inputs = [seen.inputs for seen in group if seen.inputs is not None]
+        if share is None and len(inputs) == len(group):
+            self._looks += 1
+            share = self.rows.share(inputs)
+            if share or (share is not None and self.rows.repeated()):
                 self._shares[source] = share
         return share
 
@@ -145,3 +174,8 @@ class Evaluations:
         if call is not None:
             call.options = strand.call.options
         return call
+
+
+def _around(seen: Seen) -> Hashable:
+    """Return what forwards of one evaluation share, though they may be of several models."""
+    return seen.step, seen.key, seen.name, seen.site[2:]

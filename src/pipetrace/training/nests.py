@@ -26,8 +26,14 @@ class Loop(NamedTuple):
     variable: str | None
 
 
-_files: dict[str, dict[int, list[Loop]]] = {}
+_files: dict[str, tuple[list[str], dict[int, list[Loop]]]] = {}
 _sites: dict[tuple[CodeType, int], Loops] = {}
+
+
+def reread() -> None:
+    """Read sources anew: a notebook's cell, or a file, may have been edited since."""
+    _files.clear()
+    _sites.clear()
 
 
 def nest(frame: FrameType | None) -> Nest:
@@ -42,6 +48,16 @@ def nest(frame: FrameType | None) -> Nest:
                 found.extend(reversed(_read(frame, loops)))
         frame, depth = frame.f_back, depth + 1
     return tuple(reversed(found))
+
+
+def site(frame: FrameType | None) -> tuple[int, ...]:
+    """Return the lines of the user's code that a frame was called from, the innermost first."""
+    found: list[int] = []
+    while frame is not None and len(found) < 2 * _DEPTH:
+        if is_users(frame.f_code):
+            found += (id(frame.f_code), frame.f_lasti)
+        frame = frame.f_back
+    return tuple(found)
 
 
 class Standing:
@@ -110,8 +126,11 @@ def _token(value: Any) -> int | str:
 def _around(code: CodeType, line: int) -> Loops:
     file = code.co_filename
     if file not in _files:
-        _files[file] = _loops("".join(linecache.getlines(file)))
-    loops = _files[file].get(0 if code.co_name == "<module>" else code.co_firstlineno, [])
+        linecache.checkcache(file)
+    lines = linecache.getlines(file)
+    if file not in _files or _files[file][0] is not lines:
+        _files[file] = lines, _loops("".join(lines))
+    loops = _files[file][1].get(0 if code.co_name == "<module>" else code.co_firstlineno, [])
     return tuple(
         ((file, loop.first), loop.variable) for loop in loops if loop.first < line <= loop.last
     )

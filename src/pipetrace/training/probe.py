@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any, NamedTuple
 
 import torch
@@ -26,7 +27,7 @@ _ROWS = 256
 class Fixed(NamedTuple):
     """What every probe of a training uses."""
 
-    model: nn.Module
+    model: weakref.ref[nn.Module]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     target: torch.Tensor
@@ -70,23 +71,27 @@ class Gathering:
         # With normalisation in eval mode dropout alone is what differs.
         norms = nn.modules.batchnorm._NormBase
         modes = tuple(i.training and not isinstance(i.module, norms) for i in insides)
-        return Fixed(self._call.model, args, self._call.kwargs, torch.cat(targets), call, pairing,
-                     modes, self._random)  # fmt: skip
+        model = weakref.ref(self._call.model)
+        return Fixed(model, args, self._call.kwargs, torch.cat(targets), call, pairing, modes,
+                     self._random)  # fmt: skip
 
 
 def probe(fixed: Fixed, training: int, epoch: int) -> Probe | None:
-    """Measure; None where the forward or the loss function cannot be called again.
+    """Measure; None where the model is gone, or it or the loss function cannot be called again.
 
     The masks of every epoch start from the same seeds, so that epochs differ by their weights.
     """
     target, masks = fixed.target, MASKS if fixed.random else 0
-    snapshot = Snapshot(fixed.model)
+    model = fixed.model()
+    if model is None:
+        return None
+    snapshot = Snapshot(model)
     try:
         with torch.no_grad(), eagerly(), snapshot.kept():
             snapshot.switch(False)
-            off = [_predict(fixed)]
+            off = [_predict(fixed, model)]
             snapshot.switch(fixed.modes)
-            on = [_drawn(fixed, seed) for seed in range(masks)] or off
+            on = [_drawn(fixed, model, seed) for seed in range(masks)] or off
             losses = read([scores.apply(fixed.call, each, target) for each in (*off, *on)])
             rights = [_accuracy(fixed, predictions) for predictions in (off, on)]
     except Exception:
@@ -100,16 +105,16 @@ def probe(fixed: Fixed, training: int, epoch: int) -> Probe | None:
     )  # fmt: skip
 
 
-def _drawn(fixed: Fixed, seed: int) -> torch.Tensor:
+def _drawn(fixed: Fixed, model: nn.Module, seed: int) -> torch.Tensor:
     # torch.manual_seed would also queue a seed for a CUDA that has not started.
     torch.default_generator.manual_seed(_SEED + seed)
     if cuda_in_use():
         torch.cuda.manual_seed_all(_SEED + seed)
-    return _predict(fixed)
+    return _predict(fixed, model)
 
 
-def _predict(fixed: Fixed) -> torch.Tensor:
-    return fixed.pairing.of(fixed.model(*fixed.args, **fixed.kwargs))
+def _predict(fixed: Fixed, model: nn.Module) -> torch.Tensor:
+    return fixed.pairing.of(model(*fixed.args, **fixed.kwargs))
 
 
 def _accuracy(fixed: Fixed, predictions: list[torch.Tensor]) -> float | None:

@@ -19,7 +19,7 @@ from pipetrace.capture.failures import Failed
 from pipetrace.records import Fact, Notice, Seed
 from pipetrace.tracefile import Writer
 from pipetrace.training.course import Course
-from pipetrace.training.nests import Nest, nest
+from pipetrace.training.nests import Nest, nest, reread
 from pipetrace.training.scores import LossCall, loss_call
 from pipetrace.training.signals import Watch
 from pipetrace.training.strands import ByHand
@@ -92,6 +92,7 @@ class Recorder:
 
     def begin(self) -> None:
         """Start to watch this process; a forked child is not watched."""
+        reread()
         self._unmake = places.watch_making()
         self.watch.begin()
         self._on = True
@@ -116,7 +117,8 @@ class Recorder:
         """Make an outermost call: what the program gets is what the call returns."""
         if self.course.steady and model.training and torch.is_grad_enabled():
             root = self._roots.get(id(model))
-            if root is not None and not root.tries["training"] and root.ref() is model:
+            known = root is not None and not root.tries["training"] and root.ref() is model
+            if root is not None and known and self.course.stands(sys._getframe(2)):
                 return self._again(root, call, model, args, kwargs)
         try:
             coming = self._before(model, args, kwargs)
@@ -218,6 +220,8 @@ class Recorder:
             course.stepped(None, around)
         if bare:
             course.about_to_call(around, first, not learning)
+            if learning:
+                course.learns_within(around, sys._getframe(3))
         self.forwards += 1
         purpose = "training" if learning else "evaluation"
         prepared = None
@@ -251,7 +255,7 @@ class Recorder:
                 self._direct = result
             self.course.loss_called(seen, call, result, self._output)
         else:
-            self.course.another_loss(result)
+            self.course.another_loss(seen, call, result, self._output)
 
     def call_raised(
         self, name: str, args: tuple[Any, ...], error: BaseException
@@ -286,11 +290,8 @@ class Recorder:
         self._output = self._direct = None
         self._stepping = self._by_hand.waiting = False
         course = self.course
-        if course.steady:
-            course.stepped(optimizer, ())
-        else:
-            around = nest(sys._getframe(2)) if course.phases.wants_nest else ()
-            course.stepped(optimizer, around)
+        bare = not course.expected and course.phases.wants_nest
+        course.stepped(optimizer, nest(sys._getframe(2)) if bare else ())
         if self._limit is not None and course.steps >= self._limit:
             raise Stopped
 

@@ -10,30 +10,58 @@ import torch
 
 _COLUMNS = 64
 _MOST = 50_000
+_LATER = 2_000
+_TWINS = 0.02
+"""Share of training rows equal to another from which on equal rows tell nothing."""
 _numbers = itertools.count()
 
 
 class Rows:
-    """Collects fingerprints of training rows in the first epoch, and finds them in evaluations."""
+    """Collects fingerprints of the first epoch's training rows, and finds them in evaluations."""
 
     def __init__(self) -> None:
         self._seen: set[bytes] = set()
         self._waiting: list[torch.Tensor] = []
-        self._count = 0
+        self._later: list[torch.Tensor] = []
+        self._count = self._more = 0
+        self._repeats: float | None = None
         self.full = False
 
-    def add(self, batch: torch.Tensor) -> None:
-        """Keep the columns of a batch of training rows."""
-        if self.full:
-            return
-        self._waiting.append(batch)
-        self._count += int(batch.shape[0])
-        self.full = self._count > _MOST
+    def add(self, batch: torch.Tensor, epochs: int = 0) -> None:
+        """Keep the columns of a batch of training rows, which `epochs` epochs had come before."""
+        rows = int(batch.shape[0])
+        if epochs and self._more < _LATER:
+            self._more += rows
+            self._later.append(batch)
+        elif not epochs and not self.full:
+            self._waiting.append(batch)
+            self._count += rows
+            self.full = self._count > _MOST
 
     def share(self, batches: list[torch.Tensor]) -> float | None:
-        """Return which share of rows, given as columns, was trained on; None if unknown."""
+        """Return which share of rows, given as columns, equals rows trained on.
+
+        None if that is unknown, or could not tell: where training rows equal each other often,
+        others will equal them by chance; where they never come again (drawn anew, or changed at
+        random), none will equal them.
+        """
         if self.full or not self._count or not batches:
             return None
+        found = self._share(batches)
+        if found:
+            twins = 1 - len(self._seen) / self._count
+            return found if twins <= _TWINS else None
+        return None if found is None or self.repeated() == 0 else found
+
+    def repeated(self) -> float | None:
+        """Return which share of the second epoch's rows the first epoch had; None if unknown."""
+        if self._later and self._count and not self.full:
+            # One batch of the second epoch may be all new: more are looked at as they come.
+            share, self._later = self._share(self._later) or 0.0, []
+            self._repeats = share if self._repeats is None else max(share, self._repeats)
+        return self._repeats
+
+    def _share(self, batches: list[torch.Tensor]) -> float | None:
         for batch in self._waiting:
             self._seen.update(_prints(batch))
         self._waiting.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 import weakref
@@ -39,9 +40,13 @@ class Strand:
     def __init__(self, id: int, model_id: int, model: nn.Module | None) -> None:
         self.id = id
         self.model_id = model_id
-        self.model = model
+        self._model = None if model is None else weakref.ref(model)
+        self.kept = model
+        """The model, so that it can be asked when the program has let it go at its end."""
         self.by_hand = False
         """Parameters are changed without an optimizer."""
+        self.several = False
+        """Several optimizers step on losses of their own."""
         self.optimizers: list[weakref.ref[torch.optim.Optimizer]] = []
         self.ends: list[int] = []
         """Steps of the whole program at which its epochs ended."""
@@ -55,6 +60,11 @@ class Strand:
         self._sum, self._count = 0.0, 0
         self._losses: list[torch.Tensor] = []
         self._rates: list[float] = []
+
+    @property
+    def model(self) -> nn.Module | None:
+        """The model, while the program keeps it."""
+        return None if self._model is None else self._model()
 
     @property
     def epochs(self) -> int:
@@ -106,7 +116,8 @@ class Strand:
 
     def gradient_norm(self) -> float | None:
         """Return the L2 norm of all gradients; None where they are gone, or were set to zero."""
-        parameters = [] if self.model is None else self.model.parameters()
+        model = self.model
+        parameters = [] if model is None else model.parameters()
         grads = [p.grad for p in parameters if p.grad is not None]
         if not grads or any(grad.layout != torch.strided for grad in grads):
             return None
@@ -132,8 +143,17 @@ class ByHand:
     def changed(self, model: nn.Module) -> bool:
         """Tell at the next forward whether somebody has changed the parameters."""
         self.waiting = False
-        self._known = self._known or self._sums != _sums(model)
+        # What moves parameters for a while, and back again, leaves the step to an optimizer.
+        self._known = self._known or (self._sums != _sums(model) and not _optimized(model))
         return self._known
+
+
+def _optimized(model: nn.Module) -> bool:
+    """Tell whether there is an optimizer for a model, by asking the garbage collector."""
+    own = {id(parameter) for parameter in model.parameters()}
+    # By type: an instance may answer `isinstance` with code of its own.
+    alive = [o for o in gc.get_objects() if issubclass(type(o), torch.optim.Optimizer)]
+    return any(id(p) in own for o in alive for group in o.param_groups for p in group["params"])
 
 
 def _sums(model: nn.Module) -> list[float]:

@@ -24,9 +24,21 @@ class Seen(msgspec.Struct, eq=False):
     step: int
     key: Any
     trained: bool = False
+    turn: int = 0
+    """How many backwards had begun before it; -1 where it is the only one of a step."""
+    again: bool = False
+    """Its rows were in a forward of the same step before it."""
+    loss: torch.Tensor | None = None
+    """What the backward through it started from, where that is known."""
+    part: bool = False
+    """Another forward has its backward's loss and rows; of this one only accuracy counts."""
+    site: tuple[int, ...] = ()
+    """The lines of the user's code that an evaluation's forward was called from."""
     name: str = ""
     """The word that the loop around it says, `val` for example."""
     used: LossCall | None = None
+    more: tuple[LossCall, ...] = ()
+    """Other calls of loss functions before the next forward."""
     assumed: bool = False
     """The loss function was called by us, not by the program."""
     output: Any = None
@@ -36,7 +48,7 @@ class Seen(msgspec.Struct, eq=False):
     shape: tuple[int, ...] = ()
     """Of one row."""
     source: Hashable = None
-    """Where an evaluation's rows lie, if no loader gave them."""
+    """The loader that gave an evaluation's rows, or where they lie."""
 
     def reached(self, *_: Any) -> None:
         """Hear from autograd that a backward went through the output."""
@@ -65,12 +77,14 @@ class Tally:
         calls = [seen.used for seen in forwards if seen.used is not None]
         if calls:
             self.by = "pipetrace" if any(seen.assumed for seen in forwards) else "loop"
-        self.rows += sum(seen.rows for seen in forwards)
-        if calls:
-            weights = [call.rows for call in calls]
-            values = [call.value if call.value.dim() == 0 else call.value.mean() for call in calls]
-            self._loss += sum(v * w for v, w in zip(read(values), weights, strict=True))
+        whole = [seen for seen in forwards if not seen.part]
+        self.rows += sum(seen.rows for seen in whole)
+        pairs = [pair for seen in whole if (pair := _loss(seen)) is not None]
+        if pairs:
+            values, weights = zip(*pairs, strict=True)
+            self._loss += sum(v * w for v, w in zip(read(list(values)), weights, strict=True))
             self._weight += sum(weights)
+        if calls:
             self._count([call for call in calls if call.unchanged()], len(calls))
 
     def score(self) -> Score:
@@ -99,6 +113,15 @@ class Tally:
             if pair is not None:
                 self._right += pair[0]
                 self._counted += pair[1]
+
+
+def _loss(seen: Seen) -> tuple[torch.Tensor, int] | None:
+    """Return the loss of a forward, and its weight: the rows that the loss function was given."""
+    call = seen.used
+    if call is None:
+        return None if seen.loss is None else (seen.loss, seen.rows)
+    value = call.value if seen.loss is None else seen.loss
+    return (value if value.dim() == 0 else value.mean()), call.rows
 
 
 def read(values: list[torch.Tensor]) -> list[float]:
