@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipetrace.errors import RunFileError
-from pipetrace.runs import Run
+from pipetrace.runs import Comparison, Run
 from pipetrace.tracing import options, trace
 
 if TYPE_CHECKING:
@@ -236,6 +236,30 @@ def load(path: str | Path) -> Run:
     return Run(tracefile.load(Path(path)))
 
 
+def diff(a: Run | str | Path, b: Run | str | Path) -> Comparison:
+    """Put two runs side by side: what differs first, and all that differs.
+
+    Settings, source text, model, stages, curves, observations and prediction are compared. It needs
+    no torch and executes nothing.
+
+    Args:
+        a: A run, or the path of a run file.
+        b: The other one.
+
+    Returns:
+        A comparison; it shows itself like a run.
+
+    Raises:
+        RunFileError: there is no such file, it is no run file, or both are the same run.
+    """
+    one, two = (run if isinstance(run, Run) else load(run) for run in (a, b))
+    paths = (one.path, two.path)
+    if one is two or (paths[0] and paths[1] and paths[0].samefile(paths[1])):
+        raise RunFileError(f"{b}: both are the same run. Name two runs: "
+                           "pipetrace diff A.pipetrace B.pipetrace")  # fmt: skip
+    return Comparison(one.recording, two.recording)
+
+
 def epochs(iterable: Iterable[Item]) -> Iterator[Item]:
     """Mark epochs explicitly: `for epoch in pt.epochs(range(5)):`; without a recorder, a no-op."""
     return _mark(iterable)
@@ -257,4 +281,5 @@ def _mark(iterable: Iterable[Item]) -> Iterator[Item]:
             course.unmarked()
 
 
-__all__ = ["FOLDER", "Run", "epochs", "fit", "load", "options", "record", "run", "trace"]
+__all__ = ["FOLDER", "Comparison", "Run", "diff", "epochs", "fit", "load", "options", "record",
+           "run", "trace"]  # fmt: skip

@@ -239,6 +239,50 @@ def show(file: Path | None, as_json: bool) -> Later:
     return later
 
 
+@commands.command(
+    short_help="Put two runs side by side, and say what differs first.",
+    epilog=_examples("diff first.pipetrace second.pipetrace",
+                     "diff first.pipetrace second.pipetrace --output difference.html"),
+)  # fmt: skip
+@click.argument("a", metavar="A.pipetrace", type=click.Path(path_type=Path))
+@click.argument("b", metavar="B.pipetrace", type=click.Path(path_type=Path))
+@_JSON
+@click.option("--output", "-o", metavar="PATH", type=click.Path(dir_okay=False, path_type=Path),
+              help="Write the page as HTML, too.")  # fmt: skip
+@_OPEN
+def diff(a: Path, b: Path, as_json: bool, output: Path | None, open_page: bool) -> Later:
+    """Put the runs A and B side by side, and say what differs first.
+
+    Compared are settings, source text, model, stages, curves, observations and prediction. With
+    --open and without --output the page is written beside B.
+    """
+
+    def later() -> int:
+        from pipetrace import api
+        from pipetrace.tracefile import file_name, free_path
+        from pipetrace.views import data, html
+
+        compared = api.diff(a, b)
+        page = compared.page()
+        path = output
+        if path is None and open_page:
+            path = free_path(b.parent, file_name(f"{a.stem}-{b.stem}")).with_suffix(".html")
+        if path is not None:
+            printing.export(path, html.document(page))
+        if as_json:
+            printing.write(data.render(page) + "\n")
+        else:
+            compared.show()
+            if path is not None:
+                print("", f"  page  {path}", sep="\n")
+            sys.stdout.flush()
+        if open_page and path is not None:
+            printing.open_in_browser(path)
+        return 0
+
+    return later
+
+
 @commands.command(short_help="Write the page of a run as HTML, Markdown or JSON.")
 @_FILE
 @click.option("--to", "form", type=click.Choice(["html", "md", "json"]), default="html",
@@ -259,14 +303,10 @@ def export(file: Path | None, form: str, output: Path | None) -> Later:
             printing.write(text if text.endswith("\n") else text + "\n")
             return 0
         path = output or chosen.with_suffix(f".{form}")
-        if path.exists() and path.samefile(chosen):
-            raise PipetraceError(f"{path}: this is the run itself. Name another place: "
-                                 "--output PATH")  # fmt: skip
-        try:
-            path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise PipetraceError(f"{path}: the export cannot be written ({error.strerror}). "
-                                 "Name another place: --output PATH") from error  # fmt: skip
+        if output is None and path.exists():
+            raise PipetraceError(f"{path}: the file exists already (`run` and `fit` write the page "
+                                 f"there). To write over it, name it: --output {path}")  # fmt: skip
+        printing.export(path, text)
         print(path, flush=True)
         return 0
 

@@ -10,6 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from pipetrace.errors import PipetraceError
+
+_RUN = b"SQLite format 3\0"
+"""How a run file begins."""
+
 
 def drop() -> None:
     """Let nothing more be written to an output that has failed: Python would complain at exit."""
@@ -22,6 +27,25 @@ def write(text: str) -> None:
     sys.stdout.flush()
     sys.stdout.buffer.write(text.encode())
     sys.stdout.flush()
+
+
+def export(path: Path, text: str) -> None:
+    """Write an export to a file; one that was named is written over, but never a run.
+
+    Raises:
+        PipetraceError: there is a run, or the file cannot be written.
+    """
+    other = "Name another place: --output PATH"
+    try:
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            if file.read(len(_RUN)) == _RUN:
+                raise PipetraceError(f"{path}: this is a run, and runs are never written over. "
+                                     f"{other}")  # fmt: skip
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PipetraceError(
+            f"{path}: the export cannot be written ({error.strerror}). {other}"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -78,11 +102,16 @@ def shower(
                 reason = f"{type(error).__name__}: {error}"
                 print(f"pipetrace: the page could not be printed ({reason}).", file=sys.stderr)
         if open_page and page.exists():
-            import webbrowser
-
-            webbrowser.open(page.as_uri())
+            open_in_browser(page)
 
     return show
+
+
+def open_in_browser(page: Path) -> None:
+    """Open a page that was written in the browser."""
+    import webbrowser
+
+    webbrowser.open(page.absolute().as_uri())
 
 
 def _from(start: Path, path: Path) -> Path:

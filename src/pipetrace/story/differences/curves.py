@@ -1,0 +1,237 @@
+"""What two runs measured while they trained: step by step, epoch by epoch, and at the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+from pipetrace.blocks import AnyBlock, Chart, Line, Table, Text
+from pipetrace.records import Score
+from pipetrace.story.differences.pair import MISSING, Finding, Pair, against, same, table
+from pipetrace.story.epochs import Row, Trace, finite
+from pipetrace.story.figures import losses, number, plural, whole
+from pipetrace.story.registry import Content
+from pipetrace.story.training import LONGEST, best
+
+Read = Callable[[Row], float | None]
+
+
+def curves(pair: Pair) -> Content | None:
+    """Put the trainings of both side by side, paired in the order in which they began."""
+    blocks: list[AnyBlock] = []
+    for at, (a, b) in enumerate(pair.trainings):
+        which = f"Training {at + 1}" if len(pair.trainings) > 1 else ""
+        if a is None or b is None:
+            words = f"{which or 'A training'} is in {'B' if a is None else 'A'} only."
+            blocks.append(Text(text=words, tone="warning"))
+        else:
+            blocks += _training(a, b, which)
+    return Content(blocks=tuple(blocks)) if blocks else None
+
+
+def _training(a: Trace, b: Trace, which: str) -> Iterable[AnyBlock]:
+    if a.training.loss != b.training.loss:
+        one, two = (trace.training.loss or "unknown" for trace in (a, b))
+        words = (f"The loss of A is {one}, that of B {two}: their values measure different "
+                 "things.")  # fmt: skip
+        yield Text(text=words, tone="warning")
+    indexes = sorted({row.index for trace in (a, b) for row in trace.rows})
+    if not indexes:
+        yield Text(text="No epoch was completed in either run.", tone="muted")
+        return
+    for field in ("loss", "accuracy"):
+        found = _columns(a, b, field)
+        if not found:
+            continue
+        chart = _chart(a, b, field, found, indexes)
+        if len(indexes) > 1:
+            yield chart
+        yield _epochs(chart, found, indexes, f"{which}: {field}" if which else field.capitalize())
+    yield _ends(a, b)
+
+
+def _columns(a: Trace, b: Trace, field: str) -> list[tuple[str, Read, Read]]:
+    """Return what was measured in each epoch: its name, and how to read it of A and of B."""
+    held = [trace.held.partition(" (")[0] for trace in (a, b)]
+    name = held[0] if held[0] == held[1] else " against ".join(word or "nothing" for word in held)
+    found: list[tuple[str, Read, Read]] = [
+        ("loop", _loop(field), _loop(field)),
+        (name, _held(a, field), _held(b, field)),
+    ]
+    return [
+        (label, one, two) for label, one, two in found
+        if any(map(_known, map(one, a.rows))) or any(map(_known, map(two, b.rows)))
+    ]  # fmt: skip
+
+
+def _known(value: float | None) -> bool:
+    return value is not None
+
+
+def _loop(field: str) -> Read:
+    return lambda row: _field(row.loop, field)
+
+
+def _held(trace: Trace, field: str) -> Read:
+    return lambda row: _field(row.scores.get(trace.held), field)
+
+
+def _field(score: Score | None, field: str) -> float | None:
+    return None if score is None else getattr(score, field)
+
+
+def _chart(
+    a: Trace, b: Trace, field: str, found: Sequence[tuple[str, Read, Read]],
+    indexes: Sequence[int],
+) -> Chart:  # fmt: skip
+    lines = []
+    for label, *reads in found:
+        for run, trace, read in zip("AB", (a, b), reads, strict=True):
+            values = {row.index: read(row) for row in trace.rows}
+            lines.append(
+                Line(
+                    label=f"{run} {label}",
+                    values=tuple(values.get(index) for index in indexes),
+                    style="dashed" if run == "B" else "solid",
+                )
+            )
+    return Chart(title=f"{field.capitalize()} by epoch, both runs", x_label="epoch",
+                 y_label=field, x=tuple(map(float, indexes)), lines=tuple(lines))  # fmt: skip
+
+
+def _epochs(
+    chart: Chart, found: Sequence[tuple[str, Read, Read]], indexes: Sequence[int], caption: str
+) -> Table:
+    """Write the chart's values epoch by epoch, each pair with its difference."""
+    if len(indexes) > LONGEST:
+        step = (len(indexes) - 1) / (LONGEST - 1)
+        chosen = sorted({round(at * step) for at in range(LONGEST)})
+        caption += f": {len(chosen)} of {whole(len(indexes))} epochs"
+    else:
+        chosen = list(range(len(indexes)))
+    heads, columns = ["epoch"], [[str(indexes[at]) for at in chosen]]
+    for place, (label, _, _) in enumerate(found):
+        a, b = ([chart.lines[2 * place + run].values[at] for at in chosen] for run in (0, 1))
+        written = losses([*a, *b])
+        heads += [f"{label} A", f"{label} B", "B − A"]
+        columns += [written[: len(a)], written[len(a) :]]
+        columns.append([minus(one, two) for one, two in zip(a, b, strict=True)])
+    rows = list(zip(*columns, strict=True))
+    return table(heads, rows, range(len(heads)), caption)
+
+
+def minus(a: float | None, b: float | None) -> str:
+    """Write how far B lies above A; 0 only where they are equal.
+
+    >>> minus(0.5, 0.45), minus(0.5, 0.5), minus(None, 1.0), minus(1.0, 1.5)
+    ('-0.05000', '0', '–', '+0.5000')
+    """
+    if a is None or b is None:
+        return MISSING
+    if same(a, b):
+        return "0"
+    return f"{'+' if b > a else ''}{number(b - a)}"
+
+
+def _ends(a: Trace, b: Trace) -> Table:
+    """Write what was measured last, and the lowest loss, of each."""
+    sides = [_last(trace) for trace in (a, b)]
+    rows = []
+    for label in {**sides[0], **sides[1]}:
+        one, two = (side.get(label) for side in sides)
+        written = losses([one, two])
+        rows.append((label, *written, minus(one, two)))
+    last = " and ".join(
+        f"{run} after epoch {trace.rows[-1].index}" if trace.rows else f"{run} has no epoch"
+        for run, trace in (("A", a), ("B", b))
+    )
+    return table(("measured last", "A", "B", "B − A"), rows, (1, 2, 3), f"At the end: {last}")
+
+
+def _last(trace: Trace) -> dict[str, float | None]:
+    if not trace.rows:
+        return {}
+    scores: dict[str, Score] = {}
+    for row in trace.rows:
+        if row.loop:
+            scores["loop"] = row.loop
+        if row.probe:
+            fixed = "fixed training rows"
+            if trace.dropout:
+                scores[f"{fixed}, dropout on"] = row.probe.on
+            scores[f"{fixed}, {'dropout off' if trace.dropout else 'eval mode'}"] = row.probe.off
+        scores |= row.scores
+    found: dict[str, float | None] = {
+        f"{label}: {field}": value
+        for label, score in scores.items()
+        for field in ("loss", "accuracy")
+        if (value := _field(score, field)) is not None
+    }
+    low = best(trace)
+    if low is not None:
+        score = low.scores.get(trace.held) if trace.held else low.loop
+        found[f"lowest {'held-out' if trace.held else 'loop'} loss"] = _field(score, "loss")
+    return found  # fmt: skip
+
+
+def same_steps(pair: Pair) -> list[Finding]:
+    """Find the first step whose loss, and the first whose learning rate differs, in that order."""
+    found = [_series(pair, "loss", "losses"), _series(pair, "rate", "learning rates")]
+    return [finding for _, finding in sorted(found, key=lambda item: item[0])]
+
+
+def _series(pair: Pair, kind: str, label: str) -> tuple[tuple[float, float], Finding]:
+    """Compare a number that every step has; return also the training and step that differ first."""
+    label, counted = f"{label} by step", 0
+    for at, (one, two) in enumerate(pair.trainings):
+        a, b = (
+            run.series.get(f"{kind}/{trace.training.id}", ()) if trace else ()
+            for run, trace in ((pair.a, one), (pair.b, two))
+        )
+        size, which = min(len(a), len(b)), pair.training(at)
+        for step, (x, y) in enumerate(zip(a, b, strict=False), 1):
+            if x != y and not same(x, y):
+                what = "loss" if kind == "loss" else "learning rate"
+                words = f"step {step}{which}: {what} {against(x, y)}"
+                return (at, step), Finding(label, False, words)
+        counted += size
+        if len(a) != len(b):
+            most = f"A made {plural(len(a), 'step')}{which}, B {whole(len(b))}"
+            words = f"{plural(size, 'step')} equal; {most}"
+            return (at, size + 0.5), Finding(label, False, words, f"the shorter one ends: {most}")
+    if not counted:
+        return (math.inf, 0), Finding(label, None, "not in both runs")
+    return (math.inf, 0), Finding(label, True, plural(counted, "step"))
+
+
+def same_epochs(pair: Pair) -> Finding:
+    """Find the first epoch in which something measured differs."""
+    label, counted = "what epochs measured", 0
+    for at, (a, b) in enumerate(pair.trainings):
+        if a is None or b is None:
+            continue
+        theirs = {row.index: _numbers(b, row) for row in b.rows}
+        for row in a.rows:
+            other = theirs.get(row.index)
+            for name, value in _numbers(a, row).items() if other is not None else ():
+                if other and not same(value, other.get(name)):
+                    words = f"{name} {against(value, other.get(name))}"
+                    where = f"epoch {row.index}{pair.training(at)}"
+                    return Finding(label, False, f"{where}: {words}")
+            counted += other is not None
+        if len(a.rows) != len(b.rows):
+            words = f"A has {plural(len(a.epochs), 'epoch')}{pair.training(at)}, B {len(b.epochs)}"
+            return Finding(label, False, words, f"the shorter one ends: {words}")
+    if not counted:
+        return Finding(label, None, "no epoch is in both runs")
+    return Finding(label, True, plural(counted, "epoch"))
+
+
+def _numbers(trace: Trace, row: Row) -> dict[str, float | None]:
+    scores = {"the loop's mean": row.loop, **row.scores}
+    if row.probe:
+        scores |= {"fixed rows, on": row.probe.on, "fixed rows, off": row.probe.off}
+    told = {f"{label} {field}": _field(score, field) for label, score in scores.items()
+            for field in ("loss", "accuracy")}  # fmt: skip
+    told["gradient norm at the last step"] = row.epoch.gradient_norm if row.epoch else None
+    return told
