@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pipetrace.blocks import AnyBlock, Chart, Line, Table, Text
 from pipetrace.records import Score
 from pipetrace.story.differences.pair import MISSING, Finding, Pair, against, same, table
-from pipetrace.story.epochs import Row, Trace, finite
+from pipetrace.story.epochs import Row, Trace
 from pipetrace.story.figures import losses, number, plural, whole
 from pipetrace.story.registry import Content
 from pipetrace.story.training import LONGEST, best

@@ -121,10 +121,8 @@ def same_forward(pair: Pair) -> Finding:
         if words:
             words = f"its input {name}: {words}"
             return Finding(label, False, words, f"the first forward: {words}")
-    paired = aligned(a.ops, b.ops)
-    for one, two in paired:
-        words = _alone(one, two) or (_built(one, two) or changed(one, two) if one and two else "")
-        op = one or two
+    for here, there in aligned(a.ops, b.ops):
+        words, op = difference(here, there), here or there
         if words and op:
             where = f"op {op.index} ({op.function}{f' in {op.module}' if op.module else ''})"
             words = f"{where}: {words}"
@@ -148,7 +146,7 @@ def aligned(a: Sequence[Op], b: Sequence[Op]) -> list[Paired]:
     if sum(counts[0][key] * counts[1][key] for key in counts[0]) > PAIRS:
         places = [list(_numbered(keys)) for keys in places]
     paired: list[Paired] = []
-    for step, i, j, k, m in SequenceMatcher(None, *places, autojunk=False).get_opcodes():
+    for step, i, j, k, m in SequenceMatcher(None, places[0], places[1], False).get_opcodes():
         if step == "equal":
             paired += list(zip(a[i:j], b[k:m], strict=True))
         else:
@@ -176,6 +174,13 @@ def tensors(a: Tensor, b: Tensor) -> str:
         if not same(one, two):
             return f"value {at} of the sample's row {against(one, two)}"
     return ""
+
+
+def difference(a: Op | None, b: Op | None) -> str:
+    """Say how two ops at the same place differ, else nothing; None where a run has no such op."""
+    if a is None or b is None:
+        return "only in A" if a else "only in B"
+    return _built(a, b) or changed(a, b)
 
 
 def changed(a: Op, b: Op) -> str:
@@ -207,16 +212,11 @@ def _built(a: Op, b: Op) -> str:
 
 
 def _row(one: Op | None, two: Op | None) -> tuple[str, ...] | None:
-    words = _alone(one, two) or (_built(one, two) or changed(one, two) if one and two else "")
-    op = one or two
+    words, op = difference(one, two), one or two
     if not words or op is None:
         return None
     places = ("" if side is None else str(side.index) for side in (one, two))
     return (*places, op.module, op.function, words)
-
-
-def _alone(one: Op | None, two: Op | None) -> str:
-    return "" if one and two else "only in A" if one else "only in B"
 
 
 def _numbered(keys: Iterable[tuple[Hashable, ...]]) -> Iterator[tuple[Hashable, ...]]:
