@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from pipetrace.blocks import AnyBlock, Chart, Line, Table, Text
 from pipetrace.records import Score
@@ -13,7 +13,8 @@ from pipetrace.story.figures import losses, number, plural, whole
 from pipetrace.story.registry import Content
 from pipetrace.story.training import LONGEST, best
 
-Read = Callable[[Row], float | None]
+_Values = tuple[float | None, ...]
+_Column = tuple[str, _Values, _Values]
 
 
 def curves(pair: Pair) -> Content | None:
@@ -40,82 +41,60 @@ def _training(a: Trace, b: Trace, which: str) -> Iterable[AnyBlock]:
         yield Text(text="No epoch was completed in either run.", tone="muted")
         return
     for field in ("loss", "accuracy"):
-        found = _columns(a, b, field)
+        found = _columns(a, b, field, indexes)
         if not found:
             continue
-        chart = _chart(a, b, field, found, indexes)
         if len(indexes) > 1:
-            yield chart
-        yield _epochs(chart, found, indexes, f"{which}: {field}" if which else field.capitalize())
+            yield _chart(field, found, indexes)
+        yield _epochs(found, indexes, f"{which}: {field}" if which else field.capitalize())
     yield _ends(a, b)
 
 
-def _columns(a: Trace, b: Trace, field: str) -> list[tuple[str, Read, Read]]:
-    """Return what was measured in each epoch: its name, and how to read it of A and of B."""
+def _columns(a: Trace, b: Trace, field: str, indexes: Sequence[int]) -> list[_Column]:
+    """Return what was measured in each epoch: its name, and the values of A and of B."""
     held = [trace.held.partition(" (")[0] for trace in (a, b)]
     name = held[0] if held[0] == held[1] else " against ".join(word or "nothing" for word in held)
-    found: list[tuple[str, Read, Read]] = [
-        ("loop", _loop(field), _loop(field)),
-        (name, _held(a, field), _held(b, field)),
+    found = [
+        ("loop", _over(a, field, "", indexes), _over(b, field, "", indexes)),
+        (name, _over(a, field, a.held, indexes), _over(b, field, b.held, indexes)),
     ]
-    return [
-        (label, one, two) for label, one, two in found
-        if any(map(_known, map(one, a.rows))) or any(map(_known, map(two, b.rows)))
-    ]  # fmt: skip
+    return [column for column in found if {*column[1], *column[2]} != {None}]
 
 
-def _known(value: float | None) -> bool:
-    return value is not None
-
-
-def _loop(field: str) -> Read:
-    return lambda row: _field(row.loop, field)
-
-
-def _held(trace: Trace, field: str) -> Read:
-    return lambda row: _field(row.scores.get(trace.held), field)
+def _over(trace: Trace, field: str, label: str, indexes: Sequence[int]) -> _Values:
+    """Return the values of an evaluation over epochs; without a label those of the loop."""
+    rows = {row.index: row.scores.get(label) if label else row.loop for row in trace.rows}
+    return tuple(_field(rows.get(index), field) for index in indexes)
 
 
 def _field(score: Score | None, field: str) -> float | None:
     return None if score is None else getattr(score, field)
 
 
-def _chart(
-    a: Trace, b: Trace, field: str, found: Sequence[tuple[str, Read, Read]],
-    indexes: Sequence[int],
-) -> Chart:  # fmt: skip
-    lines = []
-    for label, *reads in found:
-        for run, trace, read in zip("AB", (a, b), reads, strict=True):
-            values = {row.index: read(row) for row in trace.rows}
-            lines.append(
-                Line(
-                    label=f"{run} {label}",
-                    values=tuple(values.get(index) for index in indexes),
-                    style="dashed" if run == "B" else "solid",
-                )
-            )
+def _chart(field: str, found: Sequence[_Column], indexes: Sequence[int]) -> Chart:
+    lines = tuple(
+        Line(label=f"{run} {label}", values=values, style="dashed" if run == "B" else "solid")
+        for label, *sides in found
+        for run, values in zip("AB", sides, strict=True)
+        if set(values) != {None}
+    )
     return Chart(title=f"{field.capitalize()} by epoch, both runs", x_label="epoch",
-                 y_label=field, x=tuple(map(float, indexes)), lines=tuple(lines))  # fmt: skip
+                 y_label=field, x=tuple(map(float, indexes)), lines=lines)  # fmt: skip
 
 
-def _epochs(
-    chart: Chart, found: Sequence[tuple[str, Read, Read]], indexes: Sequence[int], caption: str
-) -> Table:
-    """Write the chart's values epoch by epoch, each pair with its difference."""
+def _epochs(found: Sequence[_Column], indexes: Sequence[int], caption: str) -> Table:
+    """Write values epoch by epoch, each pair with its difference; many epochs are thinned."""
+    chosen = list(range(len(indexes)))
     if len(indexes) > LONGEST:
         step = (len(indexes) - 1) / (LONGEST - 1)
         chosen = sorted({round(at * step) for at in range(LONGEST)})
         caption += f": {len(chosen)} of {whole(len(indexes))} epochs"
-    else:
-        chosen = list(range(len(indexes)))
     heads, columns = ["epoch"], [[str(indexes[at]) for at in chosen]]
-    for place, (label, _, _) in enumerate(found):
-        a, b = ([chart.lines[2 * place + run].values[at] for at in chosen] for run in (0, 1))
+    for label, *sides in found:
+        a, b = ([values[at] for at in chosen] for values in sides)
         written = losses([*a, *b])
         heads += [f"{label} A", f"{label} B", "B − A"]
-        columns += [written[: len(a)], written[len(a) :]]
-        columns.append([minus(one, two) for one, two in zip(a, b, strict=True)])
+        columns += [written[: len(a)], written[len(a) :], list(map(minus, a, b))]
     rows = list(zip(*columns, strict=True))
     return table(heads, rows, range(len(heads)), caption)
 

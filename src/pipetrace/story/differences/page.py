@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pipetrace
 from pipetrace.blocks import Check, Checks, Page, Text
-from pipetrace.story.differences import curves, outcomes, settings, stages
+from pipetrace.story.differences import curves, outcomes, settings, sources, stages
 from pipetrace.story.differences.pair import Finding, Pair
 from pipetrace.story.figures import listing
 from pipetrace.story.page import sections
 from pipetrace.story.registry import Content, Entry
 from pipetrace.tracefile import Recording
 
-GIVEN = (settings.same_settings, settings.same_source)
+GIVEN = (settings.same_settings, sources.same_source)
 """What was given to the runs, in the order in which it takes effect."""
 UNKNOWN = (
     "Not compared, because a run file does not hold it: the initial weights themselves, the rows "
@@ -38,7 +38,7 @@ def page(a: Recording, b: Recording) -> Page:
         ("first", "What differs first", first),
         ("runs", "The two runs", settings.runs),
         ("settings", "Settings", settings.settings),
-        ("source", "Source lines that differ", settings.source),
+        ("source", "Source lines that differ", sources.source),
         ("model", "Model", stages.model),
         ("stages", "Stages", stages.stages),
         ("curves", "Training, side by side", curves.curves),
@@ -83,7 +83,8 @@ def sentence(given: list[Finding], computed: list[Finding]) -> str:
         given: the comparisons of what the runs were given.
         computed: those of what they computed, in the order of time.
 
-    >>> sentence([Finding("settings", True, "")], [Finding("losses", False, "step 37")])
+    >>> sentence([Finding("settings", True, "")], [Finding("model", True, ""),
+    ...          Finding("losses", False, "step 37")])
     'Equal in settings. The runs are equal until step 37.'
     """
     other = [f"{item.label} ({item.words})" for item in given if item.equal is False]
@@ -92,8 +93,11 @@ def sentence(given: list[Finding], computed: list[Finding]) -> str:
     parts += [f"Equal in {listing(equal)}."] if equal else []
     known = [item for item in computed if item.equal is not None]
     parted = next((item for item in known if item.equal is False), None)
-    if parted:
-        parts.append(f"The runs are equal until {parted.until or parted.words}.")
+    if parted and parted is known[0]:
+        parts.append(f"What they computed differs from the start: {parted.words}.")
+    elif parted:
+        who = "What they computed is" if other else "The runs are"
+        parts.append(f"{who} equal until {parted.until or parted.words}.")
     elif known:
         parts.append(f"What they computed is equal in all that was compared: "
                      f"{listing(f'{item.label} ({item.words})' for item in known)}.")  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +10,7 @@ from itertools import zip_longest
 
 from pipetrace.blocks import Head, Table
 from pipetrace.story.epochs import Trace, traces
-from pipetrace.story.figures import number, plural
+from pipetrace.story.figures import number, plural, setting
 from pipetrace.story.flow import shown
 from pipetrace.story.forwards import Forward
 from pipetrace.tracefile import Recording
@@ -66,18 +67,23 @@ def same(first: object, second: object) -> bool:
 def apart(first: float | None, second: float | None) -> tuple[str, str]:
     """Write two numbers with as many digits as it takes to tell them apart, five at least.
 
-    >>> apart(0.912341, 0.912402), apart(1.0, 1.0000001), apart(None, float("nan"))
-    (('0.91234', '0.91240'), ('1.0000000', '1.0000001'), ('–', 'NaN'))
+    Numbers that a person has written stay as they are.
+
+    >>> apart(0.9123412, 0.9124021), apart(1 / 3, 1 / 3 + 1e-9), apart(0.1, 0.05)
+    (('0.91234', '0.91240'), ('0.333333333', '0.333333334'), ('0.1', '0.05'))
+    >>> apart(None, float("nan"))
+    ('–', 'NaN')
     """
-    numbers = [value for value in (first, second) if value is not None and value - value == 0]
-    texts: list[str] = []
-    for digits in range(5, 18):
+    numbers = [value for value in (first, second) if value is not None and math.isfinite(value)]
+    texts = [setting(value) for value in numbers]
+    written = all(float(text) == value for text, value in zip(texts, numbers, strict=True))
+    for digits in () if written else range(5, 18):
         texts = [f"{value:#.{digits}g}".rstrip(".") for value in numbers]
         if len(set(texts)) == 2 or len(set(numbers)) < 2:
             break
     finite = iter(texts)
     one, two = (
-        MISSING if value is None else next(finite) if value - value == 0 else number(value)
+        MISSING if value is None else next(finite) if math.isfinite(value) else number(value)
         for value in (first, second)
     )
     return one, two
@@ -87,7 +93,7 @@ def against(first: float | None, second: float | None) -> str:
     """Write two numbers that differ.
 
     >>> against(0.1, 0.05)
-    '0.10000 against 0.050000'
+    '0.1 against 0.05'
     """
     return " against ".join(apart(first, second))
 

@@ -44,21 +44,21 @@ def same_model(pair: Pair) -> Finding:
     a, b = modules(pair.a), modules(pair.b)
     label = "model as built"
     if not a or not b:
-        return Finding(label, None, "not in both runs")
+        missing = "neither run" if not a and not b else "B" if a else "A"
+        return Finding(label, None, f"no model was seen in {missing}")
     rows = differing(a, b)
     if not rows:
         return Finding(label, True, plural(len(a), "module"))
     name, one, two = rows[0]
     words = f"{name}: {one} against {two}"
-    return Finding(label, False, words, f"the models are built: {words}")
+    return Finding(label, False, words)
 
 
 def modules(recording: Recording) -> Told:
     """Return each module of each model in words, by its path."""
-    models = recording.all(Model)
     told: Told = {}
-    for number, item in enumerate(models, 1):
-        root = f"model {number}" if len(models) > 1 else "the model"
+    for number, item in enumerate(recording.all(Model), 1):
+        root = f"model {number}" if number > 1 else "the model"
         frozen = item.parameters - item.trainable
         told[root] = f"{item.type}, {plural(item.parameters, 'parameter')}" + (
             f", {whole(frozen)} of them frozen" if frozen else ""
@@ -89,7 +89,7 @@ def stages(pair: Pair) -> Content | None:
               "with other values": moved}  # fmt: skip
     found = listing(f"{count} {words}" for words, count in counts.items() if count)
     words = (
-        f"{_named(a, 'A')} and {_named(b, 'B')}; {plural(len(both), 'op')} at the same place in "
+        f"{_named(a, 'A')}; {_named(b, 'B')}; {plural(len(both), 'op')} at the same place in "
         f"both, by module, call and function. {found or 'None differs'}."
     )
     blocks: list[AnyBlock] = [Text(text=words)]
@@ -119,7 +119,7 @@ def same_forward(pair: Pair) -> Finding:
     for (name, one), (_, two) in zip(a.capture.inputs, b.capture.inputs, strict=False):
         words = tensors(one, two)
         if words:
-            words = f"its input {name}: {words}"
+            words = f"its {name if name == 'input' else f'input {name}'}: {words}"
             return Finding(label, False, words, f"the first forward: {words}")
     for here, there in aligned(a.ops, b.ops):
         words, op = difference(here, there), here or there
@@ -137,7 +137,7 @@ def aligned(a: Sequence[Op], b: Sequence[Op]) -> list[Paired]:
 
     >>> ops = [Op(capture=0, index=at, function=name) for at, name in enumerate(("linear", "relu"))]
     >>> [(one and one.index, two and two.index) for one, two in aligned(ops, ops[1:])]
-    [(0, None), (1, 0)]
+    [(0, None), (1, 1)]
     """
     places: list[list[tuple[Hashable, ...]]] = [
         [(op.module, op.call, op.function) for op in ops] for ops in (a, b)
@@ -159,7 +159,7 @@ def tensors(a: Tensor, b: Tensor) -> str:
 
     >>> one = Tensor(shape=(2,), dtype="float32", count=2, mean=0.5)
     >>> tensors(one, Tensor(shape=(2,), dtype="float32", count=2, mean=0.25))
-    'mean 0.50000 against 0.25000'
+    'mean 0.5 against 0.25'
     """
     if a.shape != b.shape:
         return f"shape {shape(a.shape)} against {shape(b.shape)}"
