@@ -205,15 +205,20 @@ def fit(
 
         label = file_name(table.stem) if name is None else name
         with printing.ours(sys.stdout, as_json) as ours:
-            result = at_free_path(out, label, lambda path: api.fit(
-                table, target, task=task, hidden=_widths(hidden), dropout=dropout, epochs=epochs,
-                seed=seed, drop=drop, path=path, sample=sample, values=values,
-                progress=printing.progress(quiet),
-            ))  # fmt: skip
-            printing.shower(ours, as_json=as_json, quiet=quiet, open_page=open_page)(result)
-        if result.status == "interrupted":
-            raise KeyboardInterrupt
-        return result.code
+            show = printing.shower(ours, as_json=as_json, quiet=quiet, open_page=open_page)
+            try:
+                with printing.progress(quiet) as progress:
+                    fitted = at_free_path(out, label, lambda path: api.fit(
+                        table, target, task=task, hidden=_widths(hidden), dropout=dropout,
+                        epochs=epochs, seed=seed, drop=drop, path=path, sample=sample,
+                        values=values, progress=progress,
+                    ))  # fmt: skip
+            except KeyboardInterrupt as interrupt:
+                if hasattr(interrupt, "pipetrace"):
+                    show(interrupt.pipetrace)
+                raise
+            show(fitted)
+        return fitted.code
 
     return later
 
@@ -303,10 +308,7 @@ def export(file: Path | None, form: str, output: Path | None) -> Later:
             printing.write(text if text.endswith("\n") else text + "\n")
             return 0
         path = output or chosen.with_suffix(f".{form}")
-        if output is None and path.exists():
-            raise PipetraceError(f"{path}: the file exists already (`run` and `fit` write the page "
-                                 f"there). To write over it, name it: --output {path}")  # fmt: skip
-        printing.export(path, text)
+        printing.export(path, text, named=output is not None)
         print(path, flush=True)
         return 0
 

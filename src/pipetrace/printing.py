@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,18 +30,21 @@ def write(text: str) -> None:
     sys.stdout.flush()
 
 
-def export(path: Path, text: str) -> None:
-    """Write an export to a file; one that was named is written over, but never a run.
+def export(path: Path, text: str, *, named: bool = True) -> None:
+    """Write an export to a file: over one that was named, but never over a run.
 
     Raises:
-        PipetraceError: there is a run, or the file cannot be written.
+        PipetraceError: there is a run, or a file that nobody named, or it cannot be written.
     """
     other = "Name another place: --output PATH"
     try:
-        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-            if file.read(len(_RUN)) == _RUN:
-                raise PipetraceError(f"{path}: this is a run, and runs are never written over. "
-                                     f"{other}")  # fmt: skip
+        if path.is_file() and path.open("rb").read(len(_RUN)) == _RUN:
+            raise PipetraceError(f"{path}: this is a run, and runs are never written over. {other}")
+        if path.exists() and not named:
+            raise PipetraceError(
+                f"{path}: the file exists already; `run`, `fit` and `trace` write the page there. "
+                f"To write over it, name it: --output {shlex.quote(str(path))}"
+            )
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise PipetraceError(
@@ -80,6 +84,7 @@ def shower(
     start = Path.cwd()
 
     def show(run: Any) -> None:
+        from pipetrace.story.page import head
         from pipetrace.views import data, terminal
 
         page = run.path.with_suffix(".html")
@@ -90,9 +95,15 @@ def shower(
                 wide = {} if ours.isatty() else {"width": 10_000}
                 print(run.ops.text(**wide), file=ours)
             elif not quiet:
-                terminal.show(run.page(), file=ours)
+                whole = run.page()
+                part = head(whole)
+                terminal.show(part, file=ours)
                 paths = [f"  {'page ' if path == page else 'run  '} {_from(start, path)}"
                          for path in (page, run.path) if path.exists()]  # fmt: skip
+                if part is not whole:
+                    paths.append(
+                        f"  more  pipetrace show {shlex.quote(str(_from(start, run.path)))}"
+                    )
                 print("", *paths, sep="\n", file=ours)
             ours.flush()
         except BrokenPipeError:
@@ -118,12 +129,30 @@ def _from(start: Path, path: Path) -> Path:
     return path.relative_to(start) if path.is_relative_to(start) else path
 
 
-def progress(quiet: bool) -> Callable[[int, int], None] | None:
-    """Return what writes the epoch on one line of stderr; None where that is no terminal."""
-    if quiet or not sys.stderr.isatty():
-        return None
+@contextlib.contextmanager
+def progress(quiet: bool) -> Iterator[Callable[[object], None] | None]:
+    """Give what rewrites one line of stderr; None where that is no terminal.
 
-    def write(epoch: int, count: int) -> None:
-        print(f"\repoch {epoch} of {count}", end="\n" if epoch == count else "", file=sys.stderr)
+    The line is gone at the end, whatever ends it: what is printed next begins on an empty line.
+    """
+    stream = sys.stderr
+    if quiet or stream is None or not stream.isatty():
+        yield None
+        return
+    width = 0
 
-    return write
+    def write(words: object) -> None:
+        nonlocal width
+        with contextlib.suppress(OSError):
+            room = os.get_terminal_size(stream.fileno()).columns or 80
+            line = str(words)[: room - 1]
+            width = max(width, len(line))
+            stream.write(f"\r{line:{width}}")
+            stream.flush()
+
+    try:
+        yield write
+    finally:
+        with contextlib.suppress(OSError):
+            stream.write(f"\r{'':{width}}\r" if width else "")
+            stream.flush()

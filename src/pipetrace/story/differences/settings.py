@@ -16,7 +16,7 @@ from pipetrace.records import (
     Seed,
 )
 from pipetrace.story.differences.pair import Finding, Pair, Told, differing, table
-from pipetrace.story.epochs import traces
+from pipetrace.story.epochs import OWN, traces
 from pipetrace.story.figures import listing, plural, seconds, setting, shape, whole
 from pipetrace.story.forwards import home, short
 from pipetrace.story.registry import Content
@@ -101,7 +101,9 @@ def _seen(recording: Recording) -> Told:
         told |= {
             f"{_which(number)}learning rates by epoch": _cut(" → ".join(dict.fromkeys(rates))),
             f"{_which(number)}steps per epoch": _cut(", ".join(steps)),
-            f"{_which(number)}epochs recognised by": listing({e.rule: None for e in epochs}),
+            f"{_which(number)}epochs recognised by": trace.loop
+            if trace.loop == OWN
+            else listing({e.rule: None for e in epochs}),
         }
     return {label: words for label, words in told.items() if words}
 
