@@ -173,6 +173,16 @@ def test_an_unfinished_run_is_compared_too(plain):
     assert rows["ended"][1] == "still running, or killed"
 
 
+def test_a_run_that_evaluated_nothing_lends_no_numbers_of_its_loop(plain, dropout_run):
+    parts = compared(plain, dropout_run)
+    chart = next(block for block in parts["curves"].blocks if isinstance(block, Chart))
+    assert [line.label for line in chart.lines] == [
+        "A loop",
+        "B loop",
+        "B held-out",
+    ]
+
+
 @pytest.mark.parametrize(("one", "two"), list(itertools.combinations(RUNS, 2)))
 def test_any_two_runs_have_a_page(one, two, request, words_of):
     parts = compared(request.getfixturevalue(one), request.getfixturevalue(two))

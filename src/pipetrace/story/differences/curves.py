@@ -14,7 +14,7 @@ from pipetrace.story.registry import Content
 from pipetrace.story.training import LONGEST, best
 
 _Values = tuple[float | None, ...]
-_Column = tuple[str, _Values, _Values]
+_Column = tuple[tuple[str, str], list[_Values]]
 
 
 def curves(pair: Pair) -> Content | None:
@@ -51,19 +51,19 @@ def _training(a: Trace, b: Trace, which: str) -> Iterable[AnyBlock]:
 
 
 def _columns(a: Trace, b: Trace, field: str, indexes: Sequence[int]) -> list[_Column]:
-    """Return what was measured in each epoch: its name, and the values of A and of B."""
+    """Return what was measured in each epoch: its names and values in A and in B."""
     held = [trace.held.partition(" (")[0] for trace in (a, b)]
-    name = held[0] if held[0] == held[1] else " against ".join(word or "nothing" for word in held)
-    found = [
-        ("loop", _over(a, field, "", indexes), _over(b, field, "", indexes)),
-        (name, _over(a, field, a.held, indexes), _over(b, field, b.held, indexes)),
+    names = held[0] or held[1], held[1] or held[0]
+    found: list[_Column] = [
+        (("loop", "loop"), [_over(trace, field, None, indexes) for trace in (a, b)]),
+        (names, [_over(trace, field, trace.held, indexes) for trace in (a, b)]),
     ]
-    return [column for column in found if {*column[1], *column[2]} != {None}]
+    return [column for column in found if {*column[1][0], *column[1][1]} != {None}]
 
 
-def _over(trace: Trace, field: str, label: str, indexes: Sequence[int]) -> _Values:
-    """Return the values of an evaluation over epochs; without a label those of the loop."""
-    rows = {row.index: row.scores.get(label) if label else row.loop for row in trace.rows}
+def _over(trace: Trace, field: str, label: str | None, indexes: Sequence[int]) -> _Values:
+    """Return the values of an evaluation over epochs; those of the loop where it is None."""
+    rows = {row.index: row.loop if label is None else row.scores.get(label) for row in trace.rows}
     return tuple(_field(rows.get(index), field) for index in indexes)
 
 
@@ -73,9 +73,9 @@ def _field(score: Score | None, field: str) -> float | None:
 
 def _chart(field: str, found: Sequence[_Column], indexes: Sequence[int]) -> Chart:
     lines = tuple(
-        Line(label=f"{run} {label}", values=values, style="dashed" if run == "B" else "solid")
-        for label, *sides in found
-        for run, values in zip("AB", sides, strict=True)
+        Line(label=f"{run} {name}", values=values, style="dashed" if run == "B" else "solid")
+        for names, sides in found
+        for run, name, values in zip("AB", names, sides, strict=True)
         if set(values) != {None}
     )
     return Chart(title=f"{field.capitalize()} by epoch, both runs", x_label="epoch",
@@ -90,10 +90,10 @@ def _epochs(found: Sequence[_Column], indexes: Sequence[int], caption: str) -> T
         chosen = sorted({round(at * step) for at in range(LONGEST)})
         caption += f": {len(chosen)} of {whole(len(indexes))} epochs"
     heads, columns = ["epoch"], [[str(indexes[at]) for at in chosen]]
-    for label, *sides in found:
+    for names, sides in found:
         a, b = ([values[at] for at in chosen] for values in sides)
         written = losses([*a, *b])
-        heads += [f"{label} A", f"{label} B", "B − A"]
+        heads += [f"{names[0]} A", f"{names[1]} B", "B − A"]
         columns += [written[: len(a)], written[len(a) :], list(map(minus, a, b))]
     rows = list(zip(*columns, strict=True))
     return table(heads, rows, range(len(heads)), caption)
