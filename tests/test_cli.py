@@ -203,7 +203,13 @@ def test_two_runs_are_shown_side_by_side(kept: Shell):
     (kept.path / "both.html").write_text("before")
     out, _ = kept.type("diff", *BOTH, "-o", "both.html")
     assert out.endswith("\n  page  both.html\n")
-    assert (kept.path / "both.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    page_of_both = (kept.path / "both.html").read_text(encoding="utf-8")
+    assert page_of_both.startswith("<!doctype html>")
+    for name in ("older-née.html", "older-née-2.html"):
+        out, _ = kept.type("diff", *BOTH, "--open", variables={"BROWSER": "true"})
+        assert out.endswith(f"\n  page  pipetrace-runs/{name}\n")
+        written = kept.path / "pipetrace-runs" / name
+        assert written.read_text(encoding="utf-8") == page_of_both
 
 
 def test_what_cannot_be_put_side_by_side_is_refused(kept: Shell):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -204,7 +203,7 @@ def fit(
     typed = {"target": (target,), "task": (task,), "hidden": (",".join(map(str, hidden)),),
              "dropout": (dropout,), "epochs": (count,), "seed": (seed,), "drop": drop}  # fmt: skip
     words = [word for option, given in typed.items() for value in given if value is not None
-             for word in (f"--{option}", shlex.quote(str(value)))]  # fmt: skip
+             for word in (f"--{option}", str(value))]  # fmt: skip
     session = Session(prepared.name, "table", file=file, path=shown, values=values, sample=sample,
                       command=("fit", prepared.name, *words))  # fmt: skip
     session.recorder.course.described.update(("training", "evaluation"))

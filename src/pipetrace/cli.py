@@ -265,10 +265,9 @@ def diff(a: Path, b: Path, as_json: bool, output: Path | None, open_page: bool) 
     def later() -> int:
         from pipetrace import api
         from pipetrace.tracefile import file_name, free_path
-        from pipetrace.views import data, html
+        from pipetrace.views import data, html, terminal
 
-        compared = api.diff(a, b)
-        page = compared.page()
+        page = api.diff(a, b).page()
         path = output
         if path is None and open_page:
             path = free_path(b.parent, file_name(f"{a.stem}-{b.stem}")).with_suffix(".html")
@@ -277,7 +276,7 @@ def diff(a: Path, b: Path, as_json: bool, output: Path | None, open_page: bool) 
         if as_json:
             printing.write(data.render(page) + "\n")
         else:
-            compared.show()
+            terminal.show(page, file=sys.stdout)
             if path is not None:
                 print("", f"  page  {path}", sep="\n")
             sys.stdout.flush()

@@ -209,9 +209,9 @@ def script(name: str, text: str, kept: bool = True) -> Recording:
 
 
 def test_lines_that_differ_are_shown_where_they_stand_in_each_file():
-    text = "".join(f"line {number}\n" for number in range(1, 41))
+    lines = "".join(f"line {number}\n" for number in range(1, 41))
     pair = Pair(
-        script("a.py", text), script("b.py", text.replace("line 20\n", "new\nother\n"))
+        script("a.py", lines), script("b.py", lines.replace("line 20\n", "new\nother\n"))
     )  # fmt: skip
     finding = same_source(pair)
     assert (finding.equal, finding.words) == (False, "a.py and b.py, line 20")
@@ -224,10 +224,12 @@ def test_lines_that_differ_are_shown_where_they_stand_in_each_file():
     assert (theirs.path, theirs.first, theirs.marks) == ("B: b.py", 18, (20, 21))
     assert theirs.text.split("\n")[2:4] == ["new", "other"]
     assert same_source(Pair(pair.a, pair.a)).equal is True
-    assert same_source(Pair(pair.a, script("b.py", text, kept=False))).equal is None
+    assert same_source(Pair(pair.a, script("b.py", lines, kept=False))).equal is None
     other = source(Pair(pair.a, script("c.py", "nothing\nalike\n")))
     assert other is not None
-    assert other.blocks[0].text.endswith("are equal; they are not shown line by line.")  # type: ignore[union-attr]  # a Text
+    (text,) = other.blocks
+    assert isinstance(text, Text)
+    assert text.text.endswith("are equal; they are not shown line by line.")
 
 
 def test_a_sample_is_told_as_a_sample():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import PurePath
 
 from pipetrace.blocks import AnyBlock, Text
@@ -59,7 +60,7 @@ def given(recording: Recording) -> Told:
     if origin:
         folder = home(recording)
         if origin.command:
-            told["command"] = " ".join(short(folder, word) for word in origin.command)
+            told["command"] = shlex.join(short(folder, word) for word in origin.command)
         elif origin.path:
             told["script"] = short(folder, origin.path)
         told |= origin.versions
