@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
@@ -282,12 +283,53 @@ def test_a_table_is_fitted_from_python(tmp_path: Path):
     x = numpy.random.default_rng(0).normal(size=(60, 3))
     with pytest.raises(RunFileError, match=r"a\.html: the page exists already"):
         pt.fit((x, x[:, 0]), path=tmp_path / "a.pipetrace")
-    seen: list[tuple[int, int]] = []
-    run = pt.fit((x, x[:, 0]), epochs=2, path=tmp_path / "b.pipetrace",
-                 progress=lambda number, count: seen.append((number, count)))  # fmt: skip
-    assert seen == [(1, 2), (2, 2)]
+    run = pt.fit((x, x[:, 0]), epochs=2, path=tmp_path / "b.pipetrace")
     assert len(run.recording.all(Epoch)) == 2
+    origin = run.recording.first(Provenance)
+    assert origin is not None
+    assert " ".join(origin.command[2:]) == "--hidden 10 --dropout 0.3 --epochs 2 --seed 0"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.html", "b.html", "b.pipetrace"]
+
+
+def test_a_fit_says_how_far_it_is_and_changes_nothing_by_that():
+    x = numpy.random.default_rng(0).normal(size=(60, 3))
+    plain = pt.fit((x, x[:, 0]), epochs=3).recording.series["loss/0"]
+    seen: list[Any] = []
+    told = pt.fit((x, x[:, 0]), epochs=3, progress=seen.append).recording.series["loss/0"]
+    assert told == plain
+    last = seen[-1]
+    assert (last.epoch, last.epochs, last.step, last.steps) == (3, 3, 2, 2)
+    assert (last.loss, last.rate, last.left) == (plain[-1], 0.01, 0)
+    assert str(last).startswith("epoch 3 of 3, step 2 of 2, loss ")
+
+
+def test_ctrl_c_ends_a_fit_and_the_loop_around_it(tmp_path: Path):
+    x = numpy.random.default_rng(0).normal(size=(60, 3))
+
+    def press(moment: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        pt.fit((x, x[:, 0]), epochs=2, path=tmp_path / "a.pipetrace", progress=press)
+    run = caught.value.pipetrace  # type: ignore[attr-defined]  # put there by fit
+    assert (run.status, run.code) == ("interrupted", 130)
+    assert pt.load(tmp_path / "a.pipetrace").status == "interrupted"
+    assert (tmp_path / "a.html").exists()
+
+
+def test_two_runs_in_memory_are_put_side_by_side(tmp_path: Path):
+    x = numpy.random.default_rng(0).normal(size=(60, 3))
+    one, other = (pt.fit((x, x[:, 0]), epochs=2, seed=seed) for seed in (0, 1))
+    both = pt.diff(one, other)
+    assert str(both).startswith("A and B - two runs compared\n")
+    assert repr(both) == "<Comparison in memory and in memory>"
+    assert "two runs compared" in both._repr_html_()
+    assert both.save_html(tmp_path / "both.html").exists()
+    one.save(tmp_path / "one.pipetrace")
+    first = pt.diff(tmp_path / "one.pipetrace", one).page().sections[0].blocks[0]
+    assert "equal in all that was compared" in first.text  # type: ignore[union-attr]  # a Text
+    with pytest.raises(RunFileError, match="both are the same run"):
+        pt.diff(one, one)
 
 
 def test_opening_and_showing_a_run_needs_no_torch(tmp_path: Path):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pty
+import re
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -111,12 +114,25 @@ def test_a_terminal_without_our_letters_gets_text_and_a_file_gets_utf_8(kept: Sh
     assert "<title>née" in kept.type("export", "-o", "-", variables=plain)[0]
 
 
+def test_an_export_is_written_over_a_file_only_if_that_was_named(kept: Shell):
+    mine = kept.path / "pipetrace-runs" / "née.html"
+    mine.write_text("mine")
+    reason = kept.refused("export")
+    assert reason.startswith("pipetrace-runs/née.html: the file exists already; `run`, `fit` and")
+    assert reason.endswith("To write over it, name it: --output 'pipetrace-runs/née.html'")
+    assert mine.read_text() == "mine"
+    assert kept.type("export", "--output", "pipetrace-runs/née.html")[1] == ""
+    assert mine.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
 def test_an_export_is_not_written_over_the_run_and_says_where_it_cannot_be(kept: Shell):
     before = (kept.path / "pipetrace-runs" / "née.pipetrace").read_bytes()
     same = "pipetrace-runs/née.pipetrace"
-    assert "this is the run itself" in kept.refused("export", "-o", same)
+    over = "this is a run, and runs are never written over."
+    for run in (same, "pipetrace-runs/older.pipetrace"):
+        assert over in kept.refused("export", "-o", run)
     shutil.copy(kept.path / same, kept.path / "run.html")
-    assert "this is the run itself" in kept.refused("export", "run.html")
+    assert over in kept.refused("export", "run.html")
     reason = kept.refused("export", "-o", "no/where.html")
     assert reason.startswith("no/where.html: the export cannot be written (No such file")
     assert "is a directory" in kept.refused("export", "-o", ".")
@@ -174,6 +190,40 @@ def test_every_command_refuses_what_is_no_run_by_name_and_reason(made: Path, she
     assert not {name for name in before if name.endswith((".html", ".md", ".json"))}
 
 
+BOTH = ("pipetrace-runs/older.pipetrace", "pipetrace-runs/née.pipetrace")
+
+
+def test_two_runs_are_shown_side_by_side(kept: Shell):
+    out, err = kept.type("diff", *BOTH)
+    assert err == ""
+    assert out.startswith("older and née - two runs compared\nA is older, B is née\n")
+    assert " What they computed is equal in all that was compared: " in " ".join(out.split())
+    page = json.loads(kept.type("diff", *BOTH, "--json")[0])
+    assert [part["id"] for part in page["sections"]][:2] == ["first", "runs"]
+    (kept.path / "both.html").write_text("before")
+    out, _ = kept.type("diff", *BOTH, "-o", "both.html")
+    assert out.endswith("\n  page  both.html\n")
+    page_of_both = (kept.path / "both.html").read_text(encoding="utf-8")
+    assert page_of_both.startswith("<!doctype html>")
+    for name in ("older-née.html", "older-née-2.html"):
+        out, _ = kept.type("diff", *BOTH, "--open", variables={"BROWSER": "true"})
+        assert out.endswith(f"\n  page  pipetrace-runs/{name}\n")
+        written = kept.path / "pipetrace-runs" / name
+        assert written.read_text(encoding="utf-8") == page_of_both
+
+
+def test_what_cannot_be_put_side_by_side_is_refused(kept: Shell):
+    a, b = BOTH
+    assert kept.refused("diff", a, f"./{a}").endswith(
+        "both are the same run. Name two runs: pipetrace diff A.pipetrace B.pipetrace"
+    )
+    assert kept.refused("diff", a, "absent.pipetrace") == (
+        "absent.pipetrace: there is no such run file."
+    )
+    assert kept.refused("diff", "pipetrace-runs", b).startswith("pipetrace-runs: this is a folder.")
+    assert "never written over" in kept.refused("diff", a, b, "--output", a)
+
+
 WATCH = """
 import atexit, sys
 def leave():
@@ -189,8 +239,9 @@ def test_commands_over_runs_import_no_torch(kept: Shell):
     before = os.environ.get("PYTHONPATH")
     variables = {"PYTHONPATH": os.pathsep.join(filter(None, (str(kept.path / "site"), before)))}
     for words in (
-        ["show"], ["show", "--json"], ["export", "-o", "-"], ["quiz"], ["--version"], ["--help"],
-        ["run", "--help"], ["fit", "--help"], ["show", "--help"], [],
+        ["show"], ["show", "--json"], ["diff", *BOTH], ["diff", *BOTH, "--json"],
+        ["export", "-o", "-"], ["quiz"], ["--version"], ["--help"], ["run", "--help"],
+        ["fit", "--help"], ["show", "--help"], [],
     ):  # fmt: skip
         assert kept.type(*words, variables=variables)[1] == "imported []\n", words
 
@@ -215,6 +266,7 @@ def test_version_help_and_completion(shell: Shell):
         (["export", "--to", "pdf"], "Invalid value for '--to': 'pdf' is not one of"),
         (["fit", "a.csv"], "Missing option '--target'. See: pipetrace fit --help"),
         (["show", "a", "b"], "unexpected extra argument"),
+        (["diff", "a"], "Missing argument 'B.pipetrace'. See: pipetrace diff --help"),
     ],
 )
 def test_what_is_typed_wrong_is_said_in_one_paragraph(shell: Shell, words: list[str], said: str):
@@ -276,8 +328,12 @@ def test_a_table_is_fitted(tables: Path, capfd: pytest.CaptureFixture[str]):
     assert err == ""
     assert out.startswith("table.csv - pipeline trace\n")
     assert out.endswith(
-        "\n  page  pipetrace-runs/table.html\n  run   pipetrace-runs/table.pipetrace\n"
+        "\n  page  pipetrace-runs/table.html\n  run   pipetrace-runs/table.pipetrace"
+        "\n  more  pipetrace show pipetrace-runs/table.pipetrace\n"
     )
+    shown = re.findall(r"^━━ (.+?) ━", out, re.MULTILINE)
+    assert shown == ["Where this comes from", "Key insight", "Training trace, 2 epochs",
+                     "About this recording"]  # fmt: skip
     run = pt.load("pipetrace-runs/table.pipetrace")
     (model,) = run.recording.all(Model)
     assert [part.type for part in model.modules].count("Linear") == 3
@@ -296,6 +352,62 @@ def test_a_fitted_table_is_json_on_stdout(shell: Shell):
     assert json.loads(out)["title"].startswith("table.csv")
     assert err == ""
     assert (shell.path / "pipetrace-runs" / "named.html").exists()
+
+
+@contextlib.contextmanager
+def in_a_terminal(shell: Shell, *words: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Start a command whose stderr is a terminal, and give the other end of that."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([sys.executable, "-m", "pipetrace", *words], cwd=shell.path,
+                          stdout=subprocess.PIPE, stderr=theirs) as process:  # fmt: skip
+        os.close(theirs)
+        yield process, ours
+    os.close(ours)
+
+
+def read(terminal: int, until: bytes = b"no such bytes") -> bytes:
+    """Return what was written to a terminal, to its end or until something appears."""
+    seen = b""
+    with contextlib.suppress(OSError):  # Linux says so when the other end is closed
+        while until not in seen and (more := os.read(terminal, 4096)):
+            seen += more
+    return seen
+
+
+def test_progress_is_one_line_of_a_terminal_and_gone_at_the_end(shell: Shell):
+    (shell.path / "table.csv").write_text(TABLE)
+    words = ("fit", "table.csv", "--target", "kind", "--epochs", "30")
+    with in_a_terminal(shell, *words) as (process, terminal):
+        assert process.stdout is not None
+        seen = read(terminal)
+        out = process.stdout.read()
+    assert process.returncode == 0
+    assert b"\n" not in seen
+    last, gone, end = seen.split(b"\r")[-3:]
+    assert re.match(
+        rb"epoch 30 of 30, step 2 of 2, loss \d.*, learning rate 0.01, 0:00:00 left", last
+    )
+    assert (gone.strip(), end, len(gone) >= len(last.rstrip())) == (b"", b"", True)
+    assert out.startswith(b"table.csv - pipeline trace\n")
+    with in_a_terminal(shell, *words, "--quiet") as (process, terminal):
+        assert read(terminal) == b""
+    assert shell.type(*words)[1] == ""
+
+
+def test_ctrl_c_ends_a_fit_with_its_page_and_without_its_line(shell: Shell):
+    (shell.path / "table.csv").write_text(TABLE)
+    words = ("fit", "table.csv", "--target", "kind", "--epochs", "1000000")
+    with in_a_terminal(shell, *words) as (process, terminal):
+        assert process.stdout is not None
+        assert b"epoch" in read(terminal, b" left")
+        process.send_signal(signal.SIGINT)
+        end = read(terminal)
+        out = process.stdout.read().decode()
+    assert process.returncode == -signal.SIGINT
+    assert re.search(rb"\r +\r$", end)
+    assert b"\n" not in end
+    assert "interrupted" in out
+    assert out.endswith("more  pipetrace show pipetrace-runs/table.pipetrace\n")
 
 
 @pytest.mark.parametrize(

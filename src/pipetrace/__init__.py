@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "epochs", "fit", "load", "options", "record", "run", "trace"]
+__all__ = ["Run", "__version__", "diff", "epochs", "fit", "load", "options", "record", "run",
+           "trace"]  # fmt: skip
 
 if TYPE_CHECKING:
-    from pipetrace.api import Run, epochs, fit, load, options, record, run, trace
+    from pipetrace.api import Run, diff, epochs, fit, load, options, record, run, trace
 
 
 def __getattr__(name: str) -> Any:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipetrace.errors import RunFileError
-from pipetrace.runs import Run
+from pipetrace.runs import Comparison, Run
 from pipetrace.tracing import options, trace
 
 if TYPE_CHECKING:
+    from pipetrace.pipeline.progress import Moment
     from pipetrace.session import Session
     from pipetrace.training.script import Ending
 
@@ -160,7 +161,7 @@ def fit(
     path: str | Path | None = None,
     sample: int = 0,
     values: bool = True,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[Moment], object] | None = None,
 ) -> Run:
     """Train the dropout pipeline on a table of your own, and record it.
 
@@ -177,7 +178,12 @@ def fit(
         path: The run file to make; None keeps the run in memory.
         sample: Which held-out row the prediction is about, from 0.
         values: Whether rows of real values are kept.
-        progress: Called with the epoch that begins, from 1, and how many there are.
+        progress: Called at most ten times a second with how far the training is, for example
+            `print`: `epoch`, `epochs`, `step`, `steps`, `loss`, `rate` and seconds `left`.
+
+    Returns:
+        The run. What ends the training early, Ctrl-C too, carries the run as its attribute
+        `pipetrace`.
 
     Raises:
         TableError: the table cannot be trained on; the message says what to write instead.
@@ -194,34 +200,35 @@ def fit(
     train.require_settings(hidden=hidden, dropout=dropout, epochs=count, seed=seed)
     prepared = prepare.prepare(table, target, task=task, drop=drop, seed=seed, sample=sample)
     shown = str(table) if isinstance(table, (str, Path)) else ""
-    session = Session(prepared.name, "table", file=file, path=shown,
-                      command=("fit", prepared.name), values=values, sample=sample)  # fmt: skip
+    typed = {"target": (target,), "task": (task,), "hidden": (",".join(map(str, hidden)),),
+             "dropout": (dropout,), "epochs": (count,), "seed": (seed,), "drop": drop}  # fmt: skip
+    words = [word for option, given in typed.items() for value in given if value is not None
+             for word in (f"--{option}", str(value))]  # fmt: skip
+    session = Session(prepared.name, "table", file=file, path=shown, values=values, sample=sample,
+                      command=("fit", prepared.name, *words))  # fmt: skip
     session.recorder.course.described.update(("training", "evaluation"))
-    status, error = "finished", None
-
-    def mark(numbers: Iterable[int]) -> Iterator[int]:
-        for number in _mark(numbers):
-            if progress is not None:
-                progress(number + 1, count)
-            yield number
-
+    status: str = "finished"
+    error: BaseException | None = None
     try:
         for fact in prepared.facts:
             session.writer.append(fact if values else prepare.without_values(fact))
         session.begin()
         try:
             train.train(prepared, hidden=hidden, dropout=dropout, epochs=count, seed=seed,
-                        each_epoch=mark)  # fmt: skip
+                        each_epoch=_mark, progress=progress)  # fmt: skip
         finally:
             session.end()
-    except KeyboardInterrupt:
-        status = "interrupted"
     except BaseException as raised:
-        status, error = "raised", raised
+        status = "interrupted" if isinstance(raised, KeyboardInterrupt) else "raised"
+        error = raised
         raise
     finally:
         code = {"finished": 0, "interrupted": 130, "raised": 1}[status]
         run = completed(session, status, code, error, with_page=True)
+        if error is not None:
+            with suppress(Exception):
+                # A frozen exception takes nothing.
+                error.pipetrace = run  # type: ignore[attr-defined]  # for who catches it
     return run
 
 
@@ -234,6 +241,30 @@ def load(path: str | Path) -> Run:
     from pipetrace import tracefile
 
     return Run(tracefile.load(Path(path)))
+
+
+def diff(a: Run | str | Path, b: Run | str | Path) -> Comparison:
+    """Put two runs side by side: what differs first, and all that differs.
+
+    Settings, source text, model, stages, curves, observations and prediction are compared. It needs
+    no torch and executes nothing.
+
+    Args:
+        a: A run, or the path of a run file.
+        b: The other one.
+
+    Returns:
+        A comparison; it shows itself like a run.
+
+    Raises:
+        RunFileError: there is no such file, it is no run file, or both are the same run.
+    """
+    one, two = (run if isinstance(run, Run) else load(run) for run in (a, b))
+    paths = (one.path, two.path)
+    if one is two or (paths[0] and paths[1] and paths[0].samefile(paths[1])):
+        raise RunFileError(f"{b}: both are the same run. Name two runs: "
+                           "pipetrace diff A.pipetrace B.pipetrace")  # fmt: skip
+    return Comparison(one.recording, two.recording)
 
 
 def epochs(iterable: Iterable[Item]) -> Iterator[Item]:
@@ -257,4 +288,5 @@ def _mark(iterable: Iterable[Item]) -> Iterator[Item]:
             course.unmarked()
 
 
-__all__ = ["FOLDER", "Run", "epochs", "fit", "load", "options", "record", "run", "trace"]
+__all__ = ["FOLDER", "Comparison", "Run", "diff", "epochs", "fit", "load", "options", "record",
+           "run", "trace"]  # fmt: skip

@@ -205,15 +205,20 @@ def fit(
 
         label = file_name(table.stem) if name is None else name
         with printing.ours(sys.stdout, as_json) as ours:
-            result = at_free_path(out, label, lambda path: api.fit(
-                table, target, task=task, hidden=_widths(hidden), dropout=dropout, epochs=epochs,
-                seed=seed, drop=drop, path=path, sample=sample, values=values,
-                progress=printing.progress(quiet),
-            ))  # fmt: skip
-            printing.shower(ours, as_json=as_json, quiet=quiet, open_page=open_page)(result)
-        if result.status == "interrupted":
-            raise KeyboardInterrupt
-        return result.code
+            show = printing.shower(ours, as_json=as_json, quiet=quiet, open_page=open_page)
+            try:
+                with printing.progress(quiet) as progress:
+                    fitted = at_free_path(out, label, lambda path: api.fit(
+                        table, target, task=task, hidden=_widths(hidden), dropout=dropout,
+                        epochs=epochs, seed=seed, drop=drop, path=path, sample=sample,
+                        values=values, progress=progress,
+                    ))  # fmt: skip
+            except KeyboardInterrupt as interrupt:
+                if hasattr(interrupt, "pipetrace"):
+                    show(interrupt.pipetrace)
+                raise
+            show(fitted)
+        return fitted.code
 
     return later
 
@@ -239,6 +244,49 @@ def show(file: Path | None, as_json: bool) -> Later:
     return later
 
 
+@commands.command(
+    short_help="Put two runs side by side, and say what differs first.",
+    epilog=_examples("diff first.pipetrace second.pipetrace",
+                     "diff first.pipetrace second.pipetrace --output difference.html"),
+)  # fmt: skip
+@click.argument("a", metavar="A.pipetrace", type=click.Path(path_type=Path))
+@click.argument("b", metavar="B.pipetrace", type=click.Path(path_type=Path))
+@_JSON
+@click.option("--output", "-o", metavar="PATH", type=click.Path(dir_okay=False, path_type=Path),
+              help="Write the page as HTML, too.")  # fmt: skip
+@_OPEN
+def diff(a: Path, b: Path, as_json: bool, output: Path | None, open_page: bool) -> Later:
+    """Put the runs A and B side by side, and say what differs first.
+
+    Compared are settings, source text, model, stages, curves, observations and prediction. With
+    --open and without --output the page is written beside B.
+    """
+
+    def later() -> int:
+        from pipetrace import api
+        from pipetrace.tracefile import file_name, free_path
+        from pipetrace.views import data, html, terminal
+
+        page = api.diff(a, b).page()
+        path = output
+        if path is None and open_page:
+            path = free_path(b.parent, file_name(f"{a.stem}-{b.stem}")).with_suffix(".html")
+        if path is not None:
+            printing.export(path, html.document(page))
+        if as_json:
+            printing.write(data.render(page) + "\n")
+        else:
+            terminal.show(page, file=sys.stdout)
+            if path is not None:
+                print("", f"  page  {path}", sep="\n")
+            sys.stdout.flush()
+        if open_page and path is not None:
+            printing.open_in_browser(path)
+        return 0
+
+    return later
+
+
 @commands.command(short_help="Write the page of a run as HTML, Markdown or JSON.")
 @_FILE
 @click.option("--to", "form", type=click.Choice(["html", "md", "json"]), default="html",
@@ -259,14 +307,7 @@ def export(file: Path | None, form: str, output: Path | None) -> Later:
             printing.write(text if text.endswith("\n") else text + "\n")
             return 0
         path = output or chosen.with_suffix(f".{form}")
-        if path.exists() and path.samefile(chosen):
-            raise PipetraceError(f"{path}: this is the run itself. Name another place: "
-                                 "--output PATH")  # fmt: skip
-        try:
-            path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise PipetraceError(f"{path}: the export cannot be written ({error.strerror}). "
-                                 "Name another place: --output PATH") from error  # fmt: skip
+        printing.export(path, text, named=output is not None)
         print(path, flush=True)
         return 0
 

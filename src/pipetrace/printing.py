@@ -5,10 +5,16 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
+
+from pipetrace.errors import PipetraceError
+
+_RUN = b"SQLite format 3\0"
+"""How a run file begins."""
 
 
 def drop() -> None:
@@ -22,6 +28,28 @@ def write(text: str) -> None:
     sys.stdout.flush()
     sys.stdout.buffer.write(text.encode())
     sys.stdout.flush()
+
+
+def export(path: Path, text: str, *, named: bool = True) -> None:
+    """Write an export to a file: over one that was named, but never over a run.
+
+    Raises:
+        PipetraceError: there is a run, or a file that nobody named, or it cannot be written.
+    """
+    other = "Name another place: --output PATH"
+    try:
+        if path.is_file() and path.open("rb").read(len(_RUN)) == _RUN:
+            raise PipetraceError(f"{path}: this is a run, and runs are never written over. {other}")
+        if path.exists() and not named:
+            raise PipetraceError(
+                f"{path}: the file exists already; `run`, `fit` and `trace` write the page there. "
+                f"To write over it, name it: --output {shlex.quote(str(path))}"
+            )
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PipetraceError(
+            f"{path}: the export cannot be written ({error.strerror}). {other}"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -56,6 +84,7 @@ def shower(
     start = Path.cwd()
 
     def show(run: Any) -> None:
+        from pipetrace.story.page import head
         from pipetrace.views import data, terminal
 
         page = run.path.with_suffix(".html")
@@ -66,9 +95,15 @@ def shower(
                 wide = {} if ours.isatty() else {"width": 10_000}
                 print(run.ops.text(**wide), file=ours)
             elif not quiet:
-                terminal.show(run.page(), file=ours)
+                whole = run.page()
+                part = head(whole)
+                terminal.show(part, file=ours)
                 paths = [f"  {'page ' if path == page else 'run  '} {_from(start, path)}"
                          for path in (page, run.path) if path.exists()]  # fmt: skip
+                if part is not whole:
+                    paths.append(
+                        f"  more  pipetrace show {shlex.quote(str(_from(start, run.path)))}"
+                    )
                 print("", *paths, sep="\n", file=ours)
             ours.flush()
         except BrokenPipeError:
@@ -78,23 +113,46 @@ def shower(
                 reason = f"{type(error).__name__}: {error}"
                 print(f"pipetrace: the page could not be printed ({reason}).", file=sys.stderr)
         if open_page and page.exists():
-            import webbrowser
-
-            webbrowser.open(page.as_uri())
+            open_in_browser(page)
 
     return show
+
+
+def open_in_browser(page: Path) -> None:
+    """Open a page that was written in the browser."""
+    import webbrowser
+
+    webbrowser.open(page.absolute().as_uri())
 
 
 def _from(start: Path, path: Path) -> Path:
     return path.relative_to(start) if path.is_relative_to(start) else path
 
 
-def progress(quiet: bool) -> Callable[[int, int], None] | None:
-    """Return what writes the epoch on one line of stderr; None where that is no terminal."""
-    if quiet or not sys.stderr.isatty():
-        return None
+@contextlib.contextmanager
+def progress(quiet: bool) -> Iterator[Callable[[object], None] | None]:
+    """Give what rewrites one line of stderr; None where that is no terminal.
 
-    def write(epoch: int, count: int) -> None:
-        print(f"\repoch {epoch} of {count}", end="\n" if epoch == count else "", file=sys.stderr)
+    The line is gone at the end, whatever ends it: what is printed next begins on an empty line.
+    """
+    stream = sys.stderr
+    if quiet or stream is None or not stream.isatty():
+        yield None
+        return
+    width = 0
 
-    return write
+    def write(words: object) -> None:
+        nonlocal width
+        with contextlib.suppress(OSError):
+            room = os.get_terminal_size(stream.fileno()).columns or 80
+            line = str(words)[: room - 1]
+            width = max(width, len(line))
+            stream.write(f"\r{line:{width}}")
+            stream.flush()
+
+    try:
+        yield write
+    finally:
+        with contextlib.suppress(OSError):
+            stream.write(f"\r{'':{width}}\r" if width else "")
+            stream.flush()

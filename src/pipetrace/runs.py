@@ -18,7 +18,54 @@ if TYPE_CHECKING:
     from pipetrace.tracefile import Recording
 
 
-class Run:
+class Shown:
+    """Something with a page: printed, written as HTML, or shown by a notebook."""
+
+    def page(self) -> Page:
+        """Return the page as blocks."""
+        raise NotImplementedError
+
+    def save_html(self, path: str | Path) -> Path:
+        """Write the page as one HTML file that works offline.
+
+        Raises:
+            RunFileError: the file cannot be written.
+        """
+        from pipetrace.views import html
+
+        target = Path(path)
+        try:
+            html.write(self.page(), target)
+        except OSError as error:
+            reason = error.strerror or error
+            raise RunFileError(f"{target}: the page cannot be written here ({reason}).") from error
+        return target
+
+    def show(self) -> None:
+        """Print the page in the terminal."""
+        from pipetrace.views import terminal
+
+        terminal.show(self.page())
+
+    def __str__(self) -> str:
+        from pipetrace.views import terminal
+
+        text = io.StringIO()
+        terminal.show(self.page(), file=text, width=100)
+        return text.getvalue()
+
+    def _repr_html_(self) -> str:
+        from pipetrace.views import notebook
+
+        return notebook.html(self.page())
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from pipetrace.views import notebook
+
+        return notebook.bundle(self.page())
+
+
+class Run(Shown):
     """A recorded run; in a notebook it shows its page.
 
     Attributes:
@@ -138,47 +185,26 @@ class Run:
             raise RunFileError(f"{writer.trouble} Name a folder with room.")
         return Path(path)
 
-    def save_html(self, path: str | Path) -> Path:
-        """Write the page as one HTML file that works offline.
-
-        Raises:
-            RunFileError: the file cannot be written.
-        """
-        from pipetrace.views import html
-
-        target = Path(path)
-        try:
-            html.write(self.page(), target)
-        except OSError as error:
-            reason = error.strerror or error
-            raise RunFileError(f"{target}: the page cannot be written here ({reason}).") from error
-        return target
-
-    def show(self) -> None:
-        """Print the page in the terminal."""
-        from pipetrace.views import terminal
-
-        terminal.show(self.page())
-
-    def __str__(self) -> str:
-        from pipetrace.views import terminal
-
-        text = io.StringIO()
-        terminal.show(self.page(), file=text, width=100)
-        return text.getvalue()
-
     def __repr__(self) -> str:
         # A page's worth of facts is not made for this.
         path = None if self._recording is None else self.path
         where = "in memory" if path is None else str(path)
         return f"<Run {where}: {len(self.ops)} ops, {len(self.facts)} facts>"
 
-    def _repr_html_(self) -> str:
-        from pipetrace.views import notebook
 
-        return notebook.html(self.page())
+class Comparison(Shown):
+    """Two runs side by side; in a notebook it shows its page."""
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        from pipetrace.views import notebook
+    def __init__(self, a: Recording, b: Recording) -> None:
+        self.a = a
+        self.b = b
 
-        return notebook.bundle(self.page())
+    def page(self) -> Page:
+        """Return the page as blocks."""
+        from pipetrace.story.differences.page import page
+
+        return page(self.a, self.b)
+
+    def __repr__(self) -> str:
+        names = (recording.path or "in memory" for recording in (self.a, self.b))
+        return f"<Comparison {' and '.join(map(str, names))}>"

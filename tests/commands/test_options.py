@@ -66,7 +66,8 @@ def test_the_page_goes_to_stderr_and_survives_what_a_script_does_to_it(
     assert finished.out.startswith("child\nby descriptor\n[")
     assert finished.err.count("train.py - pipeline trace") == 1
     assert finished.err.endswith(
-        "\n  page  pipetrace-runs/train.html\n  run   pipetrace-runs/train.pipetrace\n"
+        "\n  page  pipetrace-runs/train.html\n  run   pipetrace-runs/train.pipetrace"
+        "\n  more  pipetrace show pipetrace-runs/train.pipetrace\n"
     )
 
 
@@ -224,7 +225,7 @@ def test_without_a_script_the_example_runs_and_stdout_is_ours(folder: Folder):
     assert finished.err == ""
     assert finished.out.startswith("epoch 1: training loss")
     assert "dropout.py - pipeline trace" in finished.out
-    assert finished.out.endswith("  run   pipetrace-runs/dropout.pipetrace\n")
+    assert finished.out.endswith("  more  pipetrace show pipetrace-runs/dropout.pipetrace\n")
     origin = folder.newest().first(Provenance)
     assert origin is not None
     assert origin.origin == "example"

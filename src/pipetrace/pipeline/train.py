@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from pipetrace.errors import PipetraceError
 from pipetrace.pipeline.prepare import Prepared
+from pipetrace.pipeline.progress import Moment, Progress
 from pipetrace.pipeline.split import require_seed
 
 EPOCHS = 20
@@ -59,6 +60,7 @@ def train(
     batch: int = 32,
     rate: float = 0.01,
     each_epoch: Callable[[Iterable[int]], Iterable[int]] | None = None,
+    progress: Callable[[Moment], object] | None = None,
 ) -> nn.Sequential:
     """Train a model on the training part, and evaluate it on the held-out part each epoch.
 
@@ -73,6 +75,7 @@ def train(
         batch: Rows in a batch, at least 1.
         rate: Learning rate of Adam, above 0.
         each_epoch: Wraps `range(epochs)`, for example to mark where an epoch begins.
+        progress: Called at most ten times a second with how far the training is.
 
     Returns:
         The model, in eval mode; it gives logits, or the standardised value.
@@ -93,6 +96,8 @@ def train(
         model = build(inputs.shape[1], outputs, hidden=hidden, dropout=dropout)
         optimizer = torch.optim.Adam(model.parameters(), lr=rate, fused=True)
         numbered: Iterable[int] = range(epochs)
+        steps = -(-len(inputs) // batch)
+        told = progress and Progress(progress, epochs=epochs, steps=steps, rate=rate)
         for _ in numbered if each_epoch is None else each_epoch(numbered):
             model.train()
             order = torch.randperm(len(inputs))
@@ -102,6 +107,8 @@ def train(
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]  # torch has no types there
                 optimizer.step()
+                if told is not None:
+                    told.step(loss)
             model.eval()
             with torch.no_grad():
                 loss_of(model(heldout[0]), heldout[1])

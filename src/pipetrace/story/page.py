@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterable
 from pathlib import Path, PurePath
+
+from msgspec.structs import replace
 
 import pipetrace
 from pipetrace.blocks import Crash, Page, Section
@@ -22,7 +25,7 @@ from pipetrace.story import (
     training,
 )
 from pipetrace.story.figures import plural, seconds
-from pipetrace.story.registry import Entry, entries
+from pipetrace.story.registry import Entry, Subject, entries
 from pipetrace.tracefile import Recording
 
 SECTIONS = (
@@ -30,6 +33,8 @@ SECTIONS = (
     source,
 )  # fmt: skip
 """The modules whose sections a page has: importing them registers these."""
+HEAD = ("provenance", "insight", "training", "notices")
+"""The ids of the sections that are printed when a run has ended; `show` prints all."""
 
 
 def page(recording: Recording) -> Page:
@@ -41,20 +46,36 @@ def page(recording: Recording) -> Page:
     Returns:
         The page. A section that raises is a `Crash` block; one with nothing to say is left out.
     """
-    found = (_guarded(entry, recording) for entry in entries())
     origin = recording.first(Provenance)
     return Page(
         title=f"{_name(origin)} - pipeline trace",
         subtitle=_subtitle(recording),
-        sections=tuple(section for section in found if section),
+        sections=sections(entries(), recording),
         contents=_contents(recording, origin),
         generator=f"pipetrace {pipetrace.__version__}",
     )
 
 
-def _guarded(entry: Entry, recording: Recording) -> Section | None:
+def head(whole: Page) -> Page:
+    """Return what a page of a training says first: what ran, what it found, what was noticed.
+
+    Where nothing was trained, or something failed, that is the whole page.
+    """
+    ids = {section.id for section in whole.sections}
+    if "training" not in ids or ids & {"failure", "broken"}:
+        return whole
+    return replace(whole, sections=tuple(part for part in whole.sections if part.id in HEAD))
+
+
+def sections(found: Iterable[Entry[Subject]], subject: Subject) -> tuple[Section, ...]:
+    """Make the sections that have something to say; one that raises is a `Crash` block."""
+    made = (_guarded(entry, subject) for entry in found)
+    return tuple(section for section in made if section)
+
+
+def _guarded(entry: Entry[Subject], subject: Subject) -> Section | None:
     try:
-        return entry.make(recording)
+        return entry.make(subject)
     except Exception as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(last.filename).name}, line {last.lineno}"

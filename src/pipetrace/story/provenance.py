@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable
 
@@ -55,7 +56,7 @@ def _facts(recording: Recording) -> Iterable[Fact]:
     if origin:
         folder = home(recording)
         words = ["pipetrace", *(short(folder, word) for word in origin.command)]
-        command = " ".join(words) if origin.command else short(folder, origin.path) or origin.name
+        command = shlex.join(words) if origin.command else short(folder, origin.path) or origin.name
         yield Fact(label="ran", value=command, note=_ORIGINS.get(origin.origin, origin.origin))
         if origin.started:
             yield Fact(label="started", value=origin.started.replace("T", " ")[:19])

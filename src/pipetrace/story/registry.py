@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from pipetrace.blocks import AnyBlock, Section
 from pipetrace.tracefile import Recording
@@ -11,7 +12,7 @@ from pipetrace.tracefile import Recording
 
 @dataclass(frozen=True)
 class Content:
-    """What a section says about one run; a `title` replaces the registered one."""
+    """What a section says about its subject; a `title` replaces the registered one."""
 
     blocks: tuple[AnyBlock, ...]
     intro: str = ""
@@ -19,27 +20,29 @@ class Content:
 
 
 Tell = Callable[[Recording], Content | None]
+Subject = TypeVar("Subject")
+"""What a page is about: one recording, or a pair of them."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A registered section."""
+class Entry(Generic[Subject]):
+    """A section that is known by its permanent id."""
 
     id: str
     title: str
     order: int
-    tell: Tell
+    tell: Callable[[Subject], Content | None]
 
-    def make(self, recording: Recording) -> Section | None:
-        """Return the section for this run, or None where it has nothing to say."""
-        content = self.tell(recording)
+    def make(self, subject: Subject) -> Section | None:
+        """Return the section for this subject, or None where it has nothing to say."""
+        content = self.tell(subject)
         if content is None:
             return None
         title = content.title or self.title
         return Section(id=self.id, title=title, blocks=content.blocks, intro=content.intro)
 
 
-_entries: dict[str, Entry] = {}
+_entries: dict[str, Entry[Recording]] = {}
 
 
 def section(*, id: str, title: str, order: int) -> Callable[[Tell], Tell]:
@@ -64,6 +67,6 @@ def section(*, id: str, title: str, order: int) -> Callable[[Tell], Tell]:
     return register
 
 
-def entries() -> tuple[Entry, ...]:
+def entries() -> tuple[Entry[Recording], ...]:
     """Return the registered sections in the order of the page."""
     return tuple(sorted(_entries.values(), key=lambda entry: (entry.order, entry.id)))
