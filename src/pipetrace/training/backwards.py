@@ -106,7 +106,6 @@ class Backwards:
             self._values.update(self._whole)
         self._whole.clear()
         self._places.clear()
-        self.losses = []
 
     def closed(self) -> None:
         """An epoch has ended: the next one may be led by another optimizer."""

@@ -184,7 +184,8 @@ class Course:
             self.evaluations.loss_called(seen, call)
             return
         self._backwards.loss_called(call)
-        self._learns(seen, call, output)
+        if seen.turn >= 0:
+            self._learns(seen, call, output)
 
     def another_loss(self, seen: Seen, call: LossCall, result: torch.Tensor, output: Any) -> None:
         """A loss function has been called after one that was called after the same forward."""
@@ -214,30 +215,32 @@ class Course:
 
     def stepped(self, optimizer: torch.optim.Optimizer | None, around: Nest) -> None:
         """An optimizer has stepped; None stands for parameters that were changed by hand."""
-        strand = self.strand
+        strand, backwards = self.strand, self._backwards
+        expected, self.expected = self.expected, False
+        expected = expected and optimizer is self._stepper and backwards.alone is None
         if strand is None or (optimizer is not self._stepper and not strand.owns(optimizer)):
             strand = self._join(optimizer)
         self._stepper = optimizer
-        if self.phases.overdue():
+        if not expected and self.phases.overdue():
             self._close()
         self.steps += 1
         self.phases.step(around, self._address)
         if self._ending is not None and self._due <= 0:
             self._end_pass()
-        losses = self._backwards.losses
+        losses, backwards.losses = backwards.losses, []
         strand.step(None if optimizer is None else optimizer.param_groups[0]["lr"], losses)
-        self._backwards.stepped(optimizer)
-        if self._backwards.apart and not strand.several:
-            strand.several = True
-            self.recorder.emit(apart(strand.id))
         if strand.waiting() >= _FOLD:
             strand.write(self.recorder.writer)
-        self.expected = False
-        self.steady = (
-            strand.epochs > 1 and self._backwards.simple and len(strand.optimizers) == 1
-            and not self._unsettled and self._ending is None
-            and (bool(self._standing) or not self.phases.wants_nest)
-        )  # fmt: skip
+        if not expected:
+            backwards.stepped(optimizer)
+            if backwards.apart and not strand.several:
+                strand.several = True
+                self.recorder.emit(apart(strand.id))
+            expected = (
+                strand.epochs > 1 and backwards.simple and len(strand.optimizers) == 1
+                and not self._unsettled and (bool(self._standing) or not self.phases.wants_nest)
+            )  # fmt: skip
+        self.steady = expected and self._ending is None
 
     def batch_came(self, iterator: Any, batch: Any) -> None:
         """A loader gives a batch; its first one begins a pass."""
