@@ -117,8 +117,28 @@ def test_large_logits_are_thinned_evenly():
     assert torch.equal(thin.target, target[::step])
     assert thin.input.data_ptr() != logits.data_ptr()
     assert (thin.rows, thin.value) == (300, call.value)
-    small = called("cross_entropy", logits[:4, :10], target[:4] % 10)
+    small = called("cross_entropy", logits[:4, :10].clone(), target[:4] % 10)
     assert scores.thinned(small) is small
+
+
+def test_a_small_slice_does_not_keep_a_large_storage_alive():
+    logits, target = torch.randn(300, 5000), torch.randint(10, (300,))
+    thin = scores.thinned(called("cross_entropy", logits[:4, :10], target[:4]))
+    assert thin.input.untyped_storage().nbytes() == thin.input.nbytes
+    assert torch.equal(thin.input, logits[:4, :10])
+    logits.zero_()
+    assert thin.unchanged()
+
+
+@pytest.mark.parametrize("rows", [1, 16])
+def test_of_large_pictures_evenly_spread_pixels_of_all_rows_are_kept(rows: int):
+    logits, target = torch.randn(rows, 5, 256, 256), torch.randint(5, (rows, 256, 256))
+    thin = scores.thinned(called("cross_entropy", logits, target))
+    step = 256 // thin.input.shape[-1] + (256 % thin.input.shape[-1] > 0)
+    assert torch.equal(thin.input, logits[:, :, ::step, ::step])
+    assert torch.equal(thin.target, target[:, ::step, ::step])
+    assert thin.input.untyped_storage().nbytes() < 4 * 1.5 * (1 << 16)
+    assert (thin.whole, int(thin.weight())) == (logits.numel(), target.numel())
 
 
 MADE: dict[str, tuple[str, Callable[[torch.Tensor], torch.Tensor]]] = {

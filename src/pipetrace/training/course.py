@@ -140,7 +140,7 @@ class Course:
         if not result.requires_grad:
             self.evaluations.loss_called(seen, call)
             return
-        self._results.append(call.value)
+        self._results.append(result.detach() if result.dim() else call.value)
         if self._gathering is not None and self._gathering.seen is seen:
             self._gathering.target = call.target.detach().clone()
         if self._pair is None and output is not None:
@@ -157,8 +157,9 @@ class Course:
     def backward_called(self, root: torch.Tensor) -> None:
         """A backward begins: the one loss behind it, or what it starts from, is the loss."""
         results, self._results = self._results, []
-        value = results[0] if len(results) == 1 else root.detach()
-        if value.dim() == 0:
+        one = len(results) == 1 and results[0].dim() == 0
+        value = scores.plain(results[0] if one else root)
+        if value is not None and value.dim() == 0:
             self._losses.append(value)
 
     def stepped(self, optimizer: torch.optim.Optimizer | None, around: Nest) -> None:

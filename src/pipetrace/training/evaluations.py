@@ -11,6 +11,7 @@ from torch import nn
 from pipetrace.capture import roots, trees
 from pipetrace.records import Evaluation
 from pipetrace.training import scores
+from pipetrace.training.metrics import measure
 from pipetrace.training.prediction import Chosen
 from pipetrace.training.rows import Rows, columns
 from pipetrace.training.scores import LossCall
@@ -108,16 +109,17 @@ class Evaluations:
         self._course.describe("evaluation", tally.rows, group[0])
         if strand is not None:
             strand.evaluations += 1
-        self._course.recorder.emit(
-            Evaluation(
-                training=0 if strand is None else strand.id,
-                epoch=0 if strand is None else sum(end <= group[0].step for end in strand.ends),
-                index=0 if strand is None else strand.evaluations,
-                score=tally.score(), forwards=len(group), loss_by=tally.by,
-                mode=modes.pop() if len(modes) == 1 else None, seen=share, step=group[0].step,
-                name=group[0].name,
-            )
+        found = Evaluation(
+            training=0 if strand is None else strand.id,
+            epoch=0 if strand is None else sum(end <= group[0].step for end in strand.ends),
+            index=0 if strand is None else strand.evaluations,
+            score=tally.score(), forwards=len(group), loss_by=tally.by,
+            mode=modes.pop() if len(modes) == 1 else None, seen=share, step=group[0].step,
+            name=group[0].name,
         )  # fmt: skip
+        calls = [seen.used for seen in group if seen.used is not None]
+        metrics = measure(calls, found.training, found.epoch, found.index)
+        self._course.recorder.emit(found, *([] if metrics is None else [metrics]))
 
     def _share(self, group: list[Seen]) -> float | None:
         """Return which share of the rows was trained on; later passes over the same rows too."""

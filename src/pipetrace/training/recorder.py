@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 from pipetrace.capture import models, places, replay, roots, trees
 from pipetrace.capture.failures import Failed
@@ -232,7 +233,7 @@ class Recorder:
     def backward_called(self, roots: Sequence[torch.Tensor]) -> None:
         """Keep the loss."""
         # A compiler tries its graph out on stand-ins.
-        if not roots or type(roots[0]) is not torch.Tensor:
+        if not roots or isinstance(roots[0], FakeTensor):
             return
         self.backwards += 1
         if self._node is not None:

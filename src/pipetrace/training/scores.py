@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,12 +15,18 @@ from torch import nn
 from pipetrace.capture import trees
 from pipetrace.capture.guard import identical
 from pipetrace.training.signals import original
+from pipetrace.training.weights import by_class, weight
 
 _CLASSES = {"cross_entropy", "nll_loss", "multi_margin_loss"}
-_BINARY = {"binary_cross_entropy", "binary_cross_entropy_with_logits", "soft_margin_loss"}
+_BINARY = {
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "soft_margin_loss",
+    "multilabel_soft_margin_loss",
+}  # fmt: skip
 _VALUES = {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"}
 _LARGE = 1 << 16
-"""Batches of more numbers than this are scored on evenly spread rows only."""
+"""Batches of more numbers than this are scored on evenly spread targets only."""
+_STORAGE = 1 << 20
+"""Bytes that a small tensor may keep alive."""
 
 
 class LossCall(NamedTuple):
@@ -27,14 +36,25 @@ class LossCall(NamedTuple):
     input: torch.Tensor
     target: torch.Tensor
     options: dict[str, Any]
+    """Its other arguments by name."""
     value: torch.Tensor
-    """What it returned; a sum is divided by the rows, as nearly every program then does."""
+    """The mean loss: of several losses their mean, and of a sum what `weight` makes of it."""
     versions: tuple[int, int]
     rows: int
+    counted: torch.Tensor | int | None = None
+    """What `value` is the mean over, where that is known already."""
+    whole: int = 0
+    """How many predictions there were, where only evenly spread ones are left."""
 
     def unchanged(self) -> bool:
         """Tell whether nobody has written into the input or the target since."""
         return self.versions == (_version(self.input), _version(self.target))
+
+    def weight(self) -> torch.Tensor | int:
+        """Return what `value` is the mean over: targets, or the class weight that they have."""
+        if self.counted is not None:
+            return self.counted
+        return weight(self.name, self.input, self.target, self.options)
 
 
 def task(name: str) -> str:
@@ -46,7 +66,7 @@ def task(name: str) -> str:
 
 
 def loss_call(
-    name: str, args: tuple[Any, ...], kwargs: dict[str, Any], value: Any
+    name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
 ) -> LossCall | None:
     """Keep what a loss function received; None where it was not given two tensors."""
     options = kwargs
@@ -56,41 +76,95 @@ def loss_call(
         options = dict(kwargs)
         prediction = args[0] if args else options.pop("input", None)
         target = args[1] if len(args) > 1 else options.pop("target", None)
-        if len(args) > 2:
-            options["*"] = args[2:]
-    if not (isinstance(prediction, torch.Tensor) and isinstance(target, torch.Tensor)):
+        options.update(zip(_names(name)[2:], args[2:], strict=False))
+    prediction, target, value = plain(prediction), plain(target), plain(result)
+    if prediction is None or target is None or value is None or not prediction.shape:
         return None
-    if type(value) is not torch.Tensor or not prediction.shape:
-        return None
-    prediction, value = prediction.detach(), value.detach()
-    rows = prediction.shape[0]
-    if options.get("reduction") == "sum":
-        value = value / rows
+    value, counted = _mean(name, prediction, target, options, value)
     versions = (_version(prediction), _version(target))
-    return LossCall(name, prediction, target, options, value, versions, rows)
+    rows = prediction.shape[0]
+    return LossCall(name, prediction, target, options, value, versions, rows, counted)
+
+
+def plain(tensor: Any) -> torch.Tensor | None:
+    """Return a tensor without its graph and without its subclass.
+
+    None stands for what has no numbers of its own to read: a compiler's stand-in, or a part of a
+    tensor that lies on several machines.
+    """
+    if type(tensor) is torch.Tensor:
+        return tensor.detach()
+    if not isinstance(tensor, torch.Tensor):
+        return None
+    if type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
+        return None
+    with torch._C.DisableTorchFunctionSubclass():
+        return tensor.detach().as_subclass(torch.Tensor)
 
 
 def thinned(call: LossCall) -> LossCall:
-    """Return a call that holds little memory: evenly spread rows of a large one."""
+    """Return a call that holds little memory: evenly spread targets of a large one."""
     prediction, target = call.input, call.target
-    if prediction.numel() <= _LARGE or prediction.shape[0] != target.shape[0]:
-        return call
-    step = min(-(-prediction.numel() // _LARGE), prediction.shape[0])
-    prediction, target = prediction[::step].clone(), target[::step].clone()
+    if prediction.numel() > _LARGE:
+        call = call._replace(counted=call.weight(), whole=prediction.numel())
+        prediction, target = (piece.clone() for piece in _spread(prediction, target))
+    else:
+        prediction, target = _alone(prediction), _alone(target)
+        if prediction is call.input and target is call.target:
+            return call
     return call._replace(
         input=prediction, target=target, versions=(_version(prediction), _version(target))
     )  # fmt: skip
 
 
 def apply(call: LossCall, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Call the same loss function with the same options on other tensors."""
-    options = {key: value for key, value in call.options.items() if key != "*"}
-    result: torch.Tensor = original(call.name)(
-        prediction, target, *call.options.get("*", ()), **options
-    )
-    if options.get("reduction") == "sum":
-        return result / prediction.shape[0]
-    return result if result.dim() == 0 else result.mean()
+    """Call the same loss function with the same options on other tensors; return the mean."""
+    result: torch.Tensor = original(call.name)(prediction, target, **call.options)
+    return _mean(call.name, prediction, target, call.options, result)[0]
+
+
+def _mean(
+    name: str, prediction: torch.Tensor, target: torch.Tensor, options: dict[str, Any],
+    result: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor | int | None]:  # fmt: skip
+    """Return the mean loss, and over what where `result` was none.
+
+    A sum is divided by the targets that count where targets are classes, else by the rows, as
+    nearly every program then does.
+    """
+    if result.dim():
+        return result.mean(), result.numel()
+    if options.get("reduction") != "sum":
+        return result, None
+    rows = prediction.shape[0]
+    counted = weight(name, prediction, target, options) if by_class(name, target) else rows
+    return result / counted, counted
+
+
+def _spread(prediction: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """View evenly spread positions of every row, then evenly spread rows."""
+    if prediction.shape[:1] != target.shape[:1]:
+        return prediction[:0], target[:0]
+    places = prediction.dim() - 2
+    if places > 0:
+        step = math.ceil((prediction.numel() / _LARGE) ** (1 / places))
+        cut = (slice(None, None, step),) * places
+        prediction = prediction[(..., *cut)]
+        target = target[(..., *cut)] if target.dim() > places else target
+    step = min(max(1, round(prediction.numel() / _LARGE)), prediction.shape[0])
+    return prediction[::step], target[::step]
+
+
+def _alone(tensor: torch.Tensor) -> torch.Tensor:
+    """Copy what is a small part of a large storage: it would keep all of that alive."""
+    if tensor.layout is not torch.strided or tensor.untyped_storage().nbytes() <= _STORAGE:
+        return tensor
+    return tensor.clone() if tensor.untyped_storage().nbytes() > 8 * tensor.nbytes else tensor
+
+
+@functools.cache
+def _names(name: str) -> tuple[str, ...]:
+    return tuple(inspect.signature(original(name)).parameters)
 
 
 def correct(call: LossCall) -> tuple[int, int] | None:

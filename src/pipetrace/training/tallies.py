@@ -11,6 +11,7 @@ import torch
 from pipetrace.records import Score
 from pipetrace.training import scores
 from pipetrace.training.scores import LossCall
+from pipetrace.training.weights import by_class
 
 
 class Seen:
@@ -48,14 +49,15 @@ class Seen:
 class Tally:
     """Loss and accuracy of many forwards, folded in as they come.
 
-    The loss is the mean over batches weighted by their rows; the accuracy counts predictions.
+    The loss is the mean over batches weighted as PyTorch's own mean is; the accuracy counts
+    predictions.
     """
 
     rows: int = 0
     by: str = ""
     """`loop` where the program called the loss function, `pipetrace` where we did."""
     _loss: float = 0.0
-    _weight: int = 0
+    _weight: float = 0.0
     _right: int = 0
     _counted: int = 0
     _blind: bool = False
@@ -68,11 +70,9 @@ class Tally:
             self.by = "pipetrace" if any(seen.assumed for seen in forwards) else "loop"
         self.rows += sum(seen.rows for seen in forwards)
         if calls:
-            weights = [call.rows for call in calls]
-            values = [call.value if call.value.dim() == 0 else call.value.mean() for call in calls]
-            self._loss += sum(v * w for v, w in zip(read(values), weights, strict=True))
-            self._weight += sum(weights)
-            self._count([call for call in calls if call.unchanged()], len(calls))
+            usable = [call for call in calls if call.unchanged()]
+            whole = self._count(usable, len(calls))
+            self._add(calls, [_weight(call, whole) for call in calls])
 
     def score(self) -> Score:
         """Return what the sums say."""
@@ -83,10 +83,22 @@ class Tally:
             accuracy=self._right / self._counted if known else None,
         )
 
-    def _count(self, calls: list[LossCall], expected: int) -> None:
+    def _add(self, calls: list[LossCall], weights: list[torch.Tensor | int]) -> None:
+        """Add losses; a batch in which no target counts adds nothing."""
+        scalars = [weight for weight in weights if isinstance(weight, torch.Tensor)]
+        numbers = read([call.value for call in calls] + scalars)
+        read_weights = iter(numbers[len(calls) :])
+        for value, weight in zip(numbers, weights, strict=False):
+            share = next(read_weights) if isinstance(weight, torch.Tensor) else weight
+            if share:
+                self._loss += value * share
+                self._weight += share
+
+    def _count(self, calls: list[LossCall], expected: int) -> bool:
+        """Count right predictions; return whether all targets were among those counted."""
         self._blind = self._blind or len(calls) < expected
         if not calls:
-            return
+            return False
         name, ignore = calls[0].name, calls[0].options.get("ignore_index", -100)
         try:
             if any(call.name != name for call in calls):
@@ -100,6 +112,15 @@ class Tally:
             if pair is not None:
                 self._right += pair[0]
                 self._counted += pair[1]
+        found = [pair[1] for pair in counts if pair is not None]
+        total = sum(call.target.numel() for call in calls)
+        return len(calls) == expected and sum(found) == total
+
+
+def _weight(call: LossCall, whole: bool) -> torch.Tensor | int:
+    """Return a call's weight in the mean; to look at its targets costs, and is often needless."""
+    plain = whole and call.counted is None and call.options.get("weight") is None
+    return call.target.numel() if plain and by_class(call.name, call.target) else call.weight()
 
 
 def read(values: list[torch.Tensor]) -> list[float]:
