@@ -176,7 +176,7 @@ class Regression(Part, frozen=True):
     """How far predicted values lie from the targets, in the unit that the loss function saw."""
 
     outputs: int
-    """Values per row; of rows with more than one dimension all values are taken as one output."""
+    """Values per row; of rows with several dimensions, the size of the first."""
     count: int
     r2: float | None
     """Mean of the outputs' coefficients of determination; None where no target varies."""

@@ -150,7 +150,7 @@ def _binary(made: Metrics, calls: Sequence[LossCall]) -> Metrics | None:
 
 
 def _values(made: Metrics, calls: Sequence[LossCall]) -> Metrics | None:
-    outputs = _outputs(calls[0]) if calls[0].input.dim() == 2 else 1
+    outputs = _outputs(calls[0])
     predicted, truth = (column.reshape(-1, outputs) for column in _host(calls, _pairs))
     errors = truth - predicted
     everything = numpy.ones(len(truth), bool)
@@ -196,7 +196,7 @@ def _host(calls: Sequence[LossCall], columns: Columns) -> Array:
     made = []
     for chunk in _chunks(calls):
         scores = torch.cat([call.input for call in chunk])
-        targets = torch.cat([torch.atleast_1d(call.target) for call in chunk])
+        targets = torch.cat([call.target.reshape(call.target.shape or 1) for call in chunk])
         scores = scores.float() if scores.element_size() < 4 else scores
         kind = torch.result_type(scores, targets)
         made.append(torch.stack([c.to(kind) for c in columns(chunk[0], scores, targets)]))

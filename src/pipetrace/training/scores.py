@@ -25,6 +25,7 @@ _BINARY = {
 _VALUES = {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"}
 _LARGE = 1 << 16
 """Batches of more numbers than this are scored on evenly spread targets only."""
+_GOLDEN = (math.sqrt(5) - 1) / 2
 _STORAGE = 1 << 20
 """Bytes that a small tensor may keep alive."""
 
@@ -107,7 +108,7 @@ def thinned(call: LossCall) -> LossCall:
     prediction, target = call.input, call.target
     if prediction.numel() > _LARGE:
         call = call._replace(counted=call.weight(), whole=prediction.numel())
-        prediction, target = (piece.clone() for piece in _spread(prediction, target))
+        prediction, target = _spread(prediction, target)
     else:
         prediction, target = _alone(prediction), _alone(target)
         if prediction is call.input and target is call.target:
@@ -142,17 +143,26 @@ def _mean(
 
 
 def _spread(prediction: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """View evenly spread positions of every row, then evenly spread rows."""
+    """Copy what belongs to evenly spread positions: of rows, and of all dimensions from 2 on."""
     if prediction.shape[:1] != target.shape[:1]:
-        return prediction[:0], target[:0]
-    places = prediction.dim() - 2
-    if places > 0:
-        step = math.ceil((prediction.numel() / _LARGE) ** (1 / places))
-        cut = (slice(None, None, step),) * places
-        prediction = prediction[(..., *cut)]
-        target = target[(..., *cut)] if target.dim() > places else target
-    step = min(max(1, round(prediction.numel() / _LARGE)), prediction.shape[0])
-    return prediction[::step], target[::step]
+        return prediction[:0].clone(), target[:0].clone()
+    sizes = (prediction.shape[0], *prediction.shape[2:])
+    count = math.prod(sizes)
+    most = max(1, _LARGE * count // prediction.numel())
+    first, *others = torch.unravel_index(_even(count, most, prediction.device), sizes)
+    if not others:
+        return prediction[first], target[first]
+    every: tuple[Any, ...] = (first, slice(None), *others)
+    whole = target.dim() == prediction.dim()
+    return prediction[every], target[every if whole else (first, *others)]
+
+
+@functools.lru_cache(8)
+def _even(count: int, most: int, device: torch.device) -> torch.Tensor:
+    """Choose indices below `count`, one in each of `most` equal parts, in step with no period."""
+    parts = numpy.arange(most)
+    places = (parts + parts * _GOLDEN % 1) * (count / most)
+    return torch.from_numpy(numpy.unique(places.astype(numpy.int64))).to(device)
 
 
 def _alone(tensor: torch.Tensor) -> torch.Tensor:

@@ -40,9 +40,9 @@ def weight(
     >>> weight("mse_loss", logits, torch.zeros(3, 2), {})
     6
     """
-    weights = options.get("weight")
+    weights: torch.Tensor | None = options.get("weight")
     if by_class(name, target):
-        counted = target != options.get("ignore_index", -100)
+        counted: torch.Tensor = target != options.get("ignore_index", -100)
         if weights is None:
             return counted.sum()
         return (weights[target.where(counted, 0)] * counted).sum()
@@ -54,15 +54,5 @@ def weight(
     if name == "ctc_loss":
         return prediction.shape[1] if prediction.dim() == 3 else 1
     if name in ("mse_loss", "l1_loss") and weights is not None:
-        total: torch.Tensor = weights.sum()
-        return total
-    return (
-        prediction.numel() if prediction.shape == target.shape else _broadcast(prediction, target)
-    )
-
-
-def _broadcast(prediction: torch.Tensor, target: torch.Tensor) -> int:
-    try:
-        return torch.broadcast_shapes(prediction.shape, target.shape).numel()
-    except RuntimeError:
-        return prediction.numel()
+        return weights.sum()
+    return prediction.numel()
