@@ -328,3 +328,29 @@ def test_a_probe_follows_every_epoch(ran: Run):
     for name in ("plain_slices", "batchnorm_scheduler", "kfold"):
         epochs, probes = (ran(name).recording.all(kind) for kind in (Epoch, Probe))
         assert [(p.training, p.epoch) for p in probes] == [(e.training, e.index) for e in epochs]
+
+
+class Marked(torch.Tensor):
+    """A tensor of somebody's own class."""
+
+
+@pytest.mark.parametrize("kind", ["none", "subclass"])
+def test_losses_of_several_numbers_and_of_other_classes_are_recorded(task: Any, kind: str):
+    printed = []
+    with pipetrace.record() as run:
+        for x, y in task.loader:
+            task.optimizer.zero_grad()
+            logits = task.model(x)
+            if kind == "none":
+                loss = F.cross_entropy(logits, y, reduction="none").mean() * 2
+            else:
+                loss = F.cross_entropy(logits.as_subclass(Marked), y)
+                assert type(loss) is Marked
+            loss.backward()
+            printed.append(loss.item())
+            task.optimizer.step()
+    assert list(run.recording.series["loss/0"]) == pytest.approx(printed)
+    (epoch,) = run.recording.all(Epoch)
+    mean = sum(printed) / len(printed)
+    assert epoch.score.loss == pytest.approx(mean / 2 if kind == "none" else mean)
+    assert epoch.score.accuracy is not None

@@ -28,8 +28,8 @@ class Measured:
     metrics: Metrics
     rows: str
     """What is known of its rows: `held-out rows`."""
-    pictures: bool
-    """The model is given something with height and width."""
+    part: str
+    """What a row has several targets for, where it has: `token`, `pixel` or `position`."""
 
     @property
     def loss(self) -> float | None:
@@ -54,7 +54,7 @@ class Measured:
         """What is counted."""
         if not self.dense or not self.metrics.classification:
             return "row"
-        return "pixel" if self.pictures else "position"
+        return self.part
 
 
 Lines = list[tuple[str, str, str]]
@@ -120,7 +120,9 @@ def _lines(at: Measured) -> Lines:
 
 def _summary(lines: Lines, last: Measured, best: Measured | None) -> Table:
     other = dict.fromkeys(label for label, _, _ in lines)
-    heads = [Head(label="measure"), Head(label=last.when, number=True)]
+    macro = any(label == "macro F1" for label in other)
+    note = "macro F1 is the mean over the classes that were true or predicted" if macro else ""
+    heads = [Head(label="measure", note=note), Head(label=last.when, number=True)]
     columns = [list(other), [value for _, value, _ in lines]]
     if best:
         values = {label: value for label, value, _ in _lines(best)}
@@ -151,7 +153,7 @@ def _of_classes(at: Measured, found: Classification) -> Lines:
             lines.append(("mean IoU", accuracy(mean(one.iou for one in each)), ""))
     if found.entropy is not None:
         lines.append(("cross entropy (nats)", loss(found.entropy), ""))
-        if at.unit == "position":
+        if at.unit in ("token", "position"):
             uniform = f"{whole(found.classes)} (uniform)"
             lines.append(("perplexity", perplexity(found.entropy), uniform))
     return lines + _calibrated(found.bins)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipetrace.blocks import AnyBlock, Text
-from pipetrace.records import Dataset, Evaluation, Metrics, Training
+from pipetrace.records import Capture, Dataset, Evaluation, Metrics, Training
 from pipetrace.story.epochs import finite
 from pipetrace.story.figures import percent
 from pipetrace.story.measures import Measured, tell
@@ -56,12 +56,21 @@ def _chosen(recording: Recording, training: Training) -> tuple[Measured, Measure
     rows = "evaluated rows" if share is None else "held-out rows"
     if share:
         rows = f"evaluated rows ({percent(share)} of them also trained on)"
-    data = [each for each in recording.all(Dataset) if each.role == "evaluation"]
-    pictures = any(len(each.features) > 2 for each in data)
-    made = [Measured(item, known[item.index], rows, pictures) for item in group]
+    unit = _unit(recording, training)
+    made = [Measured(item, known[item.index], rows, unit) for item in group]
     last = made[-1]
     best = min((each for each in made if finite(each.loss) is not None), key=_loss, default=last)
-    return last, None if best.loss == last.loss else best
+    return last, None if best is last or best.loss == last.loss else best
+
+
+def _unit(recording: Recording, training: Training) -> str:
+    """Name what a row has several targets for, by what the model is given."""
+    data = [each for each in recording.all(Dataset) if each.role == "evaluation"]
+    if any(len(each.features) > 2 for each in data):
+        return "pixel"
+    captures = [each for each in recording.all(Capture) if each.model == training.model]
+    given = [tensor.dtype for each in captures for _, tensor in each.inputs[:1]]
+    return "token" if any("int" in dtype for dtype in given) else "position"
 
 
 def _seen(group: Sequence[Evaluation]) -> float | None:

@@ -230,6 +230,7 @@ class Course:
             self._close()
         self._fold()
         self.evaluations.settle(self._take(lambda seen: True), self.strand, 0)
+        self.evaluations.measures.settle()
         strand, recorder = self.strand, self.recorder
         if strand is not None:
             strand.write(recorder.writer)

@@ -11,7 +11,7 @@ from torch import nn
 from pipetrace.capture import roots, trees
 from pipetrace.records import Evaluation
 from pipetrace.training import scores
-from pipetrace.training.metrics import measure
+from pipetrace.training.measuring import Evaluated, Measures
 from pipetrace.training.prediction import Chosen
 from pipetrace.training.rows import Rows, columns
 from pipetrace.training.scores import LossCall
@@ -27,6 +27,7 @@ class Evaluations:
 
     def __init__(self, course: Course, sample: int) -> None:
         self.rows = Rows()
+        self.measures = Measures(course.recorder.emit)
         self.chosen: Chosen | None = None
         self._course = course
         self._sample = sample
@@ -37,6 +38,7 @@ class Evaluations:
     def restart(self) -> None:
         """A new run of training begins: its rows and its held-out rows are its own."""
         self.rows = Rows()
+        self.measures.settle()
         self.chosen = None
         self._offset = 0
         self._shares.clear()
@@ -117,9 +119,10 @@ class Evaluations:
             mode=modes.pop() if len(modes) == 1 else None, seen=share, step=group[0].step,
             name=group[0].name,
         )  # fmt: skip
-        calls = [seen.used for seen in group if seen.used is not None]
-        metrics = measure(calls, found.training, found.epoch, found.index)
-        self._course.recorder.emit(found, *([] if metrics is None else [metrics]))
+        self._course.recorder.emit(found)
+        if strand is not None:
+            calls = [seen.used for seen in group if seen.used is not None]
+            self.measures.add(Evaluated(found, calls))
 
     def _share(self, group: list[Seen]) -> float | None:
         """Return which share of the rows was trained on; later passes over the same rows too."""

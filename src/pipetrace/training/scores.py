@@ -81,7 +81,9 @@ def loss_call(
     prediction, target, value = plain(prediction), plain(target), plain(result)
     if prediction is None or target is None or value is None or not prediction.shape:
         return None
-    value, counted = _mean(name, prediction, target, options, value)
+    counted = None
+    if value.dim() or options.get("reduction") == "sum":
+        value, counted = _mean(name, prediction, target, options, value)
     versions = (_version(prediction), _version(target))
     rows = prediction.shape[0]
     return LossCall(name, prediction, target, options, value, versions, rows, counted)
@@ -94,7 +96,7 @@ def plain(tensor: Any) -> torch.Tensor | None:
     tensor that lies on several machines.
     """
     if type(tensor) is torch.Tensor:
-        return tensor.detach()
+        return tensor.detach() if tensor.requires_grad else tensor
     if not isinstance(tensor, torch.Tensor):
         return None
     if type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:

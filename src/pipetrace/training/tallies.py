@@ -72,7 +72,7 @@ class Tally:
         if calls:
             usable = [call for call in calls if call.unchanged()]
             whole = self._count(usable, len(calls))
-            self._add(calls, [_weight(call, whole) for call in calls])
+            self._add(calls, _weights(calls, whole))
 
     def score(self) -> Score:
         """Return what the sums say."""
@@ -117,10 +117,12 @@ class Tally:
         return len(calls) == expected and sum(found) == total
 
 
-def _weight(call: LossCall, whole: bool) -> torch.Tensor | int:
-    """Return a call's weight in the mean; to look at its targets costs, and is often needless."""
-    plain = whole and call.counted is None and call.options.get("weight") is None
-    return call.target.numel() if plain and by_class(call.name, call.target) else call.weight()
+def _weights(calls: list[LossCall], whole: bool) -> list[torch.Tensor | int]:
+    """Return the calls' weights in the mean; to look at targets costs, and is often needless."""
+    alike = whole and by_class(calls[0].name, calls[0].target)
+    if alike and all(c.counted is None and c.options.get("weight") is None for c in calls):
+        return [call.target.numel() for call in calls]
+    return [call.weight() for call in calls]
 
 
 def read(values: list[torch.Tensor]) -> list[float]:
