@@ -86,8 +86,8 @@ def test_classes_beside_a_guess():
     assert each.rows[1] == ("class 1", "0.750", "0.750", "0.750", "4")
     assert isinstance(bars, Bars)
     assert [(bar.label, bar.share) for bar in bars.bars] == [
-        ("0.0 to 0.5", 0.25),
-        ("0.5 to 1.0", 0.5),
+        ("0.0 to 0.5, mean 0.200", 0.25),
+        ("0.5 to 1.0, mean 0.800", 0.5),
     ]
     assert isinstance(text, Text)
     assert "0.560, higher than the share that came true, 0.400" in text.text

@@ -354,3 +354,18 @@ def test_losses_of_several_numbers_and_of_other_classes_are_recorded(task: Any, 
     mean = sum(printed) / len(printed)
     assert epoch.score.loss == pytest.approx(mean / 2 if kind == "none" else mean)
     assert epoch.score.accuracy is not None
+
+
+def test_losses_that_cannot_be_read_are_told_once(task: Any):
+    from torch.testing._internal.two_tensor import TwoTensor
+
+    with pipetrace.record() as run:
+        for x, y in task.loader:
+            task.optimizer.zero_grad()
+            logits = task.model(x)
+            F.mse_loss(TwoTensor(logits.detach(), logits.detach()), TwoTensor(logits, logits))
+            F.cross_entropy(logits, y).backward()
+            task.optimizer.step()
+    (notice,) = [each for each in run.recording.all(Notice) if each.id == "loss-type"]
+    assert "mse_loss returned is a TwoTensor" in notice.text
+    assert len(run.recording.series["loss/0"]) == 3

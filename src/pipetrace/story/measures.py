@@ -276,9 +276,9 @@ def _reliability(bins: Sequence[Bin], what: str, unit: str) -> list[AnyBlock]:
     width = 1 / len(bins)
     bars = tuple(
         Bar(
-            label=f"{at * width:.1f} to {(at + 1) * width:.1f}",
+            label=f"{at * width:.1f} to {(at + 1) * width:.1f}, mean {each.probability:.3f}",
             share=each.share,
-            value=f"{each.share:.3f} of {plural(each.count, unit)}, said {each.probability:.3f}",
+            value=f"{each.share:.3f} of {plural(each.count, unit)}",
         )
         for at, each in enumerate(bins)
         if each.count
