@@ -136,10 +136,10 @@ class Course:
 
     def loss_called(self, seen: Seen, call: LossCall, result: torch.Tensor, output: Any) -> None:
         """A loss function has been called after a forward."""
-        seen.used = scores.thinned(call)
         if not result.requires_grad:
             self.evaluations.loss_called(seen, call)
             return
+        seen.used = scores.thinned(call)
         self._results.append(result.detach() if result.dim() else call.value)
         if self._gathering is not None and self._gathering.seen is seen:
             self._gathering.target = call.target.detach().clone()

@@ -12,6 +12,7 @@ from pipetrace.capture import roots, trees
 from pipetrace.records import Evaluation
 from pipetrace.training import scores
 from pipetrace.training.measuring import Evaluated, Measures
+from pipetrace.training.metrics import digested
 from pipetrace.training.prediction import Chosen
 from pipetrace.training.rows import Rows, columns
 from pipetrace.training.scores import LossCall
@@ -69,6 +70,7 @@ class Evaluations:
     def loss_called(self, seen: Seen, call: LossCall) -> None:
         """The program scored a forward itself."""
         seen.output = None
+        seen.used = digested(call)
         if self.chosen is not None and self.chosen.seen is seen:
             self.chosen.take_target(call.target)
 
@@ -96,7 +98,7 @@ class Evaluations:
             with torch.no_grad(), self._course.recorder.watch.quiet():
                 call = self._assume(seen)
             seen.assumed = call is not None
-            seen.used = None if call is None else scores.thinned(call)
+            seen.used = None if call is None else digested(call)
         if seen is not None:
             seen.output = None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -12,7 +11,7 @@ import torch
 
 from pipetrace.parts import Bin, Classification, Labelling, Regression
 from pipetrace.records import Metrics
-from pipetrace.training.scores import LossCall, task
+from pipetrace.training.scores import LARGE, LossCall, task, thinned
 from pipetrace.training.tallies import read
 from pipetrace.training.weights import by_class
 
@@ -52,7 +51,7 @@ def measure(
         return None
     if any(call.name != first.name or not call.unchanged() for call in calls):
         return None
-    exact = not any(call.whole for call in calls)
+    exact = not any(call.sampled for call in calls)
     made = Metrics(
         training=training, epoch=epoch, evaluation=evaluation, loss=first.name, counted=0,
         exact=exact,
@@ -63,6 +62,32 @@ def measure(
             return make(made, calls)
     except RuntimeError:  # targets that do not fit the predictions, or lie on several devices
         return None
+
+
+def digested(call: LossCall) -> LossCall:
+    """Reduce a large batch of classes to a few numbers of each target, others to fewer targets.
+
+    Args:
+        call: What the loss function received in an evaluation.
+
+    Returns:
+        A call that holds little memory. Of more than 1,048,576 scores evenly spread targets are
+        looked at.
+    """
+    if call.input.numel() <= LARGE or task(call.name) != "classes":
+        return thinned(call)
+    whole = call._replace(counted=call.weight(), whole=call.input.numel())
+    try:
+        with torch.no_grad():
+            some = thinned(whole, _CHUNK)
+            digest = _stack([some], _choices)
+    except RuntimeError:  # targets that do not fit: the program will hear of it
+        return thinned(call)
+    shape = (0, *call.input.shape[1:])
+    return some._replace(
+        input=digest.new_empty(shape), target=digest.new_empty(shape, dtype=call.target.dtype),
+        digest=digest, versions=(0, 0),
+    )  # fmt: skip
 
 
 def _classes(made: Metrics, calls: Sequence[LossCall]) -> Metrics | None:
@@ -193,27 +218,33 @@ def _last(tensor: torch.Tensor) -> torch.Tensor:
 
 def _host(calls: Sequence[LossCall], columns: Columns) -> Array:
     """Make columns of all targets, with one transfer from the device."""
-    made = []
-    for chunk in _chunks(calls):
-        scores = torch.cat([call.input for call in chunk])
-        targets = torch.cat([call.target.reshape(call.target.shape or 1) for call in chunk])
-        scores = scores.float() if scores.element_size() < 4 else scores
-        kind = torch.result_type(scores, targets)
-        made.append(torch.stack([c.to(kind) for c in columns(chunk[0], scores, targets)]))
+    made = [call.digest for call in calls if call.digest is not None]
+    made += [_stack(chunk, columns) for chunk in _chunks(calls)]
     return torch.cat(made, 1).cpu().numpy().astype(float)
+
+
+def _stack(calls: Sequence[LossCall], columns: Columns) -> torch.Tensor:
+    scores = torch.cat([call.input for call in calls])
+    targets = torch.cat([call.target.reshape(call.target.shape or 1) for call in calls])
+    scores = scores.float() if scores.element_size() < 4 else scores
+    kind = torch.result_type(scores, targets)
+    return torch.stack([column.to(kind) for column in columns(calls[0], scores, targets)])
 
 
 def _chunks(calls: Sequence[LossCall]) -> Iterator[list[LossCall]]:
     """Put batches of equal shapes together, as long as that is not too much at once."""
-    chunk = [calls[0]]
-    size = calls[0].input.numel()
-    for before, call in pairwise(calls):
+    chunk: list[LossCall] = []
+    size = 0
+    for call in calls:
+        if call.digest is not None:
+            continue
         size += call.input.numel()
-        if call.input.shape[1:] != before.input.shape[1:] or size > _CHUNK:
+        if chunk and (call.input.shape[1:] != chunk[-1].input.shape[1:] or size > _CHUNK):
             yield chunk
             chunk, size = [], call.input.numel()
         chunk.append(call)
-    yield chunk
+    if chunk:
+        yield chunk
 
 
 def _counted(
@@ -261,7 +292,7 @@ def _loss(calls: Sequence[LossCall]) -> tuple[float, int] | None:
 
     Class weights, label smoothing and means over ignored targets make it something else.
     """
-    if not any(call.whole for call in calls):
+    if not any(call.sampled for call in calls):
         return None
     options = calls[0].options
     if options.get("weight") is not None or options.get("label_smoothing"):

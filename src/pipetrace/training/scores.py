@@ -23,7 +23,7 @@ _BINARY = {
     "multilabel_soft_margin_loss",
 }  # fmt: skip
 _VALUES = {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"}
-_LARGE = 1 << 16
+LARGE = 1 << 16
 """Batches of more numbers than this are scored on evenly spread targets only."""
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _STORAGE = 1 << 20
@@ -45,7 +45,11 @@ class LossCall(NamedTuple):
     counted: torch.Tensor | int | None = None
     """What `value` is the mean over, where that is known already."""
     whole: int = 0
-    """How many predictions there were, where only evenly spread ones are left."""
+    """How many numbers `input` had, where it has them no more."""
+    sampled: bool = False
+    """Only evenly spread targets are left."""
+    digest: torch.Tensor | None = None
+    """What `metrics` needs of each target, instead of `input` and `target`."""
 
     def unchanged(self) -> bool:
         """Tell whether nobody has written into the input or the target since."""
@@ -105,12 +109,12 @@ def plain(tensor: Any) -> torch.Tensor | None:
         return tensor.detach().as_subclass(torch.Tensor)
 
 
-def thinned(call: LossCall) -> LossCall:
-    """Return a call that holds little memory: evenly spread targets of a large one."""
+def thinned(call: LossCall, most: int = LARGE) -> LossCall:
+    """Return a call that holds little memory: evenly spread targets of one with more numbers."""
     prediction, target = call.input, call.target
-    if prediction.numel() > _LARGE:
-        call = call._replace(counted=call.weight(), whole=prediction.numel())
-        prediction, target = _spread(prediction, target)
+    if prediction.numel() > most:
+        call = call._replace(counted=call.weight(), whole=prediction.numel(), sampled=True)
+        prediction, target = _spread(prediction, target, most)
     else:
         prediction, target = _alone(prediction), _alone(target)
         if prediction is call.input and target is call.target:
@@ -144,13 +148,15 @@ def _mean(
     return result / counted, counted
 
 
-def _spread(prediction: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _spread(
+    prediction: torch.Tensor, target: torch.Tensor, numbers: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Copy what belongs to evenly spread positions: of rows, and of all dimensions from 2 on."""
     if prediction.shape[:1] != target.shape[:1]:
         return prediction[:0].clone(), target[:0].clone()
     sizes = (prediction.shape[0], *prediction.shape[2:])
     count = math.prod(sizes)
-    most = max(1, _LARGE * count // prediction.numel())
+    most = max(1, numbers * count // prediction.numel())
     first, *others = torch.unravel_index(_even(count, most, prediction.device), sizes)
     if not others:
         return prediction[first], target[first]
@@ -181,6 +187,8 @@ def _names(name: str) -> tuple[str, ...]:
 
 def correct(call: LossCall) -> tuple[int, int] | None:
     """Return how many predictions of a call are right, and of how many; None for no such thing."""
+    if call.digest is not None:
+        return _matches(call.digest[0], call.digest[1], -1)
     return count(call.name, call.input, call.target, call.options.get("ignore_index", -100))
 
 

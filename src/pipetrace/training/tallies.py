@@ -101,7 +101,7 @@ class Tally:
             return False
         name, ignore = calls[0].name, calls[0].options.get("ignore_index", -100)
         try:
-            if any(call.name != name for call in calls):
+            if any(call.name != name or call.digest is not None for call in calls):
                 raise TypeError
             inputs = torch.cat([call.input for call in calls])
             targets = torch.cat([call.target for call in calls])
