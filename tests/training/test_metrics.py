@@ -14,7 +14,6 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 import pipetrace
-from pipetrace.parts import Bin
 from pipetrace.records import Evaluation, Metrics
 from pipetrace.story.confusion import OfClass, by_class, calibration_error, mean
 from pipetrace.training.metrics import digested
@@ -444,11 +443,3 @@ def test_recording_changes_no_bit(kind: str):
     assert torch.equal(alone.weights, recorded.weights)
     assert torch.equal(alone.scores, recorded.scores)
     assert torch.equal(first, second)
-
-
-def test_the_edges_of_bins():
-    assert bins([0.05, 0.95, 1.0], [0, 1, 1]) == pytest.approx(0.1 / 3)
-    assert calibration_error([Bin(count=1, probability=0.05), Bin(count=2, probability=0.975,
-                                                                 share=1.0)]) == pytest.approx(
-        0.1 / 3
-    )  # fmt: skip
