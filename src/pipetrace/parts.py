@@ -119,6 +119,81 @@ class Score(Part, frozen=True):
     accuracy: float | None = None
 
 
+class Bin(Part, frozen=True):
+    """Predictions whose probability lies in one of several equally wide intervals of [0, 1]."""
+
+    count: int = 0
+    probability: float = 0.0
+    """Their mean probability."""
+    share: float = 0.0
+    """The share of them that came true."""
+
+
+class Classification(Part, frozen=True):
+    """How well classes were chosen; precision, recall, F1 and IoU follow from `confusion`."""
+
+    classes: int
+    accuracy: float
+    majority: float
+    """The share of the most frequent true class: the accuracy of always choosing it."""
+    top5: float | None = None
+    """The share of targets among the five highest scores, where there are six classes or more."""
+    confusion: tuple[tuple[int, ...], ...] = ()
+    """Counts: a row for each true class, a column for each predicted; of 64 classes at most."""
+    confused: tuple[tuple[int, int, int], ...] = ()
+    """Where there are more classes: true class, predicted class and count, the most first."""
+    bins: tuple[Bin, ...] = ()
+    """By the probability of the predicted class; of two classes told by one output, by that of
+    class 1. Empty where the scores are no probabilities."""
+    entropy: float | None = None
+    """Cross entropy in nats, without class weights and label smoothing."""
+    entropy_count: int = 0
+    """How many targets it is the mean over."""
+
+
+class Labelling(Part, frozen=True):
+    """How well several labels were told for each row, each true or not."""
+
+    labels: int
+    accuracy: float
+    """The share of labels that are right."""
+    subset: float
+    """The share of rows whose labels are all right."""
+    none: float
+    """The share of labels that are not true: the accuracy of never giving one."""
+    counts: tuple[tuple[int, int, int, int], ...] = ()
+    """True positives, false positives, false negatives, true negatives of each of 256 labels at
+    most; F1 follows from them."""
+    totals: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """The same, of all labels."""
+    bins: tuple[Bin, ...] = ()
+    """By the probability of a label."""
+    entropy: float | None = None
+    """Binary cross entropy in nats per label, without weights."""
+
+
+class Regression(Part, frozen=True):
+    """How far predicted values lie from the targets, in the unit that the loss function saw."""
+
+    outputs: int
+    """Values per row; of rows with several dimensions, the size of the first."""
+    count: int
+    r2: float | None
+    """Mean of the outputs' coefficients of determination; None where no target varies."""
+    rmse: float
+    mae: float
+    bias: float
+    """Mean of prediction minus target."""
+    mean_rmse: float
+    """What predicting the mean of these targets would give."""
+    mean_mae: float
+    low: float
+    high: float
+    """The smallest and the largest residual (target minus prediction)."""
+    residuals: tuple[int, ...] = ()
+    """Counts of residuals in equally wide intervals from `low` to `high`."""
+
+
 class Difference(Part, frozen=True):
     """One op that two forwards of the same batch computed differently."""
 

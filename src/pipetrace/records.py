@@ -8,9 +8,12 @@ import msgspec
 
 from pipetrace.parts import (
     Argument,
+    Bin,
     Check,
     Choice,
+    Classification,
     Difference,
+    Labelling,
     Link,
     Mask,
     ModulePart,
@@ -18,6 +21,7 @@ from pipetrace.parts import (
     Part,
     Place,
     Receipt,
+    Regression,
     Score,
     Tensor,
 )
@@ -257,6 +261,31 @@ class Evaluation(Record, frozen=True):
     name: str = ""
 
 
+class Metrics(Record, frozen=True):
+    """What the predictions of an evaluation are worth, from what its loss function received."""
+
+    training: int
+    epoch: int
+    evaluation: int
+    """The evaluation's index."""
+    loss: str
+    """The loss function: it told what the numbers mean."""
+    counted: int
+    """Targets that were counted (for several labels or values per row: rows); those to be
+    ignored and those without a number as prediction were not."""
+    exact: bool = True
+    """Whether every target was looked at; else evenly spread ones of each batch."""
+    total: int = 0
+    """Targets that there were."""
+    ignored: int = 0
+    """Of those looked at: the loss function was told to ignore them."""
+    invalid: int = 0
+    """Of those looked at: their prediction, or the target itself, is NaN or has no end."""
+    classification: Classification | None = None
+    labelling: Labelling | None = None
+    regression: Regression | None = None
+
+
 class Prediction(Record, frozen=True):
     """One sample through the trained model in eval mode."""
 
@@ -354,7 +383,7 @@ class Ended(Record, frozen=True):
 
 Fact = (
     Provenance | Seed | SourceText | Model | Dataset | Op | Capture | Gradient | NotFinite
-    | Contrast | Training | Epoch | Probe | Evaluation | Prediction | Failure | Column
+    | Contrast | Training | Epoch | Probe | Evaluation | Metrics | Prediction | Failure | Column
     | Preparation | Question | Notice | Ended
 )  # fmt: skip
 
@@ -364,9 +393,11 @@ KINDS: dict[str, type[Record]] = {str(kind.__struct_config__.tag): kind for kind
 __all__ = [
     "KINDS",
     "Argument",
+    "Bin",
     "Capture",
     "Check",
     "Choice",
+    "Classification",
     "Column",
     "Contrast",
     "Dataset",
@@ -377,8 +408,10 @@ __all__ = [
     "Fact",
     "Failure",
     "Gradient",
+    "Labelling",
     "Link",
     "Mask",
+    "Metrics",
     "Model",
     "ModulePart",
     "NotFinite",
@@ -394,6 +427,7 @@ __all__ = [
     "Question",
     "Receipt",
     "Record",
+    "Regression",
     "Score",
     "Seed",
     "SourceText",

@@ -387,3 +387,43 @@ def test_a_probe_follows_every_epoch(ran: Run):
     for name in ("plain_slices", "batchnorm_scheduler", "kfold"):
         epochs, probes = (ran(name).recording.all(kind) for kind in (Epoch, Probe))
         assert [(p.training, p.epoch) for p in probes] == [(e.training, e.index) for e in epochs]
+
+
+class Marked(torch.Tensor):
+    """A tensor of somebody's own class."""
+
+
+@pytest.mark.parametrize("kind", ["none", "subclass"])
+def test_losses_of_several_numbers_and_of_other_classes_are_recorded(task: Any, kind: str):
+    printed = []
+    with pipetrace.record() as run:
+        for x, y in task.loader:
+            task.optimizer.zero_grad()
+            logits = task.model(x)
+            if kind == "none":
+                loss = F.cross_entropy(logits, y, reduction="none").mean() * 2
+            else:
+                loss = F.cross_entropy(logits.as_subclass(Marked), y)
+                assert type(loss) is Marked
+            loss.backward()
+            printed.append(loss.item())
+            task.optimizer.step()
+    assert list(run.recording.series["loss/0"]) == pytest.approx(printed)
+    (epoch,) = run.recording.all(Epoch)
+    assert epoch.score.loss == pytest.approx(sum(printed) / len(printed))
+    assert epoch.score.accuracy is not None
+
+
+def test_losses_that_cannot_be_read_are_told_once(task: Any):
+    from torch.testing._internal.two_tensor import TwoTensor
+
+    with pipetrace.record() as run:
+        for x, y in task.loader:
+            task.optimizer.zero_grad()
+            logits = task.model(x)
+            F.mse_loss(TwoTensor(logits.detach(), logits.detach()), TwoTensor(logits, logits))
+            F.cross_entropy(logits, y).backward()
+            task.optimizer.step()
+    (notice,) = [each for each in run.recording.all(Notice) if each.id == "loss-type"]
+    assert "mse_loss returned is a TwoTensor" in notice.text
+    assert len(run.recording.series["loss/0"]) == 3

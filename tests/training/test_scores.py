@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -112,13 +113,43 @@ def test_large_logits_are_thinned_evenly():
     logits[torch.arange(0, 300, 2), target[::2]] = 50.0
     call = called("cross_entropy", logits, target)
     thin = scores.thinned(call)
-    step = 23
-    assert torch.equal(thin.input, logits[::step])
-    assert torch.equal(thin.target, target[::step])
+    kept = [int((logits == row).all(1).nonzero()) for row in thin.input]
+    assert len(kept) == 13
+    assert [row * 13 // 300 for row in kept] == list(range(13))
+    assert torch.equal(thin.target, target[kept])
     assert thin.input.data_ptr() != logits.data_ptr()
     assert (thin.rows, thin.value) == (300, call.value)
-    small = called("cross_entropy", logits[:4, :10], target[:4] % 10)
+    small = called("cross_entropy", logits[:4, :10].clone(), target[:4] % 10)
     assert scores.thinned(small) is small
+
+
+def test_a_small_slice_does_not_keep_a_large_storage_alive():
+    logits, target = torch.randn(300, 5000), torch.randint(10, (300,))
+    thin = scores.thinned(called("cross_entropy", logits[:4, :10], target[:4]))
+    assert thin.input.untyped_storage().nbytes() == thin.input.nbytes
+    assert torch.equal(thin.input, logits[:4, :10])
+    logits.zero_()
+    assert thin.unchanged()
+
+
+@pytest.mark.parametrize("rows", [1, 16])
+def test_of_large_pictures_evenly_spread_pixels_of_all_rows_are_kept(rows: int):
+    logits = torch.randn(rows, 5, 256, 256)
+    target = torch.arange(rows * 256 * 256).reshape(rows, 256, 256)
+    name, values = "cross_entropy", torch.zeros(())
+    call = scores.loss_call(name, (logits, target), {}, values)
+    assert call is not None
+    thin = scores.thinned(call)
+    kept = thin.target.tolist()
+    assert len(kept) == len(set(kept)) == (1 << 16) // 5
+    gaps = [after - before for before, after in itertools.pairwise([0, *kept, target.numel()])]
+    assert max(gaps) <= 2 * target.numel() / len(kept) + 1
+    assert {place % 256 for place in kept} == set(range(256))
+    assert torch.equal(thin.input, logits.movedim(1, -1).reshape(-1, 5)[kept])
+    assert (thin.whole, int(thin.weight())) == (logits.numel(), target.numel())
+    shares = scores.loss_call(name, (logits, logits), {}, values)
+    assert shares is not None
+    assert torch.equal(scores.thinned(shares).target, thin.input)
 
 
 MADE: dict[str, tuple[str, Callable[[torch.Tensor], torch.Tensor]]] = {

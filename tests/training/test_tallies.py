@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from pipetrace.training import scores
@@ -88,3 +90,67 @@ def test_scalars_of_several_kinds_are_read():
     values = [torch.tensor(1.5), torch.tensor(2, dtype=torch.int64), torch.tensor([3.0])]
     assert read(values) == [1.5, 2.0, 3.0]
     assert read([]) == []
+
+
+@given(
+    sizes=st.lists(st.integers(1, 9), min_size=1, max_size=5),
+    weighted=st.booleans(),
+    ignore=st.sampled_from([-100, 0, 2]),
+    smoothing=st.sampled_from([0.0, 0.1]),
+    reduction=st.sampled_from(["mean", "sum"]),
+    seed=st.integers(0, 1000),
+)
+def test_the_mean_over_batches_is_the_loss_function_over_all_rows(
+    sizes: list[int], weighted: bool, ignore: int, smoothing: float, reduction: str, seed: int
+):
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(sum(sizes), 4, generator=generator, dtype=torch.float64)
+    target = torch.randint(4, (sum(sizes),), generator=generator)
+    weight = torch.rand(4, generator=generator, dtype=torch.float64) + 0.1 if weighted else None
+    options = {"weight": weight, "ignore_index": ignore, "label_smoothing": smoothing}
+    forwards = []
+    for a, b in zip(logits.split(sizes), target.split(sizes), strict=True):
+        forward = Seen(0, True, len(a), 0, None)
+        given = {**options, "reduction": reduction}
+        value = F.cross_entropy(a, b, **given)
+        forward.used = scores.loss_call("cross_entropy", (a, b), given, value)
+        forwards.append(forward)
+    tally = Tally()
+    tally.fold(forwards)
+    whole = F.cross_entropy(logits, target, **options).item()
+    found = tally.score().loss
+    if (target == ignore).all():
+        assert found is None
+    else:
+        assert found == pytest.approx(whole)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("mse_loss", {}),
+        ("mse_loss", {"weight": True}),
+        ("binary_cross_entropy_with_logits", {"pos_weight": torch.tensor(3.0)}),
+        ("kl_div", {"reduction": "batchmean"}),
+        ("multilabel_soft_margin_loss", {}),
+        ("cross_entropy", {}),
+    ],
+)
+def test_other_losses_over_all_rows(name: str, options: dict[str, object]):
+    torch.manual_seed(4)
+    inputs, targets, weights = torch.randn(10, 3), torch.rand(10, 3), torch.rand(10, 3)
+    function = getattr(F, name)
+
+    def using(part: slice) -> dict[str, object]:
+        return {key: weights[part] if key == "weight" else v for key, v in options.items()}
+
+    forwards = []
+    for part in (slice(0, 4), slice(4, 8), slice(8, 10)):
+        forward = Seen(0, True, part.stop - part.start, 0, None)
+        value = function(inputs[part], targets[part], **using(part))
+        forward.used = scores.loss_call(name, (inputs[part], targets[part]), using(part), value)
+        forwards.append(forward)
+    tally = Tally()
+    tally.fold(forwards)
+    whole = function(inputs, targets, **using(slice(0, 10))).item()
+    assert tally.score().loss == pytest.approx(whole)

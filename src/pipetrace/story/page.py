@@ -17,6 +17,7 @@ from pipetrace.story import (
     failure,
     flow,
     insight,
+    metrics,
     notices,
     prediction,
     provenance,
@@ -29,8 +30,8 @@ from pipetrace.story.registry import Entry, Subject, entries
 from pipetrace.tracefile import Recording
 
 SECTIONS = (
-    provenance, failure, broken, insight, flow, contrast, training, prediction, questions, notices,
-    source,
+    provenance, failure, broken, insight, flow, contrast, training, metrics, prediction, questions,
+    notices, source,
 )  # fmt: skip
 """The modules whose sections a page has: importing them registers these."""
 HEAD = ("provenance", "insight", "training", "notices")

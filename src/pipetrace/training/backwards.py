@@ -40,7 +40,7 @@ class Backwards:
         self._forwards = 0
         self._turn = self._since = 0
         """Backwards until now, and until the last step."""
-        self._results: list[tuple[torch.Tensor, int]] = []
+        self._results: list[tuple[torch.Tensor, torch.Tensor | int]] = []
         self._values: dict[int, torch.Tensor] = {}
         self._whole: dict[int, torch.Tensor] = {}
         """Values not divided by a number, of backwards since the last step."""
@@ -62,7 +62,7 @@ class Backwards:
     def loss_called(self, call: LossCall) -> None:
         """A loss function has returned a value that a backward may start from."""
         summed = call.options.get("reduction") == "sum"
-        self._results.append((call.value, call.rows if summed else 1))
+        self._results.append((call.value, call.counted if summed and call.counted else 1))
 
     def begin(self, root: torch.Tensor) -> None:
         """A backward begins."""
@@ -181,7 +181,7 @@ def terms(training: int, first: Seen) -> Iterator[Notice]:
 
 
 def _loss(
-    root: torch.Tensor, results: list[tuple[torch.Tensor, int]]
+    root: torch.Tensor, results: list[tuple[torch.Tensor, torch.Tensor | int]]
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Return a backward's loss, and the same not divided by a number, where it was."""
     value = whole = root.detach()

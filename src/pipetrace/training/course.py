@@ -179,10 +179,10 @@ class Course:
 
     def loss_called(self, seen: Seen, call: LossCall, result: torch.Tensor, output: Any) -> None:
         """A loss function has been called after a forward."""
-        seen.used = call if call.input.numel() <= scores.LARGE else scores.thinned(call)
         if not result.requires_grad:
             self.evaluations.loss_called(seen, call)
             return
+        seen.used = scores.thinned(call)
         self._backwards.loss_called(call)
         if seen.turn >= 0:
             self._learns(seen, call, output)
@@ -303,6 +303,7 @@ class Course:
             self._close()
         self._fold()
         self.evaluations.settle(self._take(lambda seen: True), self.strand, 0)
+        self.evaluations.measures.settle()
         strand, recorder = self.strand, self.recorder
         if strand is not None:
             strand.write(recorder.writer)

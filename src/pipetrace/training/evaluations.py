@@ -11,6 +11,8 @@ from torch import nn
 from pipetrace.capture import roots, trees
 from pipetrace.records import Evaluation
 from pipetrace.training import scores
+from pipetrace.training.measuring import Evaluated, Measures
+from pipetrace.training.metrics import digested
 from pipetrace.training.prediction import Chosen
 from pipetrace.training.rows import Rows, columns
 from pipetrace.training.scores import LossCall
@@ -32,6 +34,7 @@ class Evaluations:
 
     def __init__(self, course: Course, sample: int) -> None:
         self.rows = Rows()
+        self.measures = Measures(course.recorder.emit)
         self.chosen: Chosen | None = None
         self._course = course
         self._sample = sample
@@ -46,6 +49,7 @@ class Evaluations:
     def restart(self) -> None:
         """A new run of training begins: its rows and its held-out rows are its own."""
         self.rows = Rows()
+        self.measures.settle()
         self.chosen = None
         self._offset = 0
         self._shares.clear()
@@ -80,6 +84,7 @@ class Evaluations:
     def loss_called(self, seen: Seen, call: LossCall) -> None:
         """The program scored a forward itself."""
         seen.output = None
+        seen.used = digested(call)
         if self.chosen is not None and self.chosen.seen is seen:
             self.chosen.take_target(call.target)
 
@@ -120,7 +125,7 @@ class Evaluations:
             with torch.no_grad(), self._course.recorder.watch.quiet():
                 call = self._assume(seen)
             seen.assumed = call is not None
-            seen.used = None if call is None else scores.thinned(call)
+            seen.used = None if call is None else digested(call)
         if seen is not None:
             seen.output = None
 
@@ -135,16 +140,18 @@ class Evaluations:
         self._course.describe("evaluation", tally.rows, group[0])
         if strand is not None:
             strand.evaluations += 1
-        self._course.recorder.emit(
-            Evaluation(
-                training=0 if strand is None else strand.id,
-                epoch=0 if strand is None else sum(end <= group[0].step for end in strand.ends),
-                index=0 if strand is None else strand.evaluations,
-                score=tally.score(), forwards=len(group), loss_by=tally.by,
-                mode=modes.pop() if len(modes) == 1 else None, seen=share, step=group[0].step,
-                name=group[0].name,
-            )
+        found = Evaluation(
+            training=0 if strand is None else strand.id,
+            epoch=0 if strand is None else sum(end <= group[0].step for end in strand.ends),
+            index=0 if strand is None else strand.evaluations,
+            score=tally.score(), forwards=len(group), loss_by=tally.by,
+            mode=modes.pop() if len(modes) == 1 else None, seen=share, step=group[0].step,
+            name=group[0].name,
         )  # fmt: skip
+        self._course.recorder.emit(found)
+        if strand is not None:
+            calls = [seen.used for seen in group if seen.used is not None]
+            self.measures.add(Evaluated(found, calls))
 
     def _share(self, group: list[Seen]) -> float | None:
         """Return which share of the rows was trained on; later passes over the same rows too."""

@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor
+from torch._subclasses.functional_tensor import FunctionalTensor
 
 from pipetrace.capture import models, places, replay, roots, trees
 from pipetrace.capture.failures import Failed
@@ -20,7 +22,7 @@ from pipetrace.records import Fact, Notice, Seed
 from pipetrace.tracefile import Writer
 from pipetrace.training.course import Course
 from pipetrace.training.nests import Nest, nest, reread
-from pipetrace.training.scores import LossCall, loss_call
+from pipetrace.training.scores import LossCall, loss_call, plain
 from pipetrace.training.signals import Watch
 from pipetrace.training.strands import ByHand
 from pipetrace.training.tallies import Seen
@@ -28,6 +30,7 @@ from pipetrace.training.tallies import Seen
 _UNSEEDED = 67280421310721
 """What `torch.initial_seed()` says in a process that nobody seeded."""
 _TRIES = 3
+_STAND_INS = FakeTensor, FunctionalTensor
 
 
 class Stopped(BaseException):
@@ -85,7 +88,7 @@ class Recorder:
         """The last forward's output, or the graph behind one that is no tensor, until asked."""
         self._inner: list[tuple[LossCall, torch.Tensor]] = []
         self._by_hand = ByHand()
-        self._stepping = False
+        self._stepping = self._told = False
         self._last: Seen | None = None
         self._unmake: Callable[[], None] = lambda: None
         self._on = False
@@ -247,6 +250,7 @@ class Recorder:
         seen = self._last
         call = loss_call(name, args, kwargs, result)
         if call is None:
+            self._unread(name, result)
             return
         if seen is None:
             self._inner.append((call, result))
@@ -256,6 +260,15 @@ class Recorder:
             self.course.loss_called(seen, call, result, self._output)
         else:
             self.course.another_loss(seen, call, result, self._output)
+
+    def _unread(self, name: str, result: Any) -> None:
+        """Say once that a loss cannot be read: it lies on several machines, for example."""
+        parted = isinstance(result, torch.Tensor) and plain(result) is None
+        if parted and not isinstance(result, _STAND_INS) and not self._told:
+            self._told = True
+            kind = type(result).__name__
+            text = f"What {name} returned is a {kind}, whose numbers pipetrace does not read: "
+            self.emit(Notice(id="loss-type", text=text + "its losses and metrics are missing."))
 
     def call_raised(
         self, name: str, args: tuple[Any, ...], error: BaseException
@@ -267,7 +280,7 @@ class Recorder:
     def backward_called(self, roots: Sequence[torch.Tensor]) -> None:
         """Keep the loss."""
         # A compiler tries its graph out on stand-ins.
-        if not roots or type(roots[0]) is not torch.Tensor:
+        if not roots or isinstance(roots[0], _STAND_INS):
             return
         self.backwards += 1
         if self._node is not None:

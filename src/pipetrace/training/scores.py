@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,12 +16,19 @@ from torch import nn
 from pipetrace.capture import trees
 from pipetrace.capture.guard import identical
 from pipetrace.training.signals import original
+from pipetrace.training.weights import by_class, weight
 
 _CLASSES = {"cross_entropy", "nll_loss", "multi_margin_loss"}
-_BINARY = {"binary_cross_entropy", "binary_cross_entropy_with_logits", "soft_margin_loss"}
+_BINARY = {
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "soft_margin_loss",
+    "multilabel_soft_margin_loss",
+}  # fmt: skip
 _VALUES = {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"}
 LARGE = 1 << 16
-"""Batches of more numbers than this are scored on evenly spread rows only."""
+"""Batches of more numbers than this are scored on evenly spread targets only."""
+_GOLDEN = (math.sqrt(5) - 1) / 2
+_STORAGE = 1 << 20
+"""Bytes that a small tensor may keep alive."""
 
 
 class LossCall(msgspec.Struct):
@@ -28,14 +38,31 @@ class LossCall(msgspec.Struct):
     input: torch.Tensor
     target: torch.Tensor
     options: dict[str, Any]
+    """Its other arguments by name."""
     value: torch.Tensor
-    """What it returned; a sum is divided by the rows, as nearly every program then does."""
+    """The mean loss: of several losses their mean, and of a sum what `weight` makes of it."""
     versions: tuple[int, int]
     rows: int
+    counted: torch.Tensor | int | None = None
+    """What `value` is the mean over, where that is known already."""
+    shared: bool = False
+    """Whether `input` or `target` is a view, maybe of a large tensor that it keeps alive."""
+    whole: int = 0
+    """How many numbers `input` had, where it has them no more."""
+    sampled: bool = False
+    """Only evenly spread targets are left."""
+    digest: torch.Tensor | None = None
+    """What `metrics` needs of each target, instead of `input` and `target`."""
 
     def unchanged(self) -> bool:
         """Tell whether nobody has written into the input or the target since."""
         return self.versions == (_version(self.input), _version(self.target))
+
+    def weight(self) -> torch.Tensor | int:
+        """Return what `value` is the mean over: targets, or the class weight that they have."""
+        if self.counted is not None:
+            return self.counted
+        return weight(self.name, self.input, self.target, self.options)
 
 
 def task(name: str) -> str:
@@ -47,7 +74,7 @@ def task(name: str) -> str:
 
 
 def loss_call(
-    name: str, args: tuple[Any, ...], kwargs: dict[str, Any], value: Any
+    name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
 ) -> LossCall | None:
     """Keep what a loss function received; None where it was not given two tensors."""
     options = kwargs
@@ -57,48 +84,121 @@ def loss_call(
         options = dict(kwargs)
         prediction = args[0] if args else options.pop("input", None)
         target = args[1] if len(args) > 1 else options.pop("target", None)
-        if len(args) > 2:
-            options["*"] = args[2:]
-    if not (isinstance(prediction, torch.Tensor) and isinstance(target, torch.Tensor)):
+        options.update(zip(_names(name)[2:], args[2:], strict=False))
+    shared = getattr(prediction, "_base", None) is not None
+    shared = shared or getattr(target, "_base", None) is not None
+    prediction, target, value = plain(prediction), plain(target), plain(result)
+    if prediction is None or target is None or value is None or not prediction.shape:
         return None
-    shape = prediction.shape
-    if type(value) is not torch.Tensor or not shape:
-        return None
-    rows, prediction, value = shape[0], prediction.detach(), value.detach()
-    if options and options.get("reduction") == "sum":
-        value = value / rows
+    counted = None
+    if value.dim() or options.get("reduction") == "sum":
+        value, counted = _mean(name, prediction, target, options, value)
     try:
         versions = (prediction._version, target._version)
     except RuntimeError:  # made in inference mode: nobody counts
         versions = (_version(prediction), _version(target))
-    return LossCall(name, prediction, target, options, value, versions, rows)
+    return LossCall(name, prediction, target, options, value, versions, prediction.shape[0],
+                    counted, shared)  # fmt: skip
 
 
-def thinned(call: LossCall) -> LossCall:
-    """Return a call that holds little memory: evenly spread rows of a large one."""
+def plain(tensor: Any) -> torch.Tensor | None:
+    """Return a tensor without its graph and without its subclass.
+
+    None stands for what has no numbers of its own to read: a compiler's stand-in, or a part of a
+    tensor that lies on several machines.
+    """
+    if type(tensor) is torch.Tensor:
+        return tensor.detach() if tensor.requires_grad else tensor
+    if not isinstance(tensor, torch.Tensor):
+        return None
+    if type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
+        return None
+    with torch._C.DisableTorchFunctionSubclass():
+        return tensor.detach().as_subclass(torch.Tensor)
+
+
+def thinned(call: LossCall, most: int = LARGE) -> LossCall:
+    """Return a call that holds little memory: evenly spread targets of one with more numbers."""
     prediction, target = call.input, call.target
-    if prediction.numel() <= LARGE or prediction.shape[0] != target.shape[0]:
+    if prediction.numel() > most:
+        call = msgspec.structs.replace(
+            call, counted=call.weight(), whole=prediction.numel(), sampled=True
+        )
+        prediction, target = _spread(prediction, target, most)
+    elif call.shared:
+        prediction, target = _alone(prediction), _alone(target)
+    if prediction is call.input and target is call.target:
         return call
-    step = min(-(-prediction.numel() // LARGE), prediction.shape[0])
-    prediction, target = prediction[::step].clone(), target[::step].clone()
     return msgspec.structs.replace(
         call, input=prediction, target=target, versions=(_version(prediction), _version(target))
     )  # fmt: skip
 
 
 def apply(call: LossCall, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Call the same loss function with the same options on other tensors."""
-    options = {key: value for key, value in call.options.items() if key != "*"}
-    result: torch.Tensor = original(call.name)(
-        prediction, target, *call.options.get("*", ()), **options
-    )
-    if options.get("reduction") == "sum":
-        return result / prediction.shape[0]
-    return result if result.dim() == 0 else result.mean()
+    """Call the same loss function with the same options on other tensors; return the mean."""
+    result: torch.Tensor = original(call.name)(prediction, target, **call.options)
+    return _mean(call.name, prediction, target, call.options, result)[0]
+
+
+def _mean(
+    name: str, prediction: torch.Tensor, target: torch.Tensor, options: dict[str, Any],
+    result: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor | int | None]:  # fmt: skip
+    """Return the mean loss, and over what where `result` was none.
+
+    A sum is divided by the targets that count where targets are classes, else by the rows, as
+    nearly every program then does.
+    """
+    if result.dim():
+        return result.mean(), result.numel()
+    if options.get("reduction") != "sum":
+        return result, None
+    rows = prediction.shape[0]
+    counted = weight(name, prediction, target, options) if by_class(name, target) else rows
+    return result / counted, counted
+
+
+def _spread(
+    prediction: torch.Tensor, target: torch.Tensor, numbers: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Copy what belongs to evenly spread positions: of rows, and of all dimensions from 2 on."""
+    if prediction.shape[:1] != target.shape[:1]:
+        return prediction[:0].clone(), target[:0].clone()
+    sizes = (prediction.shape[0], *prediction.shape[2:])
+    count = math.prod(sizes)
+    most = max(1, numbers * count // prediction.numel())
+    first, *others = torch.unravel_index(_even(count, most, prediction.device), sizes)
+    if not others:
+        return prediction[first], target[first]
+    every: tuple[Any, ...] = (first, slice(None), *others)
+    whole = target.dim() == prediction.dim()
+    return prediction[every], target[every if whole else (first, *others)]
+
+
+@functools.lru_cache(8)
+def _even(count: int, most: int, device: torch.device) -> torch.Tensor:
+    """Choose indices below `count`, one in each of `most` equal parts, in step with no period."""
+    parts = numpy.arange(most)
+    places = (parts + parts * _GOLDEN % 1) * (count / most)
+    return torch.from_numpy(numpy.unique(places.astype(numpy.int64))).to(device)
+
+
+def _alone(tensor: torch.Tensor) -> torch.Tensor:
+    """Copy what is a small part of a large storage: it would keep all of that alive."""
+    if tensor.layout is not torch.strided or tensor.untyped_storage().nbytes() <= _STORAGE:
+        return tensor
+    return tensor.clone() if tensor.untyped_storage().nbytes() > 8 * tensor.nbytes else tensor
+
+
+@functools.cache
+def _names(name: str) -> tuple[str, ...]:
+    return tuple(inspect.signature(original(name)).parameters)
 
 
 def correct(call: LossCall) -> tuple[int, int] | None:
     """Return how many predictions of a call are right, and of how many; None for no such thing."""
+    if call.digest is not None:
+        return _matches(call.digest[0], call.digest[1], -1)
     return count(call.name, call.input, call.target, call.options.get("ignore_index", -100))
 
 

@@ -12,6 +12,7 @@ import torch
 from pipetrace.records import Score
 from pipetrace.training import scores
 from pipetrace.training.scores import LossCall
+from pipetrace.training.weights import by_class
 
 
 class Seen(msgspec.Struct, eq=False):
@@ -59,14 +60,15 @@ class Seen(msgspec.Struct, eq=False):
 class Tally:
     """Loss and accuracy of many forwards, folded in as they come.
 
-    The loss is the mean over batches weighted by their rows; the accuracy counts predictions.
+    The loss is the mean over batches weighted as PyTorch's own mean is; the accuracy counts
+    predictions.
     """
 
     rows: int = 0
     by: str = ""
     """`loop` where the program called the loss function, `pipetrace` where we did."""
     _loss: float = 0.0
-    _weight: int = 0
+    _weight: float = 0.0
     _right: int = 0
     _counted: int = 0
     _blind: bool = False
@@ -77,15 +79,13 @@ class Tally:
         calls = [seen.used for seen in forwards if seen.used is not None]
         if calls:
             self.by = "pipetrace" if any(seen.assumed for seen in forwards) else "loop"
-        whole = [seen for seen in forwards if not seen.part]
-        self.rows += sum(seen.rows for seen in whole)
-        pairs = [pair for seen in whole if (pair := _loss(seen)) is not None]
-        if pairs:
-            values, weights = zip(*pairs, strict=True)
-            self._loss += sum(v * w for v, w in zip(read(list(values)), weights, strict=True))
-            self._weight += sum(weights)
-        if calls:
-            self._count([call for call in calls if call.unchanged()], len(calls))
+        self.rows += sum(seen.rows for seen in forwards if not seen.part)
+        usable = [call for call in calls if call.unchanged()]
+        weights = _weights(calls, self._count(usable, len(calls))) if calls else []
+        given = iter(weights)
+        pairs = [(seen, seen.rows if seen.used is None else next(given)) for seen in forwards]
+        known = [(_loss(seen), weight) for seen, weight in pairs if not seen.part]
+        self._add([(value, weight) for value, weight in known if value is not None])
 
     def score(self) -> Score:
         """Return what the sums say."""
@@ -96,13 +96,25 @@ class Tally:
             accuracy=self._right / self._counted if known else None,
         )
 
-    def _count(self, calls: list[LossCall], expected: int) -> None:
+    def _add(self, losses: list[tuple[torch.Tensor, torch.Tensor | int]]) -> None:
+        """Add losses and their weights; a batch in which no target counts adds nothing."""
+        scalars = [weight for _, weight in losses if isinstance(weight, torch.Tensor)]
+        numbers = read([value for value, _ in losses] + scalars)
+        read_weights = iter(numbers[len(losses) :])
+        for value, (_, weight) in zip(numbers, losses, strict=False):
+            share = next(read_weights) if isinstance(weight, torch.Tensor) else weight
+            if share:
+                self._loss += value * share
+                self._weight += share
+
+    def _count(self, calls: list[LossCall], expected: int) -> bool:
+        """Count right predictions; return whether all targets were among those counted."""
         self._blind = self._blind or len(calls) < expected
         if not calls:
-            return
+            return False
         name, ignore = calls[0].name, calls[0].options.get("ignore_index", -100)
         try:
-            if any(call.name != name for call in calls):
+            if any(call.name != name or call.digest is not None for call in calls):
                 raise TypeError
             inputs = torch.cat([call.input for call in calls])
             targets = torch.cat([call.target for call in calls])
@@ -113,15 +125,23 @@ class Tally:
             if pair is not None:
                 self._right += pair[0]
                 self._counted += pair[1]
+        found = [pair[1] for pair in counts if pair is not None]
+        total = sum(call.target.numel() for call in calls)
+        return len(calls) == expected and sum(found) == total
 
 
-def _loss(seen: Seen) -> tuple[torch.Tensor, int] | None:
-    """Return the loss of a forward, and its weight: the rows that the loss function was given."""
-    call = seen.used
-    if call is None:
-        return None if seen.loss is None else (seen.loss, seen.rows)
-    value = call.value if seen.loss is None else seen.loss
-    return (value if value.dim() == 0 else value.mean()), call.rows
+def _weights(calls: list[LossCall], whole: bool) -> list[torch.Tensor | int]:
+    """Return the calls' weights in the mean; to look at targets costs, and is often needless."""
+    alike = whole and by_class(calls[0].name, calls[0].target)
+    if alike and all(c.counted is None and c.options.get("weight") is None for c in calls):
+        return [call.target.numel() for call in calls]
+    return [call.weight() for call in calls]
+
+
+def _loss(seen: Seen) -> torch.Tensor | None:
+    """Return the loss of a forward: what its backward started from, else the loss function's."""
+    known = None if seen.used is None else seen.used.value
+    return known if seen.loss is None else seen.loss
 
 
 def read(values: list[torch.Tensor]) -> list[float]:
