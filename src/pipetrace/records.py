@@ -47,6 +47,11 @@ class Provenance(Record, frozen=True):
     """Whether rows of real values are in the file."""
     source: bool = True
     """Whether source text is in the file."""
+    rank: int = 0
+    world: int = 1
+    """Which of how many processes this is, where a launcher started several."""
+    process: str = ""
+    """Names the process on its machine, so that a reader there can ask whether it still lives."""
 
 
 class Seed(Record, frozen=True):
@@ -235,6 +240,17 @@ class Probe(Record, frozen=True):
     """Share of elements that the masks dropped, where the model has dropout."""
 
 
+class Checksum(Record, frozen=True):
+    """The sum and the L2 norm of all parameters, in 64 bits: equal where replicas are equal."""
+
+    training: int
+    epoch: int
+    step: int
+    """Optimizer steps of the whole program before it."""
+    sum: float
+    norm: float
+
+
 class Evaluation(Record, frozen=True):
     """One run of forwards without backward, after `epoch` epochs."""
 
@@ -350,7 +366,7 @@ class Ended(Record, frozen=True):
 
 Fact = (
     Provenance | Seed | SourceText | Model | Dataset | Op | Capture | Gradient | NotFinite
-    | Contrast | Training | Epoch | Probe | Evaluation | Prediction | Failure | Column
+    | Contrast | Training | Epoch | Probe | Checksum | Evaluation | Prediction | Failure | Column
     | Preparation | Question | Notice | Ended
 )  # fmt: skip
 
@@ -362,6 +378,7 @@ __all__ = [
     "Argument",
     "Capture",
     "Check",
+    "Checksum",
     "Choice",
     "Column",
     "Contrast",

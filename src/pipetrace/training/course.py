@@ -10,7 +10,7 @@ import msgspec
 import torch
 from torch import nn
 
-from pipetrace.capture import trees
+from pipetrace.capture import roots, trees
 from pipetrace.capture.places import edge
 from pipetrace.capture.replay import Call
 from pipetrace.records import Dataset, Epoch, Training
@@ -173,7 +173,7 @@ class Course:
             self._end_pass()
         strand.step(None if optimizer is None else optimizer.param_groups[0]["lr"], self._losses)
         self._losses = []
-        if strand.waiting() >= _FOLD:
+        if strand.waiting() >= _FOLD or self.recorder.writer.due():
             strand.write(self.recorder.writer)
 
     def batch_came(self, iterator: Any, batch: Any) -> None:
@@ -297,6 +297,8 @@ class Course:
         self.phases.closed()
         if due:
             self._probe(strand)
+            if roots.shared() and (checksum := strand.checksum(self.steps)) is not None:
+                self.recorder.emit(checksum)
         self._unsettled = bool(self._forwards)
         self._began = time.perf_counter()
 

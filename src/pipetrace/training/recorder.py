@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from pipetrace.capture import models, places, replay, roots, trees
+from pipetrace.capture.alone import Collective
 from pipetrace.capture.failures import Failed
 from pipetrace.records import Fact, Notice, Seed
 from pipetrace.tracefile import Writer
@@ -354,6 +355,8 @@ class Recorder:
                     original=output, values=self.values, epoch=self.course.epochs,
                     step=self.course.steps,
                 )  # fmt: skip
+            if outcome.raised is not None and issubclass(outcome.raised.type, Collective):
+                raise Collective(outcome.raised.message)
             self.emit(*outcome.facts)
             self.writer.flush()
             if purpose == "training":

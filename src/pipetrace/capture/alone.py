@@ -1,0 +1,33 @@
+"""What we run a second time starts no collective: the other processes would wait, or answer us."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from pipetrace.capture import roots
+
+_COLLECTIVE = {"c10d", "_c10d_functional", "_c10d_functional_autograd", "symm_mem", "_dtensor"}
+
+
+class Collective(RuntimeError):
+    """A forward that was played again wanted to hear from the other processes."""
+
+
+class _Alone(TorchDispatchMode):
+    """Refuses the ops by which processes exchange tensors; all others run as they are."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:  # fmt: skip
+        if func.namespace in _COLLECTIVE:
+            name = func.overloadpacket.__name__.strip("_")
+            raise Collective(f"it exchanges tensors with the other processes ({name})")
+        return func(*args, **(kwargs or {}))
+
+
+def alone() -> contextlib.AbstractContextManager[object]:
+    """Refuse collectives, where there are other processes."""
+    return _Alone() if roots.shared() else contextlib.nullcontext()
