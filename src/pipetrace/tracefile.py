@@ -94,7 +94,7 @@ class Writer:
         self._series: dict[str, array[float]] = {}
         self._pending: dict[str, array[float]] = {}
         self._flushed = 0
-        self._due = time.monotonic() + _SECONDS
+        self._last = time.monotonic()
         self._lock = threading.RLock()
         self._database = None if path is None else _create(path)
         _writers.add(self)
@@ -107,9 +107,10 @@ class Writer:
 
     def scalars(self, name: str, values: list[float]) -> None:
         """Append values to the series `name`, as 64-bit floats."""
-        with self._lock:
-            self._pending.setdefault(name, array("d")).extend(values)
-            self._series.setdefault(name, array("d")).extend(values)
+        if values:
+            with self._lock:
+                self._pending.setdefault(name, array("d")).extend(values)
+                self._series.setdefault(name, array("d")).extend(values)
         self.breathe()
 
     def breathe(self) -> None:
@@ -117,14 +118,14 @@ class Writer:
         if self.due():
             self.flush()
 
-    def due(self) -> bool:
-        """Tell whether the last flush was over a second ago."""
-        return time.monotonic() >= self._due
+    def due(self, seconds: float = _SECONDS) -> bool:
+        """Tell whether the last flush was so many seconds ago."""
+        return time.monotonic() - self._last >= seconds
 
     def flush(self) -> None:
         """Write what was appended since the last flush."""
         with self._lock:
-            self._due = time.monotonic() + _SECONDS
+            self._last = time.monotonic()
             if self._database is None:
                 return
             try:

@@ -12,11 +12,11 @@ from pipetrace.capture import roots
 _COLLECTIVE = {"c10d", "_c10d_functional", "_c10d_functional_autograd", "symm_mem", "_dtensor"}
 
 
-class Collective(RuntimeError):
+class CollectiveError(RuntimeError):
     """A forward that was played again wanted to hear from the other processes."""
 
 
-class _Alone(TorchDispatchMode):
+class _Alone(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no type
     """Refuses the ops by which processes exchange tensors; all others run as they are."""
 
     def __torch_dispatch__(
@@ -24,10 +24,12 @@ class _Alone(TorchDispatchMode):
     ) -> Any:  # fmt: skip
         if func.namespace in _COLLECTIVE:
             name = func.overloadpacket.__name__.strip("_")
-            raise Collective(f"it exchanges tensors with the other processes ({name})")
+            raise CollectiveError(f"it exchanges tensors with the other processes ({name})")
         return func(*args, **(kwargs or {}))
 
 
 def alone() -> contextlib.AbstractContextManager[object]:
     """Refuse collectives, where there are other processes."""
-    return _Alone() if roots.shared() else contextlib.nullcontext()
+    if not roots.shared():
+        return contextlib.nullcontext()
+    return _Alone()  # type: ignore[no-untyped-call]  # torch has no type

@@ -18,6 +18,7 @@ from pipetrace.story import (
     prediction,
     provenance,
     questions,
+    ranks,
     source,
     training,
 )
@@ -26,8 +27,8 @@ from pipetrace.story.registry import Entry, entries
 from pipetrace.tracefile import Recording
 
 SECTIONS = (
-    provenance, failure, broken, insight, flow, contrast, training, prediction, questions, notices,
-    source,
+    provenance, failure, broken, insight, flow, contrast, training, ranks, prediction, questions,
+    notices, source,
 )  # fmt: skip
 """The modules whose sections a page has: importing them registers these."""
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _FOLD = 512
 """Forwards and steps kept before they are folded into sums."""
+_SOON = 0.25
+"""An epoch's facts wait for at most so many seconds after the last flush."""
 _ALWAYS = 10
 _STEPS_PER_PROBE = 200
 """After the first epochs, a probe for at least so many steps keeps its cost unnoticed."""
@@ -106,6 +108,8 @@ class Course:
         self._due -= 1
         rows = first.shape[0] if first is not None and first.shape else 0
         seen = Seen(id, model.training, rows, self.steps, self._key)
+        if self.recorder.writer.due():
+            self._hand_over()
         if self._word:
             seen.name = self._word
         if first is not None and len(self.described) < 2:
@@ -174,7 +178,13 @@ class Course:
         strand.step(None if optimizer is None else optimizer.param_groups[0]["lr"], self._losses)
         self._losses = []
         if strand.waiting() >= _FOLD or self.recorder.writer.due():
-            strand.write(self.recorder.writer)
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Let what is known reach the file: a process that is killed now loses nothing of it."""
+        if self.strand is not None:
+            self.strand.write(self.recorder.writer)
+        self.recorder.writer.breathe()
 
     def batch_came(self, iterator: Any, batch: Any) -> None:
         """A loader gives a batch; its first one begins a pass."""
@@ -293,6 +303,8 @@ class Course:
             if self._gathering is not None and strand.call is not None and strand.pairing:
                 strand.fixed = self._gathering.fix(strand.call, strand.pairing)
             self._gathering = None
+        if self.recorder.writer.due(_SOON):
+            self.recorder.writer.flush()
         self._tally, self._modes = Tally(), set()
         self.phases.closed()
         if due:

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from pipetrace.capture import models, places, replay, roots, trees
-from pipetrace.capture.alone import Collective
+from pipetrace.capture.alone import CollectiveError
 from pipetrace.capture.failures import Failed
 from pipetrace.records import Fact, Notice, Seed
 from pipetrace.tracefile import Writer
@@ -355,8 +355,8 @@ class Recorder:
                     original=output, values=self.values, epoch=self.course.epochs,
                     step=self.course.steps,
                 )  # fmt: skip
-            if outcome.raised is not None and issubclass(outcome.raised.type, Collective):
-                raise Collective(outcome.raised.message)
+            if outcome.raised is not None and issubclass(outcome.raised.type, CollectiveError):
+                raise CollectiveError(outcome.raised.message)
             self.emit(*outcome.facts)
             self.writer.flush()
             if purpose == "training":
@@ -417,6 +417,7 @@ def _opaque(model: nn.Module) -> str:
 def _not_captured(root: int, purpose: str, error: Exception) -> Notice:
     return Notice(
         id=f"capture-{purpose}-{root}",
-        text=f"A {purpose} forward could not be replayed: {type(error).__name__}: "
+        text=f"{'An' if purpose == 'evaluation' else 'A'} {purpose} forward could not be replayed: "
+        f"{type(error).__name__}: "
         f"{str(error).splitlines()[0][:200] if str(error) else ''}",
     )

@@ -70,7 +70,9 @@ class Strand:
             self._bare.append(len(self._rates))
         else:
             self._losses.append(losses[0] if len(losses) == 1 else torch.stack(losses).mean())
-        self._rates.append(rate if type(rate) is float else math.nan if rate is None else float(rate))
+        self._rates.append(
+            rate if type(rate) is float else math.nan if rate is None else float(rate)
+        )
 
     def write(self, writer: Writer) -> None:
         """Hand the series over, with one transfer from the device."""
@@ -99,7 +101,7 @@ class Strand:
         return tuple(float(group["lr"]) for o in alive for group in o.param_groups)
 
     def checksum(self, step: int) -> Checksum | None:
-        """Return what tells whether replicas of the model drifted apart; None where none is here."""
+        """Return what tells whether replicas of the model drift apart; None where none is here."""
         parameters = () if self.model is None else tuple(self.model.parameters())
         if self.model is None or roots.spread(self.model):
             return None
