@@ -23,8 +23,8 @@ from hypothesis import strategies as some
 
 from pipetrace import tracefile
 from pipetrace.errors import RunFileError
-from pipetrace.records import Ended, Epoch, Fact, Notice, Op, Place, Score, Seed, Tensor
 from pipetrace.naming import at_free_path, free_path, newest
+from pipetrace.records import Ended, Epoch, Fact, Notice, Op, Place, Score, Seed, Tensor
 from pipetrace.tracefile import Recording, Writer, load
 
 NUMBERS = (0.1, -0.0, 5e-324, 1.7976931348623157e308, math.inf, -math.inf, math.nan)

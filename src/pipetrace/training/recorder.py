@@ -47,7 +47,7 @@ class Root:
         self.traceable = not roots.opaque(roots.unwrapped(model))
 
 
-Coming = tuple[Root, torch.Tensor | None, bool, replay.Call | None]
+Coming = tuple[Root, torch.Tensor | None, bool, replay.Call | replay.Later | None]
 """A call that is about to be made: its root, first input, whether to learn, what a replay needs."""
 
 
@@ -198,6 +198,8 @@ class Recorder:
     def _after(self, coming: Coming, model: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         """Look at a call that has been made."""
         root, first, learning, prepared = coming
+        if isinstance(prepared, replay.Later):
+            prepared = prepared.take()
         seen = self.course.called(root.id, model, first, args, kwargs, output, learning)
         self._last, self._output = seen, output
         self._node = output.grad_fn if type(output) is torch.Tensor else _node(output)
@@ -329,12 +331,16 @@ class Recorder:
 
     def _prepare(
         self, root: Root, model: nn.Module, purpose: str, args: Any, kwargs: Any
-    ) -> replay.Call | None:  # fmt: skip
+    ) -> replay.Call | replay.Later | None:  # fmt: skip
         if purpose == "evaluation" and not self.course.steps and root.tries["training"] > 0:
             return None
         started = time.perf_counter()
         try:
-            return replay.prepare(roots.unwrapped(model), args, kwargs)
+            plain = roots.unwrapped(model)
+            wrapped = isinstance(model, nn.parallel.DistributedDataParallel)
+            if wrapped and model.module is plain:
+                return replay.Later(plain)
+            return replay.prepare(plain, args, kwargs)
         except Exception as error:
             root.tries[purpose] = 0
             self.emit(_not_captured(root.id, purpose, error))
@@ -382,6 +388,8 @@ class Recorder:
     ) -> None:
         """Play a forward that raised once more, to see how far it came."""
         root, _, _, prepared = coming
+        if isinstance(prepared, replay.Later):
+            prepared = prepared.take()
         memory = isinstance(error, (torch.OutOfMemoryError, MemoryError))
         if memory or not root.traceable or root.tries["failure"] <= 0:
             return

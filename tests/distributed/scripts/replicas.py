@@ -1,6 +1,5 @@
 import hashlib
 import os
-import sys
 
 import torch
 import torch.distributed as dist
@@ -17,20 +16,10 @@ rows = torch.randn(192, 6)
 data = TensorDataset(rows, (rows[:, 0] > 0).long())
 held = torch.randn(40, 6)
 
-
-class Centred(nn.Module):
-    def forward(self, x):
-        mean = x.detach().mean(0)
-        dist.all_reduce(mean)
-        return x - mean / 2
-
-
-norm = Centred() if "together" in sys.argv else nn.BatchNorm1d(16)
 model = DistributedDataParallel(
-    nn.Sequential(nn.Linear(6, 16), norm, nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 2))
+    nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 2))
 )
-if "same" not in sys.argv:
-    torch.manual_seed(100 + rank)
+torch.manual_seed(100 + rank)
 sampler = DistributedSampler(data)
 loader = DataLoader(data, batch_size=16, sampler=sampler)
 optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -42,9 +31,6 @@ for epoch in range(3):
         loss = F.cross_entropy(model(x), y)
         loss.backward()
         optimizer.step()
-    if "drift" in sys.argv and epoch == 1 and rank == 1:
-        with torch.no_grad():
-            model.module[0].weight[0, 0] += 0.5
     model.eval()
     with torch.no_grad():
         worst = F.cross_entropy(model(held), (held[:, 0] > 0).long())
