@@ -29,7 +29,8 @@ def ending(recording: Recording) -> str:
         return f"cut off after {count}"
     at = recording.written
     written = "" if at is None else f", last written {seconds(max(0.0, time.time() - at))} ago"
-    return f"{'still running' if running else 'no end yet'}, {count} so far{written}"
+    state = "still running" if running else "still running or cut off"
+    return f"{state}, {count} so far{written}"
 
 
 def steps(recording: Recording) -> int:
