@@ -106,12 +106,14 @@ class Writer:
         self.breathe()
 
     def scalars(self, name: str, values: list[float]) -> None:
-        """Append values to the series `name`, as 64-bit floats."""
+        """Append values to the series `name`, as 64-bit floats.
+
+        They wait for `breathe`: what belongs to one step in several series is flushed together.
+        """
         if values:
             with self._lock:
                 self._pending.setdefault(name, array("d")).extend(values)
                 self._series.setdefault(name, array("d")).extend(values)
-        self.breathe()
 
     def breathe(self) -> None:
         """Flush if the last time was over a second ago."""

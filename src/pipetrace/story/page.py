@@ -20,6 +20,7 @@ from pipetrace.story import (
     questions,
     ranks,
     source,
+    steps,
     training,
 )
 from pipetrace.story.figures import plural, seconds
@@ -27,8 +28,8 @@ from pipetrace.story.registry import Entry, entries
 from pipetrace.tracefile import Recording
 
 SECTIONS = (
-    provenance, failure, broken, insight, flow, contrast, training, ranks, prediction, questions,
-    notices, source,
+    provenance, failure, broken, insight, flow, contrast, training, steps, ranks, prediction,
+    questions, notices, source,
 )  # fmt: skip
 """The modules whose sections a page has: importing them registers these."""
 

@@ -182,9 +182,10 @@ class Course:
 
     def _hand_over(self) -> None:
         """Let what is known reach the file: a process that is killed now loses nothing of it."""
-        if self.strand is not None:
+        if self.strand is None:
+            self.recorder.writer.breathe()
+        else:
             self.strand.write(self.recorder.writer)
-        self.recorder.writer.breathe()
 
     def batch_came(self, iterator: Any, batch: Any) -> None:
         """A loader gives a batch; its first one begins a pass."""

@@ -84,6 +84,7 @@ class Strand:
         self._bare = []
         writer.scalars(f"loss/{self.id}", losses)
         writer.scalars(f"rate/{self.id}", rates)
+        writer.breathe()
 
     def waiting(self) -> int:
         """Return how many steps were not handed over yet."""
