@@ -107,8 +107,11 @@ def execute(
         if rank is None:
             shown(run)
         elif rank.number == 0 and (file := run.path) is not None and not session.trouble:
-            run = Run(all_ranks(file, rank.world, _PATIENCE))
-            run.save_html(file.with_suffix(".html"))
+            try:
+                run = Run(all_ranks(file, rank.world, _PATIENCE))
+                run.save_html(file.with_suffix(".html"))
+            except RunFileError as error:
+                print(f"pipetrace: {error}", file=sys.stderr)
             shown(run)
         return run
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import torch
 
-from pipetrace import api
+from pipetrace import api, cli
 from pipetrace.blocks import Section, Table, Text
 from pipetrace.errors import RunFileError
 from pipetrace.following import load_together, under_way
@@ -179,7 +179,9 @@ for step in range(int(sys.argv[1])):
 """
 
 
-def test_launches_at_once_and_in_a_row_write_over_nothing(tmp_path: Path):
+def test_launches_at_once_and_in_a_row_write_over_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     """Ranks of one launch agree on a name, whoever comes first; a killed one leaves its file."""
     (tmp_path / "loop.py").write_text(LOOP)
     command = ("-m", "pipetrace", "run", "--quiet", "loop.py")
@@ -210,3 +212,8 @@ def test_launches_at_once_and_in_a_row_write_over_nothing(tmp_path: Path):
     section = told([recording.path for recording in cut.ranks if recording.path is not None])
     table = next(block for block in section.blocks if isinstance(block, Table))
     assert table.rows[1][-1] == f"cut off after {count} optimizer steps"
+    pattern = str(runs / "loop.rank*.pipetrace")
+    assert cli.main(["show", pattern]) == 0
+    assert "Ranks, 2 of 2" in capsys.readouterr().out
+    assert cli.main(["export", pattern, "--to", "md", "--output", str(tmp_path / "a.md")]) == 0
+    assert "Ranks, 2 of 2" in (tmp_path / "a.md").read_text()

@@ -17,7 +17,9 @@ data = TensorDataset(rows, (rows[:, 0] > 0).long())
 held = torch.randn(40, 6)
 
 model = DistributedDataParallel(
-    nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 2))
+    nn.Sequential(
+        nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 2)
+    )
 )
 torch.manual_seed(100 + rank)
 sampler = DistributedSampler(data)
