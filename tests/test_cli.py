@@ -214,7 +214,7 @@ def test_version_help_and_completion(shell: Shell):
         (["show", "--jsn"], "No such option"),
         (["export", "--to", "pdf"], "Invalid value for '--to': 'pdf' is not one of"),
         (["fit", "a.csv"], "Missing option '--target'. See: pipetrace fit --help"),
-        (["show", "a", "b"], "unexpected extra argument"),
+        (["quiz", "a", "b"], "unexpected extra argument"),
     ],
 )
 def test_what_is_typed_wrong_is_said_in_one_paragraph(shell: Shell, words: list[str], said: str):
