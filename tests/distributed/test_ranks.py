@@ -76,8 +76,11 @@ def alone(folder: Path, script: str) -> None:
         port = str(free.getsockname()[1])
     variables = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "DIGESTS": "alone", **variables}
-    ranks = [subprocess.Popen([sys.executable, str(HERE / script)], cwd=folder,
-                              env={**environment, "RANK": rank}) for rank in ("0", "1")]  # fmt: skip
+    command = [sys.executable, str(HERE / script)]
+    ranks = [
+        subprocess.Popen(command, cwd=folder, env={**environment, "RANK": rank})
+        for rank in ("0", "1")
+    ]
     assert [rank.wait(300) for rank in ranks] == [0, 0]
 
 
