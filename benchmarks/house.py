@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import measure
 from measure import Result, progress, ratio, value
-from pipetrace import tracefile
+from pipetrace import naming, tracefile
 from pipetrace.examples import dropout
 from pipetrace.records import Ended
 from pipetrace.session import Session
@@ -90,7 +90,7 @@ def fixed_costs(folder: Path, rounds: int) -> Result:
     def cost() -> float:
         out = folder / f"fixed-{next(numbers)}"
         measure.wall([*PIPETRACE, "run", "--quiet", "--out", str(out), EXAMPLE])
-        ended = tracefile.load(tracefile.newest(out)).last(Ended)
+        ended = tracefile.load(naming.newest(out)).last(Ended)
         if ended is None or not ended.costs:
             raise RuntimeError(f"{out}: the run does not say what recording cost")
         once = (seconds for part, seconds in ended.costs.items() if part not in PER_EPOCH)
@@ -121,7 +121,7 @@ def showing(folder: Path, rounds: int) -> Result:
     """Time `pipetrace show FILE` as a whole process."""
     out = folder / "shown"
     measure.wall([*PIPETRACE, "run", "--quiet", "--out", str(out), EXAMPLE])
-    show = [*PIPETRACE, "show", str(tracefile.newest(out))]
+    show = [*PIPETRACE, "show", str(naming.newest(out))]
     return value("pipetrace show", lambda: measure.wall(show), goal=0.5, unit="s", rounds=rounds)
 
 

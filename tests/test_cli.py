@@ -265,7 +265,7 @@ def test_version_help_and_completion(shell: Shell):
         (["show", "--jsn"], "No such option"),
         (["export", "--to", "pdf"], "Invalid value for '--to': 'pdf' is not one of"),
         (["fit", "a.csv"], "Missing option '--target'. See: pipetrace fit --help"),
-        (["show", "a", "b"], "unexpected extra argument"),
+        (["quiz", "a", "b"], "unexpected extra argument"),
         (["diff", "a"], "Missing argument 'B.pipetrace'. See: pipetrace diff --help"),
     ],
 )

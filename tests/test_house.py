@@ -27,7 +27,7 @@ PACKAGE = ROOT / "src" / "pipetrace"
 FOLDERS = ("src", "tests", "benchmarks", "docs", ".ci")
 READERS = (
     *("records", "parts", "blocks", "errors", "tracefile", "lessons", "story", "views"),
-    *("ops", "runs"),
+    *("alive", "following", "naming", "ops", "runs"),
 )
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "manager", "base", "helpers", "misc", "common"}
 

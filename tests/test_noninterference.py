@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipetrace import tracefile
+from pipetrace import naming, tracefile
 from pipetrace.records import Ended
 
 FOLDER = Path(__file__).parent / "scripts"
@@ -33,6 +33,6 @@ def test_a_recorded_script_does_what_it_does_alone(name: str, tmp_path: Path):
     assert alone.stderr in recorded.stderr
     last = alone.stdout.decode().splitlines()[-1]
     assert last.startswith("digest ") or name in SILENT
-    ended = tracefile.load(tracefile.newest(runs)).last(Ended)
+    ended = tracefile.load(naming.newest(runs)).last(Ended)
     assert ended is not None
     assert ended.code == alone.returncode

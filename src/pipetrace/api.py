@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 FOLDER = Path("pipetrace-runs")
 """Where runs are kept unless another folder is named."""
 
+_PATIENCE = 3.0
+"""Seconds for which the first rank, after its end, waits for the end of the others."""
 Item = TypeVar("Item")
 
 
@@ -71,10 +73,13 @@ def execute(
 ) -> tuple[Run, Ending]:  # fmt: skip
     """Do what `run` does, and also return how the script ended.
 
-    `shown` is called with the complete run, also where the script leaves through `os._exit`.
+    `shown` is called with the complete run, also where the script leaves through `os._exit`. Of
+    the ranks of a launch only the first shows its run, with those of the others.
     """
+    from pipetrace.following import all_ranks
+    from pipetrace.launch import at_agreed_path, launched
+    from pipetrace.naming import at_free_path, file_name
     from pipetrace.session import Session, completed
-    from pipetrace.tracefile import at_free_path, file_name
     from pipetrace.training import script as scripts
 
     origin = "example" if script is None else "module" if module else "script"
@@ -92,11 +97,23 @@ def execute(
             steps=steps, values=values, source=source, sample=sample,
         )  # fmt: skip
 
-    session = at_free_path(Path(out), name, begin)
+    rank = launched()
+    if rank is None:
+        session = at_free_path(Path(out), name, begin)
+    else:
+        session = at_agreed_path(Path(out), name, rank, begin)
 
     def complete(ending: Ending) -> Run:
-        run = completed(session, *ending, with_page=True)
-        shown(run)
+        run = completed(session, *ending, with_page=rank is None)
+        if rank is None:
+            shown(run)
+        elif rank.number == 0 and (file := run.path) is not None and not session.trouble:
+            try:
+                run = Run(all_ranks(file, rank.world, _PATIENCE))
+                run.save_html(file.with_suffix(".html"))
+            except RunFileError as error:
+                print(f"pipetrace: {error}", file=sys.stderr)
+            shown(run)
         return run
 
     ending = scripts.run(found, session.begin, session.end,
@@ -113,7 +130,8 @@ def record(
     """Record what runs inside a `with` block.
 
     Args:
-        path: The run file to make; None keeps the run in memory.
+        path: The run file to make; None keeps the run in memory. Under `torchrun` each rank makes
+            one of its own: NAME.rank0.pipetrace, NAME.rank1.pipetrace, ...
         sample: Which held-out row the prediction is about, from 0.
         values: Whether rows of real values are kept.
         source: Whether source text is kept.
@@ -124,10 +142,15 @@ def record(
     Raises:
         RunFileError: the file exists, its folder cannot be written to, or a recording is going on.
     """
+    from pipetrace.launch import launched
+    from pipetrace.naming import of_rank
     from pipetrace.session import Session, completed, origin
 
     file = None if path is None else Path(path)
     name = "recording" if file is None else file.stem
+    rank = launched()
+    if file is not None and rank is not None:
+        file = of_rank(file, rank.number)
     run = Run()
     session = Session(name, origin(), file=file, sample=sample, values=values, source=source)
     status, code, error = "finished", 0, None
@@ -232,15 +255,20 @@ def fit(
     return run
 
 
-def load(path: str | Path) -> Run:
+def load(path: str | Path, *ranks: str | Path) -> Run:
     """Open a run file; it needs no torch and executes nothing.
 
-    Raises:
-        RunFileError: there is no such file, or it is empty, damaged, of something else, or newer.
-    """
-    from pipetrace import tracefile
+    Args:
+        path: The run file.
+        ranks: The run files of the other ranks of the same launch: they become one page.
 
-    return Run(tracefile.load(Path(path)))
+    Raises:
+        RunFileError: there is no such file, or it is empty, damaged, of something else, or newer;
+            or several files are not ranks of one launch.
+    """
+    from pipetrace.following import load_together
+
+    return Run(load_together([Path(file) for file in (path, *ranks)]))
 
 
 def diff(a: Run | str | Path, b: Run | str | Path) -> Comparison:

@@ -43,6 +43,7 @@ _SOURCE = click.option(
     help="Keep no source text in the run file.",
 )  # fmt: skip
 _FILE = click.argument("file", required=False, type=click.Path(path_type=Path))
+_FILES = click.argument("files", nargs=-1, metavar="[FILE]...", type=click.Path(path_type=Path))
 
 
 def _examples(*lines: str) -> str:
@@ -201,7 +202,7 @@ def fit(
 
     def later() -> int:
         from pipetrace import api
-        from pipetrace.tracefile import at_free_path, file_name
+        from pipetrace.naming import at_free_path, file_name
 
         label = file_name(table.stem) if name is None else name
         with printing.ours(sys.stdout, as_json) as ours:
@@ -224,16 +225,19 @@ def fit(
 
 
 @commands.command(short_help="Print the page of a run.")
-@_FILE
+@_FILES
 @_JSON
-def show(file: Path | None, as_json: bool) -> Later:
-    """Print the page of a run FILE; the newest run if none is named."""
+def show(files: tuple[Path, ...], as_json: bool) -> Later:
+    """Print the page of a run FILE; the newest run if none is named.
+
+    The files of a launch's ranks, or a pattern, 'NAME.rank*.pipetrace', become one page.
+    """
 
     def later() -> int:
         from pipetrace import api
         from pipetrace.views import data, terminal
 
-        page = api.load(_chosen(file)).page()
+        page = api.load(*_chosen(files)).page()
         if as_json:
             printing.write(data.render(page) + "\n")
         else:
@@ -264,7 +268,7 @@ def diff(a: Path, b: Path, as_json: bool, output: Path | None, open_page: bool) 
 
     def later() -> int:
         from pipetrace import api
-        from pipetrace.tracefile import file_name, free_path
+        from pipetrace.naming import file_name, free_path
         from pipetrace.views import data, html, terminal
 
         page = api.diff(a, b).page()
@@ -288,25 +292,25 @@ def diff(a: Path, b: Path, as_json: bool, output: Path | None, open_page: bool) 
 
 
 @commands.command(short_help="Write the page of a run as HTML, Markdown or JSON.")
-@_FILE
+@_FILES
 @click.option("--to", "form", type=click.Choice(["html", "md", "json"]), default="html",
               show_default=True, help="Format of the export.")  # fmt: skip
 @click.option("--output", "-o", metavar="PATH", type=click.Path(dir_okay=False, path_type=Path),
               help="Where to write; beside the run by default, - for stdout.")  # fmt: skip
-def export(file: Path | None, form: str, output: Path | None) -> Later:
+def export(files: tuple[Path, ...], form: str, output: Path | None) -> Later:
     """Write the page of a run FILE, the newest if none is named, as HTML, Markdown or JSON."""
 
     def later() -> int:
         from pipetrace import api
         from pipetrace.views import data, html, markdown
 
-        chosen = _chosen(file)
-        page = api.load(chosen).page()
+        chosen = _chosen(files)
+        page = api.load(*chosen).page()
         text = {"html": html.document, "md": markdown.render, "json": data.render}[form](page)
         if str(output) == "-":
             printing.write(text if text.endswith("\n") else text + "\n")
             return 0
-        path = output or chosen.with_suffix(f".{form}")
+        path = output or chosen[0].with_suffix(f".{form}")
         printing.export(path, text, named=output is not None)
         print(path, flush=True)
         return 0
@@ -326,7 +330,7 @@ def quiz(file: Path | None) -> Later:
         from pipetrace.blocks import Question
         from pipetrace.views.quiz import ask
 
-        sections = api.load(_chosen(file)).page().sections
+        sections = api.load(*_chosen((file,) if file else ())[:1]).page().sections
         questions = [b for s in sections for b in s.blocks if isinstance(b, Question)]
         if not questions:
             raise PipetraceError("This run has no questions: it has no captured forward.")
@@ -374,10 +378,11 @@ def _paragraph(error: click.ClickException) -> str:
     return f"{reason}. See: {context.command_path if context else 'pipetrace'} --help"
 
 
-def _chosen(file: Path | None) -> Path:
-    from pipetrace.tracefile import newest
+def _chosen(files: Sequence[Path]) -> list[Path]:
+    """Return the files that were named, patterns filled in; else the newest run, of all ranks."""
+    from pipetrace.naming import matching, newest, together
 
-    return newest(Path(_FOLDER)) if file is None else file
+    return matching(files) if files else together(newest(Path(_FOLDER)))
 
 
 def _widths(text: str) -> tuple[int, ...]:

@@ -51,6 +51,11 @@ class Provenance(Record, frozen=True):
     """Whether rows of real values are in the file."""
     source: bool = True
     """Whether source text is in the file."""
+    rank: int = 0
+    world: int = 1
+    """Which of how many processes this is, where a launcher started several."""
+    process: str = ""
+    """Names the process on its machine, so that a reader there can ask whether it still lives."""
 
 
 class Seed(Record, frozen=True):
@@ -243,6 +248,17 @@ class Probe(Record, frozen=True):
     """Share of elements that the masks dropped, where the model has dropout."""
 
 
+class Checksum(Record, frozen=True):
+    """The sum and the L2 norm of all parameters, in 64 bits: equal where replicas are equal."""
+
+    training: int
+    epoch: int
+    step: int
+    """Optimizer steps of the whole program before it."""
+    sum: float
+    norm: float
+
+
 class Evaluation(Record, frozen=True):
     """One run of forwards without backward, after `epoch` epochs."""
 
@@ -383,7 +399,8 @@ class Ended(Record, frozen=True):
 
 Fact = (
     Provenance | Seed | SourceText | Model | Dataset | Op | Capture | Gradient | NotFinite
-    | Contrast | Training | Epoch | Probe | Evaluation | Metrics | Prediction | Failure | Column
+    | Contrast | Training | Epoch | Probe | Checksum | Evaluation | Metrics | Prediction | Failure
+    | Column
     | Preparation | Question | Notice | Ended
 )  # fmt: skip
 
@@ -396,6 +413,7 @@ __all__ = [
     "Bin",
     "Capture",
     "Check",
+    "Checksum",
     "Choice",
     "Classification",
     "Column",

@@ -166,12 +166,14 @@ class Run(Shown):
         """Write the run to a file that `load` opens.
 
         Raises:
-            RunFileError: the file exists, its folder cannot be written to, or the run is not
-                complete yet.
+            RunFileError: the file exists, its folder cannot be written to, the run is not complete
+                yet, or it is of several files.
         """
         from pipetrace.tracefile import Writer
 
         recording = self.recording
+        if recording.ranks:
+            raise RunFileError("This page is of several files, one for each rank: copy these.")
         if not recording.facts:
             raise RunFileError("This run has nothing to save yet: save it after its `with` block.")
         writer = Writer(Path(path))

@@ -16,9 +16,11 @@ from pathlib import Path
 import torch
 
 import pipetrace
+from pipetrace import alive
 from pipetrace.capture import places
 from pipetrace.capture.failures import failure
 from pipetrace.errors import RunFileError
+from pipetrace.launch import Rank, launched
 from pipetrace.lessons import select
 from pipetrace.probes.execute import execute
 from pipetrace.records import (
@@ -248,6 +250,7 @@ def _provenance(
     source: bool,
 ) -> Provenance:  # fmt: skip
     commit = _git(folder, "rev-parse", "HEAD")
+    rank = launched() or Rank(0, 1)
     changed = None if commit is None else _git(folder, "status", "--porcelain", "-uno")
     numpy = sys.modules.get("numpy")
     versions = {
@@ -262,7 +265,7 @@ def _provenance(
         versions={key: value for key, value in versions.items() if value},
         platform=f"{platform.system()} {platform.machine()}", threads=torch.get_num_threads(),
         commit=commit, dirty=None if changed is None else bool(changed),
-        values=values, source=source,
+        values=values, source=source, rank=rank.number, world=rank.world, process=alive.own(),
     )  # fmt: skip
 
 

@@ -11,9 +11,9 @@ import threading
 import time
 import weakref
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 
@@ -30,22 +30,38 @@ _SCHEMA = (
     "CREATE TABLE facts (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, body BLOB NOT NULL)",
     "CREATE TABLE series (id INTEGER PRIMARY KEY, name TEXT NOT NULL, body BLOB NOT NULL)",
 )
+_FACTS = "SELECT id, body FROM facts WHERE id > ? ORDER BY id"
+_SERIES = "SELECT id, name, body FROM series WHERE id > ? ORDER BY id"
 _SECONDS = 1.0
 _TRIES = 50
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "lustre", "afs", "ceph"}
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Fact).decode
 F = TypeVar("F", bound=Record)
-T = TypeVar("T")
 
 
 class Recording:
-    """All that a run has stated so far, in the order in which it was stated."""
+    """All that a run has stated so far, in the order in which it was stated.
 
-    def __init__(self, facts: list[Fact], series: dict[str, array[float]], path: Path | None):
+    Attributes:
+        facts: What was stated.
+        series: Numbers by name: `loss/0` and `rate/0` have one for each step of training 0, NaN
+            where a step had none.
+        path: The run file.
+        written: When the file was last written to, in seconds since the epoch; None in memory.
+        ranks: The recordings of all ranks of a launch, this one among them, where several were
+            read together.
+    """
+
+    def __init__(
+        self, facts: list[Fact], series: dict[str, array[float]], path: Path | None,
+        written: float | None = None, ranks: tuple[Recording, ...] = (),
+    ) -> None:  # fmt: skip
         self.facts = facts
         self.series = series
         self.path = path
+        self.written = written
+        self.ranks = ranks
 
     def all(self, kind: type[F]) -> list[F]:
         """Return every fact of a kind."""
@@ -78,7 +94,7 @@ class Writer:
         self._series: dict[str, array[float]] = {}
         self._pending: dict[str, array[float]] = {}
         self._flushed = 0
-        self._due = time.monotonic() + _SECONDS
+        self._last = time.monotonic()
         self._lock = threading.RLock()
         self._database = None if path is None else _create(path)
         _writers.add(self)
@@ -90,21 +106,28 @@ class Writer:
         self.breathe()
 
     def scalars(self, name: str, values: list[float]) -> None:
-        """Append values to the series `name`, as 64-bit floats."""
-        with self._lock:
-            self._pending.setdefault(name, array("d")).extend(values)
-            self._series.setdefault(name, array("d")).extend(values)
-        self.breathe()
+        """Append values to the series `name`, as 64-bit floats.
+
+        They wait for `breathe`: what belongs to one step in several series is flushed together.
+        """
+        if values:
+            with self._lock:
+                self._pending.setdefault(name, array("d")).extend(values)
+                self._series.setdefault(name, array("d")).extend(values)
 
     def breathe(self) -> None:
         """Flush if the last time was over a second ago."""
-        if time.monotonic() >= self._due:
+        if self.due():
             self.flush()
+
+    def due(self, seconds: float = _SECONDS) -> bool:
+        """Tell whether the last flush was so many seconds ago."""
+        return time.monotonic() - self._last >= seconds
 
     def flush(self) -> None:
         """Write what was appended since the last flush."""
         with self._lock:
-            self._due = time.monotonic() + _SECONDS
+            self._last = time.monotonic()
             if self._database is None:
                 return
             try:
@@ -158,11 +181,40 @@ class Writer:
             return Recording(list(self._facts), series, self.path)
 
 
+class News(NamedTuple):
+    """What a run file holds after some position in it."""
+
+    facts: list[Fact]
+    series: dict[str, array[float]]
+    position: tuple[int, int]
+    """The last rows of both tables: what is stated later comes after them."""
+
+
 def load(path: Path) -> Recording:
     """Read a run file, also one that is being written.
 
     Raises:
         RunFileError: there is no such file, or it is empty, damaged, of something else, or newer.
+    """
+    written = last_written(path)
+    news = since(path, (0, 0))
+    return Recording(news.facts, news.series, path, written)
+
+
+def last_written(path: Path) -> float | None:
+    """Return when a run file, or the log beside it, was last written to; None if it is gone."""
+    times = []
+    for file in (path, Path(f"{path}-wal")):
+        with contextlib.suppress(OSError, ValueError):
+            times.append(file.stat().st_mtime)
+    return max(times, default=None)
+
+
+def since(path: Path, position: tuple[int, int]) -> News:
+    """Read what a run file holds after a position: one moment of it, also while it is written.
+
+    Raises:
+        RunFileError: as `load`.
     """
     head = _head(path)
     if not head:
@@ -171,103 +223,43 @@ def load(path: Path) -> Recording:
         raise RunFileError(f"{path}: this is not a run file of pipetrace.")
     if len(head) < 100:
         raise RunFileError(f"{path}: the run file is damaged: it ends inside its first 100 bytes.")
-    if head[18] == 2 and not Path(f"{path}-wal").exists():
+    for _ in range(_TRIES):
+        if head[18] != 2 or Path(f"{path}-wal").exists():
+            break
+        # A writer that closes takes the log away a moment before it says so in the file.
+        time.sleep(_SECONDS / _TRIES / 4)
+        head = _head(path)
+    else:
         raise RunFileError(
             f"{path}: the run was cut off while it was written, and the file "
             f"{path.name}-wal that belongs beside it is missing. Copy both."
         )
+    facts: list[Fact] = []
+    series: dict[str, array[float]] = {}
+    fact, row = position
     try:
         with _opened(path) as database:
             # One transaction is one moment, also while somebody writes.
             database.execute("BEGIN")
             _recognise(path, database)
-            facts = [
-                _decode(body) for (body,) in database.execute("SELECT body FROM facts ORDER BY id")
-            ]
-            series: dict[str, array[float]] = {}
-            for name, body in database.execute("SELECT name, body FROM series ORDER BY id"):
+            for last, body in database.execute(_FACTS, (fact,)):
+                facts.append(cast("Fact", _decode(body)))
+                fact = last
+            for last, name, body in database.execute(_SERIES, (row,)):
                 series.setdefault(name, array("d")).frombytes(body)
+                row = last
     except (sqlite3.Error, msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
         raise RunFileError(f"{path}: the run file is damaged ({error}).") from error
     except OSError as error:
         raise _unreadable(path, error) from error
-    return Recording(cast("list[Fact]", facts), series, path)
-
-
-def newest(folder: Path) -> Path:
-    """Return the run file in `folder` that was made last.
-
-    Raises:
-        RunFileError: there is none.
-    """
-    runs: list[tuple[int, Path]] = []
-    for path in folder.glob(f"*{SUFFIX}"):
-        with contextlib.suppress(OSError):
-            if path.is_file():
-                runs.append((path.stat().st_mtime_ns, path))
-    if not runs:
-        raise RunFileError(
-            f"{folder}: there is no run yet. `pipetrace run` makes one, "
-            "or name a run file: `pipetrace show FILE`."
-        )
-    return max(runs)[1]
-
-
-def at_free_path(folder: Path, name: str, make: Callable[[Path], T]) -> T:
-    """Call `make` with a path in `folder` that no run has: NAME, NAME-2, NAME-3, ...
-
-    Args:
-        folder: Where runs are kept.
-        name: The name that is wanted.
-        make: Makes the run; it is called again where another process took the path first.
-
-    Raises:
-        RunFileError: the name is no file's name, or the folder cannot be written to.
-    """
-    while True:
-        try:
-            return make(free_path(folder, name))
-        except RunFileError as error:
-            if not isinstance(error.__cause__, FileExistsError):
-                raise
-
-
-def free_path(folder: Path, name: str) -> Path:
-    """Return a path in `folder` that no run has: NAME, NAME-2, NAME-3, ...
-
-    Raises:
-        RunFileError: the name is no file's name, or the folder cannot be read.
-    """
-    if not name.isprintable() or name.strip(" .") == "" or {"/", "\\"} & set(name):
-        raise RunFileError(
-            f"{name!r} cannot be the name of a run: it becomes the name of a file. Write letters, "
-            "digits and hyphens, for example --name first-try; --out names the folder."
-        )
-    numbers: Iterator[int] = iter(range(2, 1_000_000))
-    path = folder / f"{name}{SUFFIX}"
-    try:
-        while os.path.lexists(path) or os.path.lexists(path.with_suffix(".html")):
-            path = folder / f"{name}-{next(numbers)}{SUFFIX}"
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    return path
-
-
-def file_name(label: str) -> str:
-    """Make of a script's or a table's name one that a run's file can have.
-
-    >>> file_name("first try."), file_name("..")
-    ('first try', 'run')
-    """
-    clean = "".join(letter if letter.isprintable() else "_" for letter in label)
-    return clean.encode()[:200].decode(errors="ignore").strip(" .") or "run"
+    return News(facts, series, (fact, row))
 
 
 def _create(path: Path) -> sqlite3.Connection:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(path, error) from None
+        raise unwritable(path, error) from None
     try:
         path.open("xb").close()
     except FileExistsError as error:
@@ -275,7 +267,7 @@ def _create(path: Path) -> sqlite3.Connection:
             f"{path}: the file exists already, and runs are never written over."
         ) from error
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     try:
         database = sqlite3.connect(path, check_same_thread=False)
         database.execute(f"PRAGMA application_id={APPLICATION}")
@@ -287,7 +279,7 @@ def _create(path: Path) -> sqlite3.Connection:
         database.execute("PRAGMA synchronous=OFF")
     except sqlite3.Error as error:
         path.unlink(missing_ok=True)
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     return database
 
 
@@ -331,7 +323,8 @@ def _abandon_all() -> None:
         writer.abandon()
 
 
-def _unwritable(path: Path, error: Exception) -> RunFileError:
+def unwritable(path: Path, error: Exception) -> RunFileError:
+    """Return what says that a run file cannot be made here, and why."""
     reason = getattr(error, "strerror", None) or error
     if isinstance(error, FileExistsError | NotADirectoryError):
         reason = "a part of its path is a file"

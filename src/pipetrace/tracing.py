@@ -139,8 +139,8 @@ def call(
     from pipetrace import targets
     from pipetrace.capture import failures, forward
     from pipetrace.capture.options import Options
+    from pipetrace.naming import at_free_path, file_name
     from pipetrace.session import Session, completed
-    from pipetrace.tracefile import at_free_path, file_name
     from pipetrace.training.endings import report
 
     target = asked.target

@@ -62,15 +62,18 @@ def test_losses_and_rates_by_step(task: Any):
     assert list(run.recording.series["rate/0"]) == rates
 
 
-def test_several_backwards_before_a_step_are_one_loss():
+def test_several_backwards_before_a_step_are_one_loss_and_a_step_without_one_keeps_its_place():
     strand, writer = Strand(0, 0, None), Writer(None)
+    strand.step(0.1, [])
     strand.step(0.1, [torch.tensor(1.0), torch.tensor(3.0)])
-    strand.step(torch.tensor(0.05), [torch.tensor(4.0)])
     strand.step(None, [])
-    assert strand.waiting() == 2
+    strand.step(torch.tensor(0.05), [torch.tensor(4.0)])
+    assert strand.waiting() == 4
     strand.write(writer)
     assert strand.waiting() == 0
-    assert list(writer.recording().series["loss/0"]) == [2.0, 4.0]
+    series = writer.recording().series
+    assert repr(list(series["loss/0"])) == "[nan, 2.0, nan, 4.0]"
+    assert repr([round(rate, 3) for rate in series["rate/0"]]) == "[0.1, 0.1, nan, 0.05]"
     assert strand.mean_loss() == 3.0
     assert strand.mean_loss() is None
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from pipetrace.capture import trees
+from pipetrace.capture.alone import alone
 from pipetrace.capture.reach import HOOKS, Reach
 
 Modes = bool | Sequence[bool] | None
@@ -170,7 +171,8 @@ class Snapshot:
             self.streams.put_back()
             self._write(self._copies(self._values))
             self.switch(modes)
-            yield
+            with alone():
+                yield
         finally:
             self._write(present)
             streams.put_back()
@@ -183,7 +185,8 @@ class Snapshot:
         """
         try:
             self._write(self._values)
-            yield
+            with alone():
+                yield
         finally:
             self._write(self._found)
             self.streams.put_back()

@@ -79,6 +79,27 @@ def prepare(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     return Call(model, args, kwargs, snapshot, _gradients(model), graph)
 
 
+class Later:
+    """Prepares a forward when a data-parallel wrapper makes it: first it hears from other ranks.
+
+    What is kept is what the module inside the wrapper finds, its buffers and inputs as they came.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._call: Call | None = None
+        self._hook = model.register_forward_pre_hook(self._keep, prepend=True, with_kwargs=True)
+
+    def take(self) -> Call | None:
+        """Return the forward; None where the wrapper did not come so far."""
+        self._hook.remove()
+        return self._call
+
+    def _keep(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._hook.remove()
+        with contextlib.suppress(Exception):
+            self._call = prepare(model, args, kwargs)
+
+
 def replay(
     call: Call,
     *,

@@ -31,12 +31,33 @@ def shared() -> bool:
     return parallel.is_available() and parallel.is_initialized() and parallel.get_world_size() > 1
 
 
+def spread(model: nn.Module) -> str:
+    """Return why a forward needs the other processes whatever its modes; empty where it does not.
+
+    Of a model that is spread no process has all parameters: even their sum is a collective.
+    """
+    if not shared():
+        return ""
+    # Who spreads a model has imported what spreads it.
+    sharding = sys.modules.get("torch.distributed.fsdp")
+    tensors = sys.modules.get("torch.distributed.tensor")
+    if tensors is not None and any(isinstance(p, tensors.DTensor) for p in model.parameters()):
+        return "its parameters are sharded over the processes"
+    for module in model.modules():
+        if sharding is not None and isinstance(module, sharding.FullyShardedDataParallel):
+            return "its parameters are sharded over the processes"
+        if module is not model and isinstance(module, nn.parallel.DistributedDataParallel):
+            return "a part of it waits for the other processes"
+    return ""
+
+
 def opaque(model: nn.Module) -> str:
     """Return why a forward cannot be replayed here op by op; empty where it can."""
     if isinstance(model, torch.jit.ScriptModule):
         return "the module is compiled by TorchScript"
-    if shared():
-        return "a replay would wait for the other processes"
+    why = spread(model)
+    if why:
+        return why
     if any(
         is_lazy(tensor)
         for module in model.modules()

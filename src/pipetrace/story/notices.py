@@ -18,6 +18,7 @@ from pipetrace.records import (
     Provenance,
     Training,
 )
+from pipetrace.story.endings import ending
 from pipetrace.story.figures import plural, seconds
 from pipetrace.story.registry import Content, section
 from pipetrace.tracefile import Recording
@@ -44,7 +45,7 @@ def _gaps(recording: Recording) -> Iterable[tuple[str, str]]:
         if not any("forward of an nn.Module" in note.text for note in recording.all(Notice)):
             yield "NOT101", text
     if ended is None:
-        yield "NOT102", "The recording has no end: the program is still running, or was killed."
+        yield "NOT102", f"The recording has no end: {ending(recording)}."
     elif ended.status == "interrupted":
         after = seconds(ended.seconds)
         yield "NOT103", f"The program was interrupted after {after}: this is what ran until then."

@@ -22,7 +22,9 @@ from pipetrace.story import (
     prediction,
     provenance,
     questions,
+    ranks,
     source,
+    steps,
     training,
 )
 from pipetrace.story.figures import plural, seconds
@@ -30,8 +32,8 @@ from pipetrace.story.registry import Entry, Subject, entries
 from pipetrace.tracefile import Recording
 
 SECTIONS = (
-    provenance, failure, broken, insight, flow, contrast, training, metrics, prediction, questions,
-    notices, source,
+    provenance, failure, broken, insight, flow, contrast, training, metrics, steps, ranks,
+    prediction, questions, notices, source,
 )  # fmt: skip
 """The modules whose sections a page has: importing them registers these."""
 HEAD = ("provenance", "insight", "training", "notices")

@@ -15,7 +15,8 @@ from pipetrace.records import (
     Seed,
     Training,
 )
-from pipetrace.story.figures import plural, seconds, whole
+from pipetrace.story.endings import ending
+from pipetrace.story.figures import plural, whole
 from pipetrace.story.forwards import home, short
 from pipetrace.story.receipts import HEADING, receipts
 from pipetrace.story.registry import Content, section
@@ -28,12 +29,6 @@ _ORIGINS = {
     "table": "a table",
     "python": "Python code",
     "notebook": "a notebook",
-}
-_ENDS = {
-    "finished": "finished",
-    "raised": "by an exception",
-    "interrupted": "interrupted",
-    "stopped": "stopped by --steps",
 }
 
 
@@ -61,9 +56,7 @@ def _facts(recording: Recording) -> Iterable[Fact]:
         if origin.started:
             yield Fact(label="started", value=origin.started.replace("T", " ")[:19])
     if ended:
-        code = f", exit code {ended.code}" if ended.code else ""
-        how = f"{_ENDS.get(ended.status, ended.status)}{code}"
-        yield Fact(label="ended", value=f"{how}, after {seconds(ended.seconds)}")
+        yield Fact(label="ended", value=ending(recording))
     if origin:
         versions = [f"{name} {version}" for name, version in origin.versions.items()]
         if versions:

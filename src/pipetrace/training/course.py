@@ -12,7 +12,7 @@ import msgspec
 import torch
 from torch import nn
 
-from pipetrace.capture import trees
+from pipetrace.capture import roots, trees
 from pipetrace.capture.places import edge
 from pipetrace.capture.replay import Call
 from pipetrace.records import Dataset, Epoch, Training
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _FOLD = 512
 """Forwards and steps kept before they are folded into sums."""
+_SOON = 0.25
+"""An epoch's facts wait for at most so many seconds after the last flush."""
 _ALWAYS = 10
 _FREE = 0.25
 """The first epochs are all probed, as long as that took no more than so many seconds."""
@@ -123,6 +125,8 @@ class Course:
         self._due -= 1
         rows = first.shape[0] if first is not None and first.shape else 0
         seen = Seen(id, model.training, rows, self.steps, self._key)
+        if self.recorder.writer.due():
+            self._hand_over()
         if self._word:
             seen.name = self._word
         if first is not None and len(self.described) < 2:
@@ -229,8 +233,8 @@ class Course:
             self._end_pass()
         losses, backwards.losses = backwards.losses, []
         strand.step(None if optimizer is None else optimizer.param_groups[0]["lr"], losses)
-        if strand.waiting() >= _FOLD:
-            strand.write(self.recorder.writer)
+        if strand.waiting() >= _FOLD or self.recorder.writer.due():
+            self._hand_over()
         if not expected:
             backwards.stepped(optimizer)
             if backwards.apart and not strand.several:
@@ -241,6 +245,13 @@ class Course:
                 and not self._unsettled and (bool(self._standing) or not self.phases.wants_nest)
             )  # fmt: skip
         self.steady = expected and self._ending is None
+
+    def _hand_over(self) -> None:
+        """Let what is known reach the file: a process that is killed now loses nothing of it."""
+        if self.strand is None:
+            self.recorder.writer.breathe()
+        else:
+            self.strand.write(self.recorder.writer)
 
     def batch_came(self, iterator: Any, batch: Any) -> None:
         """A loader gives a batch; its first one begins a pass."""
@@ -377,12 +388,16 @@ class Course:
             if self._gathering is not None and strand.call is not None and strand.pairing:
                 strand.fixed = self._gathering.fix(strand.call, strand.pairing)
             self._gathering = None
+        if self.recorder.writer.due(_SOON):
+            self.recorder.writer.flush()
         self._tally, self._modes = Tally(), set()
         self._backwards.closed()
         self.phases.closed()
         self._standing.clear()
         if due:
             self._probe(strand)
+            if roots.shared() and (checksum := strand.checksum(self.steps)) is not None:
+                self.recorder.emit(checksum)
         self._unsettled = bool(self._forwards)
         self._began = time.perf_counter()
 

@@ -76,7 +76,11 @@ class Evaluations:
             return
         row = self._sample - self._offset
         self._offset += seen.rows
-        if self.chosen is None and 0 <= row < seen.rows and not roots.opaque(model):
+        if (
+            self.chosen is None
+            and 0 <= row < seen.rows
+            and not roots.opaque(roots.unwrapped(model))
+        ):
             self.chosen = Chosen(seen, row, self._sample, args, kwargs)
             if seen.target is not None:
                 self.chosen.take_target(seen.target)

@@ -17,6 +17,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch._subclasses.functional_tensor import FunctionalTensor
 
 from pipetrace.capture import models, places, replay, roots, trees
+from pipetrace.capture.alone import CollectiveError
 from pipetrace.capture.failures import Failed
 from pipetrace.records import Fact, Notice, Seed
 from pipetrace.tracefile import Writer
@@ -49,7 +50,7 @@ class Root:
         self.traceable = not roots.opaque(roots.unwrapped(model))
 
 
-Coming = tuple[Root, torch.Tensor | None, bool, replay.Call | None]
+Coming = tuple[Root, torch.Tensor | None, bool, replay.Call | replay.Later | None]
 """A call that is about to be made: its root, first input, whether to learn, what a replay needs."""
 
 
@@ -235,6 +236,8 @@ class Recorder:
     def _after(self, coming: Coming, model: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         """Look at a call that has been made."""
         root, first, learning, prepared = coming
+        if isinstance(prepared, replay.Later):
+            prepared = prepared.take()
         seen = self.course.called(root.id, model, first, args, kwargs, output, learning)
         self._last, self._output = seen, output
         self._node = output if type(output) is torch.Tensor else _node(output)
@@ -378,12 +381,16 @@ class Recorder:
 
     def _prepare(
         self, root: Root, model: nn.Module, purpose: str, args: Any, kwargs: Any
-    ) -> replay.Call | None:  # fmt: skip
+    ) -> replay.Call | replay.Later | None:  # fmt: skip
         if purpose == "evaluation" and not self.course.steps and root.tries["training"] > 0:
             return None
         started = time.perf_counter()
         try:
-            return replay.prepare(roots.unwrapped(model), args, kwargs)
+            plain = roots.unwrapped(model)
+            wrapped = isinstance(model, nn.parallel.DistributedDataParallel)
+            if wrapped and model.module is plain:
+                return replay.Later(plain)
+            return replay.prepare(plain, args, kwargs)
         except Exception as error:
             root.tries[purpose] = 0
             self.emit(_not_captured(root.id, purpose, error))
@@ -404,6 +411,8 @@ class Recorder:
                     original=output, values=self.values, epoch=self.course.epochs,
                     step=self.course.steps,
                 )  # fmt: skip
+            if outcome.raised is not None and issubclass(outcome.raised.type, CollectiveError):
+                raise CollectiveError(outcome.raised.message)
             self.emit(*outcome.facts)
             self.writer.flush()
             if purpose == "training":
@@ -429,6 +438,8 @@ class Recorder:
     ) -> None:
         """Play a forward that raised once more, to see how far it came."""
         root, _, _, prepared = coming
+        if isinstance(prepared, replay.Later):
+            prepared = prepared.take()
         memory = isinstance(error, (torch.OutOfMemoryError, MemoryError))
         if memory or not root.traceable or root.tries["failure"] <= 0:
             return
@@ -464,6 +475,7 @@ def _opaque(model: nn.Module) -> str:
 def _not_captured(root: int, purpose: str, error: Exception) -> Notice:
     return Notice(
         id=f"capture-{purpose}-{root}",
-        text=f"A {purpose} forward could not be replayed: {type(error).__name__}: "
+        text=f"{'An' if purpose == 'evaluation' else 'A'} {purpose} forward could not be replayed: "
+        f"{type(error).__name__}: "
         f"{str(error).splitlines()[0][:200] if str(error) else ''}",
     )

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from pipetrace.records import Argument
+from pipetrace.capture import roots
+from pipetrace.records import Argument, Checksum
 from pipetrace.tracefile import Writer
 from pipetrace.training.probe import Fixed
 from pipetrace.training.scores import LossCall, Pairing
@@ -60,6 +61,8 @@ class Strand:
         self._sum, self._count = 0.0, 0
         self._losses: list[torch.Tensor] = []
         self._rates: list[float] = []
+        self._bare: list[int] = []
+        """Which of the steps that wait had no loss."""
 
     @property
     def model(self) -> nn.Module | None:
@@ -85,23 +88,33 @@ class Strand:
             self.optimizers.append(weakref.ref(optimizer))
 
     def step(self, rate: Any, losses: list[torch.Tensor]) -> None:
-        """Keep a step's loss, the mean of its backwards, and the first group's learning rate."""
-        if losses:
+        """Keep a step's loss, the mean of its backwards, and the first group's learning rate.
+
+        A step that had none keeps its place: the series are by step.
+        """
+        if not losses:
+            self._bare.append(len(self._rates))
+        else:
             self._losses.append(losses[0] if len(losses) == 1 else torch.stack(losses).mean())
-        if rate is not None:
-            self._rates.append(rate if type(rate) is float else float(rate))
+        self._rates.append(
+            rate if type(rate) is float else math.nan if rate is None else float(rate)
+        )
 
     def write(self, writer: Writer) -> None:
         """Hand the series over, with one transfer from the device."""
         losses, rates, self._losses, self._rates = read(self._losses), self._rates, [], []
         self._sum += sum(losses)
         self._count += len(losses)
+        for at in self._bare:
+            losses.insert(at, math.nan)
+        self._bare = []
         writer.scalars(f"loss/{self.id}", losses)
         writer.scalars(f"rate/{self.id}", rates)
+        writer.breathe()
 
     def waiting(self) -> int:
         """Return how many steps were not handed over yet."""
-        return len(self._losses)
+        return len(self._rates)
 
     def mean_loss(self) -> float | None:
         """Return the mean of the steps' losses since the last call; None where there were none."""
@@ -114,12 +127,25 @@ class Strand:
         alive = [optimizer for ref in self.optimizers if (optimizer := ref()) is not None]
         return tuple(float(group["lr"]) for o in alive for group in o.param_groups)
 
+    def checksum(self, step: int) -> Checksum | None:
+        """Return what tells whether replicas of the model drift apart; None where none is here."""
+        parameters = () if self.model is None else tuple(self.model.parameters())
+        if self.model is None or roots.spread(self.model):
+            return None
+        with torch.no_grad():
+            sums = read([p.sum(dtype=torch.float64) for p in parameters])
+            norms = read([torch.linalg.vector_norm(p, dtype=torch.float64) for p in parameters])
+        return Checksum(training=self.id, epoch=self.epochs, step=step, sum=math.fsum(sums),
+                        norm=math.hypot(*norms))  # fmt: skip
+
     def gradient_norm(self) -> float | None:
         """Return the L2 norm of all gradients; None where they are gone, or were set to zero."""
         model = self.model
         parameters = [] if model is None else model.parameters()
         grads = [p.grad for p in parameters if p.grad is not None]
         if not grads or any(grad.layout != torch.strided for grad in grads):
+            return None
+        if self.model is not None and roots.spread(self.model):
             return None
         norms = read(list(torch._foreach_norm(grads)))
         return math.hypot(*norms) or None
@@ -157,6 +183,8 @@ def _optimized(model: nn.Module) -> bool:
 
 
 def _sums(model: nn.Module) -> list[float]:
+    if roots.spread(model):
+        return []
     with torch.no_grad():
         return [float(p.detach().sum()) for p in model.parameters()]
 
