@@ -67,7 +67,7 @@ def test_scores_and_shares_of_loaders_that_are_made_anew(setting: Setting):
     )
     assert [each.score.accuracy for each in found] == [right for _, right in setting.scores]
     assert stated(run.recording)[:2] == [(1, 16, 0.0), (1, 32, 1.0)]
-    assert [seen for _, rows, seen in stated(run.recording) if rows == 32] == [1.0, None, None]
+    assert [seen for _, rows, seen in stated(run.recording) if rows == 32] == [1.0] * 3
     assert {each.mode for each in found} == {False}
     assert [each.index for each in found] == [1, 2, 3, 4, 5, 6]
     assert [each.step for each in found] == [4, 4, 8, 8, 12, 12]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import torch
 from torch import nn
+from torch.utils.data import SequentialSampler
 
 from pipetrace.capture import trees
 from pipetrace.capture.places import edge
@@ -50,7 +51,10 @@ class Course:
         """The run of training in progress."""
         self.steps = 0
         self._stepper: torch.optim.Optimizer | None = None
-        self._strands = 0
+        self.strands = 0
+        """Runs of training that have begun."""
+        self._learned: set[int] = set()
+        """Models that a backward went through."""
         self._forwards: list[Seen] = []
         """Those that are not folded into the epoch or stated as an evaluation yet."""
         self._most = 2 * _FOLD
@@ -59,6 +63,7 @@ class Course:
         self._tally = Tally()
         self._modes: set[bool] = set()
         self._began = time.perf_counter()
+        self._shares = False
         self._results: list[torch.Tensor] = []
         self._losses: list[torch.Tensor] = []
         self._pair: tuple[int, LossCall, Pairing] | None = None
@@ -71,9 +76,15 @@ class Course:
         self._ending: Key | None = None
         """A pass that has no more batches, while some it gave are still to be used."""
         self._due = 0
+        self._length: int | None = None
+        """How many batches the pass in progress will give."""
+        self._given: dict[int, Key] = {}
+        """The last pass by its sampler that gave all its batches, though nobody asked for more."""
         self._open: dict[int, Key] = {}
         self._samplers = Numbers()
         self._sets: dict[int, tuple[int | None, int | None, str]] = {}
+        self.contents: dict[int, int] = {}
+        """Equal numbers for samplers that give the same rows, by their numbers."""
         self.places = Places()
         self.described: set[str] = set()
         """Roles of rows that are stated already."""
@@ -100,7 +111,7 @@ class Course:
     ) -> Seen:  # fmt: skip
         """A root has been called; `learning` says that a backward may follow."""
         if learning and self._unsettled:
-            self._settle()
+            self._settle(id)
         if self._ending is not None and not learning and self.phases.training(self._ending):
             self._end_pass()
         self._due -= 1
@@ -149,6 +160,14 @@ class Course:
                 pairing = scores.pair(output, call)
                 self._pair = None if pairing is None else (seen.model, call, pairing)
 
+    def share(self, mean: torch.Tensor, loss: torch.Tensor) -> None:
+        """A model divides a sum itself: by its own targets, or by those of the whole step.
+
+        The second makes each backward's loss a share of the step's.
+        """
+        if self.strand is None:
+            self._shares = not torch.isclose(mean, loss.detach().to(mean.dtype), rtol=1e-3).item()
+
     def another_loss(self, result: Any) -> None:
         """A loss function has been called without a forward of its own."""
         if isinstance(result, torch.Tensor) and result.requires_grad:
@@ -157,7 +176,8 @@ class Course:
     def backward_called(self, root: torch.Tensor) -> None:
         """A backward begins: the one loss behind it, or what it starts from, is the loss."""
         results, self._results = self._results, []
-        value = results[0] if len(results) == 1 else root.detach()
+        one = len(results) == 1 and results[0].dim() == 0
+        value = results[0] if one else root.detach()
         if value.dim() == 0:
             self._losses.append(value)
 
@@ -169,10 +189,11 @@ class Course:
         self._stepper = optimizer
         self.steps += 1
         self.phases.step(around, self._address)
+        rate = strand.rate_by_hand() if optimizer is None else optimizer.param_groups[0]["lr"]
+        strand.step(rate, self._losses)
+        self._losses = []
         if self._ending is not None and self._due <= 0:
             self._end_pass()
-        strand.step(None if optimizer is None else optimizer.param_groups[0]["lr"], self._losses)
-        self._losses = []
         if strand.waiting() >= _FOLD:
             strand.write(self.recorder.writer)
 
@@ -182,6 +203,8 @@ class Course:
             self._begin_pass(iterator)
         self._batch = batch
         self._due += 1
+        if iterator._num_yielded == self._length and self._key is not None:
+            self._given[self._key[0]] = self._key
 
     def pass_ended(self, iterator: Any) -> None:
         """A loader has no more batches.
@@ -190,6 +213,7 @@ class Course:
         """
         self._ending = self._open.pop(id(iterator), None)
         if self._due <= 0:
+            self.recorder.step_by_hand()
             self._end_pass()
 
     def _end_pass(self) -> None:
@@ -224,7 +248,8 @@ class Course:
     def finish(self) -> None:
         """The program has ended: state what is open."""
         if self.phases.steps:
-            cut = self.phases.rule == LOADER and self._ending is None
+            given = any(map(self.phases.training, self._given.values()))
+            cut = self.phases.rule == LOADER and self._ending is None and not given
             self.phases.rule = CUT if cut else self.phases.rule or OPEN
             self._close()
         self._fold()
@@ -246,8 +271,9 @@ class Course:
         model = reached[-1].model if reached else -1
         strand = self.strand
         if strand is None or (self.phases.steps == 0 and model != strand.model_id):
-            strand = self.strand = Strand(self._strands, model, self.recorder.model(model))
-            self._strands += 1
+            strand = self.strand = Strand(self.strands, model, self.recorder.model(model))
+            strand.shares, self._shares = self._shares, False
+            self.strands += 1
             self._began = time.perf_counter()
             if self._pair is not None and self._pair[0] == model:
                 _, strand.call, strand.pairing = self._pair
@@ -255,7 +281,7 @@ class Course:
             used = reached[-1].used if reached else None
             name = "" if used is None else used.name
             self.evaluations.restart()
-            kind = "" if optimizer is None else type(optimizer).__name__
+            kind = strand.hand() if optimizer is None else type(optimizer).__name__
             given = () if optimizer is None else settings(optimizer)
             self.recorder.emit(
                 Training(id=strand.id, model=model, optimizer=kind, settings=given, loss=name,
@@ -276,7 +302,7 @@ class Course:
         strand.write(self.recorder.writer)
         due = strand.epochs <= _ALWAYS or self.steps - strand.probed[1] >= _STEPS_PER_PROBE
         score, mean = self._tally.score(), strand.mean_loss()
-        if score.loss is None:
+        if score.loss is None or strand.shares:
             score = msgspec.structs.replace(score, loss=mean)
         epoch = Epoch(
             training=strand.id, index=strand.epochs, rule=self.phases.rule,
@@ -307,12 +333,16 @@ class Course:
             if seen.inputs is not None:
                 self.evaluations.rows.add(seen.inputs)
         self._modes |= {seen.mode for seen in trained}
+        self._learned |= {seen.model for seen in trained}
         self._trained = self._trained or next(iter(trained), None)
         with torch.no_grad():
             self._tally.fold(trained)
 
-    def _settle(self) -> None:
-        """State evaluations that are over: all between epochs, foreign passes during one."""
+    def _settle(self, learning: int) -> None:
+        """State evaluations that are over: all between epochs, foreign passes during one.
+
+        A model that was not trained yet may be looked at just before its own training begins.
+        """
         self._fold()
         between = self.phases.steps == 0
         key = self._key
@@ -325,7 +355,13 @@ class Course:
             return foreign and (not seen.mode or seen.step < self.steps)
 
         over = self._take(is_over)
-        self.evaluations.settle(over, self.strand, 0)
+        if between and learning not in self._learned:
+            coming = [seen for seen in over if seen.model == learning]
+            over = [seen for seen in over if seen.model != learning]
+            self.evaluations.settle(over, self.strand, 0)
+            self.evaluations.settle(coming, None, 0)
+        else:
+            self.evaluations.settle(over, self.strand, 0)
         self._unsettled = between and bool(self._forwards)
 
     def _take(self, chosen: Callable[[Seen], bool]) -> list[Seen]:
@@ -348,9 +384,14 @@ class Course:
 
     def _begin_pass(self, iterator: Any) -> None:
         """A loader begins a pass, or goes on with one after another loader's."""
+        before = self._key
+        if before is not None and self._given.get(before[0]) == before and self._due <= 0:
+            self.recorder.step_by_hand()
+            self._ending = self._ending or before
         if self._ending is not None:
             self._end_pass()
         self._due = 0
+        self._length = _length(iterator)
         key = self._open.get(id(iterator))
         if iterator._num_yielded == 1 or key is None:
             sampler = iterator._index_sampler
@@ -359,6 +400,10 @@ class Course:
             key = self._open[id(iterator)] = (number, id(iterator), self._passes)
             if number not in self._sets:
                 self._sets[number] = _size(iterator._dataset, sampler)
+                in_order = type(getattr(sampler, "sampler", None)) is SequentialSampler
+                self.contents[number] = self._samplers.of(
+                    iterator._dataset if in_order else sampler
+                )
         if self.phases.batch(key, key[0]):
             self._close()
         self._key = key
@@ -372,6 +417,14 @@ class Course:
             fits = tensor.dtype == known.target.dtype and tensor.dim() == known.target.dim()
             if fits and tensor is not first:
                 return tensor if first is None else tensor.to(first.device)
+        return None
+
+
+def _length(iterator: Any) -> int | None:
+    """Return how many batches a pass over a loader gives, where that is known."""
+    try:
+        return len(iterator)
+    except (TypeError, NotImplementedError):
         return None
 
 

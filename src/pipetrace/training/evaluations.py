@@ -53,9 +53,10 @@ class Evaluations:
         if first is None or strand is None:
             return
         seen.source = self._course.places.of(first)
+        if not self.rows.full and self._source(seen) not in self._shares:
+            seen.inputs = columns(first)
         if strand.evaluations:
             return
-        seen.inputs = columns(first)
         row = self._sample - self._offset
         self._offset += seen.rows
         if self.chosen is None and 0 <= row < seen.rows and not roots.opaque(model):
@@ -102,7 +103,7 @@ class Evaluations:
         with torch.no_grad():
             tally.fold(group)
         modes = {seen.mode for seen in group}
-        share = self._share(group)
+        share = None if strand is None else self._share(group)
         if self.chosen is not None and self.chosen.seen in group:
             self.chosen.heldout = None if share is None else {0.0: True, 1.0: False}.get(share)
         self._course.describe("evaluation", tally.rows, group[0])
@@ -110,7 +111,7 @@ class Evaluations:
             strand.evaluations += 1
         self._course.recorder.emit(
             Evaluation(
-                training=0 if strand is None else strand.id,
+                training=self._course.strands if strand is None else strand.id,
                 epoch=0 if strand is None else sum(end <= group[0].step for end in strand.ends),
                 index=0 if strand is None else strand.evaluations,
                 score=tally.score(), forwards=len(group), loss_by=tally.by,
@@ -121,13 +122,16 @@ class Evaluations:
 
     def _share(self, group: list[Seen]) -> float | None:
         """Return which share of the rows was trained on; later passes over the same rows too."""
-        source = group[0].source if group[0].key is None else group[0].key[0]
+        source = self._source(group[0])
         share = self._shares.get(source)
         if share is None:
             share = self.rows.share([seen.inputs for seen in group if seen.inputs is not None])
             if share is not None and self._course.epochs:
                 self._shares[source] = share
         return share
+
+    def _source(self, seen: Seen) -> Any:
+        return seen.source if seen.key is None else self._course.contents[seen.key[0]]
 
     def _assume(self, seen: Seen) -> LossCall | None:
         """Call the training's loss function on an evaluation's output and its loader's targets."""

@@ -37,9 +37,11 @@ class Stopped(BaseException):
 class Root:
     """A module that the program calls from outside of any other."""
 
-    def __init__(self, model: nn.Module, id: int) -> None:
+    id = -1
+    """Given once it has computed something: a model that is only declared is no fact."""
+
+    def __init__(self, model: nn.Module) -> None:
         self.ref = weakref.ref(model)
-        self.id = id
         self.plain = weakref.ref(roots.unwrapped(model))
         """The user's own module, where the root is a wrapper around it."""
         self.tries = {"training": _TRIES, "evaluation": _TRIES, "failure": _TRIES}
@@ -76,6 +78,7 @@ class Recorder:
         self.failure: tuple[int, Failed] | None = None
         self._limit = steps
         self._count = 0
+        self._seed: Seed | None = None
         self._roots: dict[int, Root] = {}
         self._others: dict[int, weakref.ref[nn.Module]] = {}
         self._output: Any = None
@@ -104,7 +107,7 @@ class Recorder:
         if self._on:
             try:
                 with self.watch.quiet():
-                    self._step_by_hand()
+                    self.step_by_hand()
                     self.course.finish()
             except Exception as error:
                 self.give_up(error)
@@ -159,11 +162,15 @@ class Recorder:
         self.batch_came = self.course.batch_came
         self.pass_ended = self.course.pass_ended
 
-    def _step_by_hand(self) -> None:
+    def step_by_hand(self) -> None:
         """Count the last change by hand, which no forward came after."""
-        model = None if self._last is None else self.model(self._last.model)
-        if self._by_hand.waiting and model is not None and self._by_hand.changed(model):
+        if not self._by_hand.waiting or self._stepping or self._last is None:
+            return
+        model = self.model(self._last.model)
+        if model is not None and self._by_hand.changed(model):
             self.course.stepped(None, ())
+        else:
+            self._by_hand.waiting = True
 
     def _before(self, model: nn.Module, args: Any, kwargs: Any) -> Coming | None:
         """Look at a call that is about to be made; None where it is nothing to us."""
@@ -179,6 +186,8 @@ class Recorder:
         course = self.course
         learning = torch.is_grad_enabled() and model.training
         first = trees.first(args) if args else trees.first(kwargs)
+        if first is not None and first.is_meta:  # shapes are tried out: nothing is computed
+            return None
         around: Nest = ()
         bare = course.phases.wants_nest
         if bare:
@@ -197,6 +206,10 @@ class Recorder:
     def _after(self, coming: Coming, model: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         """Look at a call that has been made."""
         root, first, learning, prepared = coming
+        if root.id < 0:
+            if trees.first(output) is None:  # a stand-in went in, and a stand-in came out
+                return
+            self._state(root, model)
         seen = self.course.called(root.id, model, first, args, kwargs, output, learning)
         self._last, self._output = seen, output
         self._node = output.grad_fn if type(output) is torch.Tensor else _node(output)
@@ -282,12 +295,18 @@ class Recorder:
     def _called_inside(self, seen: Seen, output: Any) -> None:
         """Take the loss that a model computed itself, if it is part of its output."""
         inner, self._inner = self._inner, []
-        outputs = {id(tensor) for _, tensor in trees.leaves(output)}
+        outputs = [tensor for _, tensor in trees.leaves(output)]
         for call, result in inner:
-            if id(result) in outputs:
+            if any(tensor is result for tensor in outputs):
                 self._direct = result
                 self.course.loss_called(seen, call, result, output)
                 return
+        # A sum is divided once more on its way into the output.
+        scalar = next((tensor for tensor in outputs if tensor.dim() == 0), None)
+        if len(inner) == 1 and scalar is not None:
+            call, result = inner[0]
+            self.course.share(call.value, scalar)
+            self.course.loss_called(seen, call._replace(value=scalar.detach()), result, output)
 
     def _ask_autograd(self) -> None:
         """Let the graph tell whether a backward goes through the last forward.
@@ -317,14 +336,21 @@ class Recorder:
             return None
         if not self._roots:
             value = torch.initial_seed()
-            seed = None if value == _UNSEEDED else value
-            self.emit(Seed(value=seed, threads=torch.get_num_threads()))
-        root = self._roots[key] = Root(model, self._count)
-        self._count += 1
+            self._seed = Seed(
+                value=None if value == _UNSEEDED else value, threads=torch.get_num_threads()
+            )
+        root = self._roots[key] = Root(model)
+        return root
+
+    def _state(self, root: Root, model: nn.Module) -> None:
+        """State what a root is, now that it computes."""
+        root.id, self._count = self._count, self._count + 1
+        if self._seed is not None:
+            self.emit(self._seed)
+            self._seed = None
         self.emit(models.inventory(roots.unwrapped(model), root.id))
         if not root.traceable:
             self.emit(Notice(id=f"opaque-{root.id}", text=_opaque(model)))
-        return root
 
     def _prepare(
         self, root: Root, model: nn.Module, purpose: str, args: Any, kwargs: Any
@@ -383,6 +409,8 @@ class Recorder:
         if memory or not root.traceable or root.tries["failure"] <= 0:
             return
         root.tries["failure"] -= 1
+        if root.id < 0:
+            self._state(root, model)
         try:
             with self.watch.quiet():
                 call = prepared or replay.prepare(roots.unwrapped(model), args, kwargs)

@@ -27,6 +27,8 @@ class Strand:
         self.model = model
         self.by_hand = False
         """Parameters are changed without an optimizer."""
+        self.shares = False
+        """Each backward's loss is a share of its step's, not one of several to average."""
         self.optimizers: list[weakref.ref[torch.optim.Optimizer]] = []
         self.ends: list[int] = []
         """Steps of the whole program at which its epochs ended."""
@@ -39,6 +41,9 @@ class Strand:
         self._sum, self._count = 0.0, 0
         self._losses: list[torch.Tensor] = []
         self._rates: list[float] = []
+        self._rate: float | None = None
+        """The first group's learning rate in the last step, and that of all groups then."""
+        self._used: tuple[float, ...] = ()
 
     @property
     def epochs(self) -> int:
@@ -59,11 +64,28 @@ class Strand:
             self.optimizers.append(weakref.ref(optimizer))
 
     def step(self, rate: Any, losses: list[torch.Tensor]) -> None:
-        """Keep a step's loss, the mean of its backwards, and the first group's learning rate."""
+        """Keep a step's loss, the mean (or sum) of its backwards, and the first learning rate."""
         if losses:
-            self._losses.append(losses[0] if len(losses) == 1 else torch.stack(losses).mean())
+            several = torch.stack(losses) if len(losses) > 1 else losses[0]
+            self._losses.append(several.sum() if self.shares else several.mean())
         if rate is not None:
-            self._rates.append(rate if type(rate) is float else float(rate))
+            rate = rate if type(rate) is float else float(rate)
+            self._rates.append(rate)
+            if rate != self._rate:
+                self._rate, self._used = rate, self._now() or (rate,)
+
+    def hand(self) -> str:
+        """Return the name of what changes the parameters, where the model says who trains it."""
+        trainer = getattr(self.model, "optimizer", None)
+        return "" if trainer is None else type(trainer).__name__
+
+    def rate_by_hand(self) -> float | None:
+        """Return the rate of an optimizer that is none of PyTorch's, where the model has one."""
+        rate = getattr(getattr(self.model, "optimizer", None), "learning_rate", None)
+        try:
+            return None if rate is None else float(rate)
+        except (TypeError, ValueError):
+            return None
 
     def write(self, writer: Writer) -> None:
         """Hand the series over, with one transfer from the device."""
@@ -84,7 +106,14 @@ class Strand:
         return mean
 
     def rates(self) -> tuple[float, ...]:
-        """Return the learning rate of every parameter group now."""
+        """Return the learning rate of every parameter group in the last step.
+
+        A scheduler may have set those of the next epoch since.
+        """
+        now = self._now() or self._used
+        return now if self._rate is None or self._rate in now else self._used
+
+    def _now(self) -> tuple[float, ...]:
         alive = [optimizer for ref in self.optimizers if (optimizer := ref()) is not None]
         return tuple(float(group["lr"]) for o in alive for group in o.param_groups)
 
@@ -122,7 +151,7 @@ class ByHand:
 
 def _sums(model: nn.Module) -> list[float]:
     with torch.no_grad():
-        return [float(p.detach().sum()) for p in model.parameters()]
+        return [float(p.detach().sum()) for p in model.parameters() if p.requires_grad]
 
 
 def settings(optimizer: torch.optim.Optimizer) -> tuple[Argument, ...]:
