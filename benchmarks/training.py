@@ -137,10 +137,10 @@ def _paired(
 ) -> Result | Missing:
     if isinstance(theirs, str):
         return Missing(title, f"missing: {theirs}", goal, "x")
-    for found in (ours, theirs):
-        if isinstance(found, Exception):
-            return Missing(title, measure.problem(found), goal, "x")
-    ratios = [one / other for one, other in zip(ours, theirs, strict=True)]  # type: ignore[arg-type]  # neither is an error
+    if isinstance(ours, Exception) or isinstance(theirs, Exception):
+        failed = ours if isinstance(ours, Exception) else theirs
+        return Missing(title, measure.problem(failed), goal, "x")
+    ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
     return measure.median_of(ratios, title, goal=goal, unit="x")
 
 
@@ -189,7 +189,8 @@ def killed(folder: Path, rounds: int) -> Iterator[Result | Missing]:
     low, high = measure.interval(lost)
     yield Result("killed, at most lost", worst.lost, 1.0, "lower", "s", low, high)
     whole = sum(each.whole for each in found) / len(found)
-    yield Result("killed, file opens and page renders", whole, 1.0, "higher", "share", whole, whole)
+    title = "killed, file opens and page renders"
+    yield Result(title, whole, 1.0, "higher", "share", whole, whole)
 
 
 QUESTIONS = {

@@ -152,7 +152,7 @@ def test_evaluations_are_those_of_the_framework(pair: Pair):
     before = [evaluation for evaluation in found if evaluation.index == 0]
     after = [evaluation for evaluation in found if evaluation.index]
     assert len(before) == expected.before
-    assert all(evaluation.epoch == 0 and evaluation.seen is None for evaluation in before)
+    assert all(evaluation.epoch == 0 and evaluation.seen == 0.0 for evaluation in before)
     assert tuple(evaluation.step for evaluation in after) == expected.evaluated
     assert {evaluation.score.rows for evaluation in after} == {expected.rows}
     assert [evaluation.score.loss for evaluation in after] == (

@@ -254,6 +254,7 @@ class Course:
             self._close()
         self._fold()
         self.evaluations.settle(self._take(lambda seen: True), self.strand, 0)
+        self.evaluations.settle_early()
         strand, recorder = self.strand, self.recorder
         if strand is not None:
             strand.write(recorder.writer)
@@ -313,6 +314,7 @@ class Course:
         )  # fmt: skip
         self.recorder.emit(epoch)
         if strand.epochs == 1:
+            self.evaluations.settle_early()
             if self._trained is not None:
                 rows = self._trained.rows if self.phases.rule == FULL else epoch.score.rows
                 self.describe("training", rows, self._trained)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import torch
 from torch import nn
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from pipetrace.training.course import Course
 
 
+_ROOM = 20_000
+"""Rows evaluated before a training that are looked for among those it trains on."""
+
+
 class Evaluations:
     """The evaluations of a course, and the held-out row that the prediction will be about."""
 
@@ -32,6 +37,8 @@ class Evaluations:
         self._offset = 0
         self._waiting: Seen | None = None
         self._shares: dict[Any, float] = {}
+        self._early: list[tuple[Evaluation, list[torch.Tensor]]] = []
+        self._room = _ROOM
 
     def restart(self) -> None:
         """A new run of training begins: its rows and its held-out rows are its own."""
@@ -50,12 +57,13 @@ class Evaluations:
             seen.output = trees.rebuild(output, torch.Tensor.detach)
             self._waiting = seen
         strand = self._course.strand
-        if first is None or strand is None:
+        if first is None:
             return
         seen.source = self._course.places.of(first)
         if not self.rows.full and self._source(seen) not in self._shares:
-            seen.inputs = columns(first)
-        if strand.evaluations:
+            seen.inputs = columns(first) if strand is not None or self._room > 0 else None
+            self._room -= seen.rows
+        if strand is None or strand.evaluations:
             return
         row = self._sample - self._offset
         self._offset += seen.rows
@@ -109,16 +117,27 @@ class Evaluations:
         self._course.describe("evaluation", tally.rows, group[0])
         if strand is not None:
             strand.evaluations += 1
-        self._course.recorder.emit(
-            Evaluation(
-                training=self._course.strands if strand is None else strand.id,
-                epoch=0 if strand is None else sum(end <= group[0].step for end in strand.ends),
-                index=0 if strand is None else strand.evaluations,
-                score=tally.score(), forwards=len(group), loss_by=tally.by,
-                mode=modes.pop() if len(modes) == 1 else None, seen=share, step=group[0].step,
-                name=group[0].name,
-            )
+        found = Evaluation(
+            training=self._course.strands if strand is None else strand.id,
+            epoch=0 if strand is None else sum(end <= group[0].step for end in strand.ends),
+            index=0 if strand is None else strand.evaluations,
+            score=tally.score(), forwards=len(group), loss_by=tally.by,
+            mode=modes.pop() if len(modes) == 1 else None, seen=share, step=group[0].step,
+            name=group[0].name,
         )  # fmt: skip
+        if strand is not None:
+            self._course.recorder.emit(found)
+        else:
+            self._early.append((found, [s.inputs for s in group if s.inputs is not None]))
+
+    def settle_early(self) -> None:
+        """State what was evaluated before the training, now that its rows are known."""
+        early, self._early = self._early, []
+        for found, inputs in early:
+            whole = sum(batch.shape[0] for batch in inputs) == found.score.rows
+            share = self.rows.share(inputs) if whole else None
+            self._course.recorder.emit(msgspec.structs.replace(found, seen=share))
+        self._room = _ROOM
 
     def _share(self, group: list[Seen]) -> float | None:
         """Return which share of the rows was trained on; later passes over the same rows too."""

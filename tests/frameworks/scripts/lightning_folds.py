@@ -1,4 +1,4 @@
-"""Two folds, each with a Lightning Trainer of its own: its sanity check comes before its training."""
+"""Two folds, each with a Lightning Trainer of its own and its sanity check before the training."""
 
 import logging
 import warnings
