@@ -76,15 +76,21 @@ class Strand:
 
     def hand(self) -> str:
         """Return the name of what changes the parameters, where the model says who trains it."""
-        trainer = getattr(self.model, "optimizer", None)
+        trainer = self._trainer()
         return "" if trainer is None else type(trainer).__name__
 
     def rate_by_hand(self) -> float | None:
         """Return the rate of an optimizer that is none of PyTorch's, where the model has one."""
-        rate = getattr(getattr(self.model, "optimizer", None), "learning_rate", None)
         try:
+            rate = getattr(self._trainer(), "learning_rate", None)
             return None if rate is None else float(rate)
-        except (TypeError, ValueError):
+        except Exception:  # it is something else altogether
+            return None
+
+    def _trainer(self) -> Any:
+        try:
+            return getattr(self.model, "optimizer", None)
+        except Exception:  # a property of the user's
             return None
 
     def write(self, writer: Writer) -> None:
