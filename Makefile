@@ -5,6 +5,7 @@
 #                  (ONLY="bert swin" for some)
 # make bench       measure, one JSON list per benchmark
 # make peers       measure other tracers beside ours, in an environment of their own
+# make loggers     measure training beside other loops and loggers, in the same environment
 # make lock        renew constraints.txt
 # make screenshots renew the pictures of the documentation
 # make clean       remove what was installed and built
@@ -16,14 +17,14 @@ VENV := .venv
 PEERS := .venv-peers
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-BENCHMARKS := $(filter-out $(patsubst %,benchmarks/%.py,forwards measure tracers), \
-                $(wildcard benchmarks/*.py))
+PARTS := forwards longrun loops measure scalars tracers
+BENCHMARKS := $(filter-out $(PARTS:%=benchmarks/%.py),$(wildcard benchmarks/*.py))
 
 ifeq ($(CI),true)
 BROWSER := install
 endif
 
-.PHONY: demo test zoo bench peers lock screenshots clean browser
+.PHONY: demo test zoo bench peers loggers lock screenshots clean browser
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/pipetrace run
@@ -43,6 +44,9 @@ bench: $(VENV)/demo.stamp
 
 peers: $(PEERS)/peers.stamp
 	@$(PEERS)/bin/python benchmarks/capture.py --table
+
+loggers: $(PEERS)/loggers.stamp
+	@$(PEERS)/bin/python benchmarks/training.py
 
 browser:
 	@if [ "$(BROWSER)" = install ]; then bash .ci/browser; fi
@@ -90,4 +94,9 @@ $(PEERS)/peers.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet "pip>=25.1"
 	$(PEERS)/bin/python -m pip install --quiet -c constraints.txt -e . --group peers
+	@touch $@
+
+$(PEERS)/loggers.stamp: $(PEERS)/peers.stamp
+	$(PEERS)/bin/python -m pip install --quiet -c constraints.txt -e ".[tabular]" \
+	  --group frameworks --group loggers
 	@touch $@

@@ -188,7 +188,7 @@ def play(call: Call, modes: Modes = None, *, seed: int | None = None) -> Any:
     with call.snapshot.replayed(modes), quiet.unheard(), _as_called(call), _own_gradients(call):
         if seed is not None:
             torch.manual_seed(seed)
-        args, kwargs = _fresh(call)
+        args, kwargs = _fresh(call, modes)
         return call.model(*args, **kwargs)
 
 
@@ -209,7 +209,7 @@ def _play_traced(call: Call, modes: Modes, **settings: Any) -> Played:
     for saved in (call.graph, False):
         with call.snapshot.replayed(modes), quiet.unheard(), _as_called(call), _own_gradients(call):
             mode = bool(call.model.training)
-            args, kwargs = _fresh(call)
+            args, kwargs = _fresh(call, modes)
             inputs = trees.arguments(args, kwargs)
             # Inside: the model's buffers are other ones while it is played.
             tracer = Tracer(call.model, **settings)
@@ -276,9 +276,16 @@ def _gradients(model: nn.Module) -> tuple[tuple[int, int], ...]:
     return tuple((0, 0) if g is None else (id(g), g._version) for g in grads)
 
 
-def _fresh(call: Call) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def in_mode(kwargs: dict[str, Any], training: bool) -> dict[str, Any]:
+    """Return arguments for a mode: Keras says it in each call, `model(x, training=True)`."""
+    told = isinstance(kwargs.get("training"), bool)
+    return {**kwargs, "training": training} if told else kwargs
+
+
+def _fresh(call: Call, modes: Modes) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Clone the inputs once more: a forward may write into them."""
-    return copied(call.args, call.kwargs)
+    args, kwargs = copied(call.args, call.kwargs)
+    return args, in_mode(kwargs, modes) if isinstance(modes, bool) else kwargs
 
 
 def _as_called(call: Call) -> contextlib.AbstractContextManager[object]:

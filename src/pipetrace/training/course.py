@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import torch
 from torch import nn
+from torch.utils.data import SequentialSampler
 
 from pipetrace.capture import roots, trees
 from pipetrace.capture.places import edge
@@ -57,7 +58,10 @@ class Course:
         """The run of training in progress."""
         self.steps = 0
         self._stepper: torch.optim.Optimizer | None = None
-        self._strands = 0
+        self.strands = 0
+        """Runs of training that have begun."""
+        self._learned: set[int] = set()
+        """Models that a backward went through."""
         self._forwards: list[Seen] = []
         """Those that are not folded into the epoch or stated as an evaluation yet."""
         self._most = 2 * _FOLD
@@ -72,6 +76,7 @@ class Course:
         self._modes: set[bool] = set()
         self._began = time.perf_counter()
         self._backwards = Backwards()
+        self._shares = False
         self._pair: tuple[int, LossCall, Pairing] | None = None
         self._gathering: Gathering | None = None
         self._address: Hashable = None
@@ -82,9 +87,15 @@ class Course:
         self._ending: Key | None = None
         """A pass that has no more batches, while some it gave are still to be used."""
         self._due = 0
+        self._length: int | None = None
+        """How many batches the pass in progress will give."""
+        self._given: dict[int, Key] = {}
+        """The last pass by its sampler that gave all its batches, though nobody asked for more."""
         self._open: dict[int, Key] = {}
         self._samplers = Numbers()
         self._sets: dict[int, tuple[int | None, int | None, str]] = {}
+        self.contents: dict[int, int] = {}
+        """Equal numbers for samplers that give the same rows, by their numbers."""
         self.places = Places()
         self.described: set[str] = set()
         """Roles of rows that are stated already."""
@@ -117,7 +128,7 @@ class Course:
     ) -> Seen:  # fmt: skip
         """A root has been called; `learning` says that a backward may follow."""
         if learning and self._unsettled:
-            self._settle()
+            self._settle(id)
         if self._ending is not None and not learning and self.phases.training(self._ending):
             self._end_pass()
         if learning and self.strand is not None and self.strand.model_id != id:
@@ -213,6 +224,14 @@ class Course:
             pairing = scores.pair(output, call)
             self._pair = None if pairing is None else (seen.model, call, pairing)
 
+    def share(self, mean: torch.Tensor, loss: torch.Tensor) -> None:
+        """A model divides a sum itself: by its own targets, or by those of the whole step.
+
+        The second makes each backward's loss a share of the step's.
+        """
+        if self.strand is None:
+            self._shares = not torch.isclose(mean, loss.detach().to(mean.dtype), rtol=1e-3).item()
+
     def backward_called(self, root: torch.Tensor) -> None:
         """A backward begins."""
         self._backwards.begin(root)
@@ -229,10 +248,11 @@ class Course:
             self._close()
         self.steps += 1
         self.phases.step(around, self._address)
+        rate = strand.rate_by_hand() if optimizer is None else optimizer.param_groups[0]["lr"]
+        losses, backwards.losses = backwards.losses, []
+        strand.step(rate, losses)
         if self._ending is not None and self._due <= 0:
             self._end_pass()
-        losses, backwards.losses = backwards.losses, []
-        strand.step(None if optimizer is None else optimizer.param_groups[0]["lr"], losses)
         if strand.waiting() >= _FOLD or self.recorder.writer.due():
             self._hand_over()
         if not expected:
@@ -259,6 +279,8 @@ class Course:
             self._begin_pass(iterator)
         self._batch = batch
         self._due += 1
+        if iterator._num_yielded == self._length and self._key is not None:
+            self._given[self._key[0]] = self._key
 
     def pass_ended(self, iterator: Any) -> None:
         """A loader has no more batches.
@@ -273,6 +295,7 @@ class Course:
             return
         self._ending = key
         if self._due <= 0:
+            self.recorder.step_by_hand()
             self._end_pass()
 
     def _end_pass(self) -> None:
@@ -309,11 +332,14 @@ class Course:
     def finish(self) -> None:
         """The program has ended: state what is open."""
         if self.phases.steps:
-            cut = self.phases.rule == LOADER and self._ending is None and not self.phases.complete
+            given = any(map(self.phases.training, self._given.values()))
+            whole = given or self._ending is not None or self.phases.complete
+            cut = self.phases.rule == LOADER and not whole
             self.phases.rule = CUT if cut else self.phases.rule or OPEN
             self._close()
         self._fold()
         self.evaluations.settle(self._take(lambda seen: True), self.strand, 0)
+        self.evaluations.settle_early()
         self.evaluations.measures.settle()
         strand, recorder = self.strand, self.recorder
         if strand is not None:
@@ -337,8 +363,9 @@ class Course:
             if strand is not None:
                 before = self._take(lambda seen: not seen.trained and seen.key is None)
                 self.evaluations.settle(before, strand, 0)
-            strand = self.strand = Strand(self._strands, model, self.recorder.model(model))
-            self._strands += 1
+            strand = self.strand = Strand(self.strands, model, self.recorder.model(model))
+            strand.shares, self._shares = self._shares, False
+            self.strands += 1
             self._began = time.perf_counter()
             if self._pair is not None and self._pair[0] == model:
                 _, strand.call, strand.pairing = self._pair
@@ -346,7 +373,7 @@ class Course:
             used = reached[-1].used if reached else None
             name = "" if used is None else used.name
             self.evaluations.restart()
-            kind = "" if optimizer is None else type(optimizer).__name__
+            kind = strand.hand() if optimizer is None else type(optimizer).__name__
             given = () if optimizer is None else settings(optimizer)
             self.recorder.emit(
                 Training(id=strand.id, model=model, optimizer=kind, settings=given, loss=name,
@@ -368,7 +395,7 @@ class Course:
         due = strand.epochs <= _ALWAYS and strand.probing.all < _FREE
         due = due or time.perf_counter() - strand.probing.ended > strand.probing.last / _SHARE
         score, mean = self._tally.score(), strand.mean_loss()
-        if score.loss is None:
+        if score.loss is None or strand.shares:
             score = msgspec.structs.replace(score, loss=mean)
         epoch = Epoch(
             training=strand.id, index=strand.epochs, rule=self.phases.rule,
@@ -381,6 +408,7 @@ class Course:
         )  # fmt: skip
         self.recorder.emit(epoch)
         if strand.epochs == 1:
+            self.evaluations.settle_early()
             if self._trained is not None:
                 self.recorder.emit(*terms(strand.id, self._trained))
                 rows = self._trained.rows if self.phases.rule == FULL else epoch.score.rows
@@ -405,6 +433,7 @@ class Course:
         """Move the forwards that a backward went through into the epoch's sums."""
         trained = self._take(lambda seen: seen.trained)
         self._modes |= {seen.mode for seen in trained}
+        self._learned |= {seen.model for seen in trained}
         counted = self._backwards.counted(trained)
         self._trained = self._trained or next(iter(counted), None)
         for seen in counted:
@@ -413,8 +442,11 @@ class Course:
         with torch.no_grad():
             self._tally.fold(counted)
 
-    def _settle(self) -> None:
-        """State evaluations that are over: all between epochs, foreign passes during one."""
+    def _settle(self, learning: int) -> None:
+        """State evaluations that are over: all between epochs, foreign passes during one.
+
+        A model that was not trained yet may be looked at just before its own training begins.
+        """
         self._fold()
         between = self.phases.steps == 0
         key = self._key
@@ -430,7 +462,13 @@ class Course:
             return foreign and (not seen.mode or seen.step < self.steps)
 
         over = self._take(is_over)
-        self.evaluations.settle(over, self.strand, 0)
+        if between and learning not in self._learned:
+            coming = [seen for seen in over if seen.model == learning]
+            over = [seen for seen in over if seen.model != learning]
+            self.evaluations.settle(over, self.strand, 0)
+            self.evaluations.settle(coming, None, 0)
+        else:
+            self.evaluations.settle(over, self.strand, 0)
         self._unsettled = between and bool(self._forwards)
 
     def _take(self, chosen: Callable[[Seen], bool]) -> list[Seen]:
@@ -455,9 +493,14 @@ class Course:
     def _begin_pass(self, iterator: Any) -> None:
         """A loader begins a pass, or goes on with one after another loader's."""
         self.steady = False
+        before = self._key
+        if before is not None and self._given.get(before[0]) == before and self._due <= 0:
+            self.recorder.step_by_hand()
+            self._ending = self._ending or before
         if self._ending is not None:
             self._end_pass()
         self._due = 0
+        self._length = _length(iterator)
         key = self._open.get(id(iterator))
         if iterator._num_yielded == 1 or key is None:
             sampler = iterator._index_sampler
@@ -466,6 +509,10 @@ class Course:
             key = self._open[id(iterator)] = (number, id(iterator), self._passes)
             if number not in self._sets:
                 self._sets[number] = _size(iterator._dataset, sampler)
+                in_order = type(getattr(sampler, "sampler", None)) is SequentialSampler
+                self.contents[number] = self._samplers.of(
+                    iterator._dataset if in_order else sampler
+                )
         if self.phases.batch(key, key[0]):
             self._close()
         self._key = key
@@ -479,6 +526,14 @@ class Course:
             fits = tensor.dtype == known.target.dtype and tensor.dim() == known.target.dim()
             if fits and tensor is not first:
                 return tensor if first is None else tensor.to(first.device)
+        return None
+
+
+def _length(iterator: Any) -> int | None:
+    """Return how many batches a pass over a loader gives, where that is known."""
+    try:
+        return len(iterator)
+    except (TypeError, NotImplementedError):
         return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import torch
 from torch import nn
 
@@ -45,6 +46,7 @@ class Evaluations:
         """Lines whose forwards came with every other step."""
         self._looks = self._held = 0
         """Evaluations whose rows were looked up, and rows that wait for it."""
+        self._early: list[tuple[Evaluation, list[torch.Tensor]]] = []
 
     def restart(self) -> None:
         """A new run of training begins: its rows and its held-out rows are its own."""
@@ -65,14 +67,17 @@ class Evaluations:
             seen.output = trees.rebuild(output, torch.Tensor.detach)
             self._waiting = seen
         strand = self._course.strand
-        if first is None or strand is None:
+        if first is None:
             return
-        seen.source = self._course.places.of(first) if seen.key is None else seen.key[0]
+        key = seen.key
+        seen.source = (
+            self._course.places.of(first) if key is None else self._course.contents[key[0]]
+        )
         room = self._looks < _LOOKS and self._held < _HELD
         if room and seen.source not in self._shares:
             self._held += seen.rows
             seen.inputs = columns(first)
-        if strand.evaluations:
+        if strand is None or strand.evaluations:
             return
         row = self._sample - self._offset
         self._offset += seen.rows
@@ -138,24 +143,34 @@ class Evaluations:
         with torch.no_grad():
             tally.fold(group)
         modes = {seen.mode for seen in group}
-        share = self._share(group)
+        share = None if strand is None else self._share(group)
         if self.chosen is not None and self.chosen.seen in group:
             self.chosen.heldout = None if share is None else {0.0: True, 1.0: False}.get(share)
         self._course.describe("evaluation", tally.rows, group[0])
         if strand is not None:
             strand.evaluations += 1
         found = Evaluation(
-            training=0 if strand is None else strand.id,
+            training=self._course.strands if strand is None else strand.id,
             epoch=0 if strand is None else sum(end <= group[0].step for end in strand.ends),
             index=0 if strand is None else strand.evaluations,
             score=tally.score(), forwards=len(group), loss_by=tally.by,
             mode=modes.pop() if len(modes) == 1 else None, seen=share, step=group[0].step,
             name=group[0].name,
         )  # fmt: skip
+        if strand is None:
+            self._early.append((found, [s.inputs for s in group if s.inputs is not None]))
+            return
         self._course.recorder.emit(found)
-        if strand is not None:
-            calls = [seen.used for seen in group if seen.used is not None]
-            self.measures.add(Evaluated(found, calls))
+        calls = [seen.used for seen in group if seen.used is not None]
+        self.measures.add(Evaluated(found, calls))
+
+    def settle_early(self) -> None:
+        """State what was evaluated before the training, now that its rows are known."""
+        early, self._early = self._early, []
+        for found, inputs in early:
+            whole = sum(batch.shape[0] for batch in inputs) == found.score.rows
+            share = self.rows.share(inputs) if whole else None
+            self._course.recorder.emit(msgspec.structs.replace(found, seen=share))
 
     def _share(self, group: list[Seen]) -> float | None:
         """Return which share of the rows was trained on; later passes over the same rows too."""

@@ -10,7 +10,7 @@ from torch import nn
 
 from pipetrace.capture.guard import Snapshot, cuda_in_use
 from pipetrace.capture.quiet import eagerly
-from pipetrace.capture.replay import Call
+from pipetrace.capture.replay import Call, in_mode
 from pipetrace.records import Probe, Score
 from pipetrace.training import scores
 from pipetrace.training.scores import LossCall, Pairing
@@ -89,7 +89,7 @@ def probe(fixed: Fixed, training: int, epoch: int) -> Probe | None:
     try:
         with torch.no_grad(), eagerly(), snapshot.kept():
             snapshot.switch(False)
-            off = [_predict(fixed, model)]
+            off = [_predict(fixed, model, False)]
             snapshot.switch(fixed.modes)
             on = [_drawn(fixed, model, seed) for seed in range(masks)] or off
             losses = read([scores.apply(fixed.call, each, target) for each in (*off, *on)])
@@ -110,11 +110,11 @@ def _drawn(fixed: Fixed, model: nn.Module, seed: int) -> torch.Tensor:
     torch.default_generator.manual_seed(_SEED + seed)
     if cuda_in_use():
         torch.cuda.manual_seed_all(_SEED + seed)
-    return _predict(fixed, model)
+    return _predict(fixed, model, True)
 
 
-def _predict(fixed: Fixed, model: nn.Module) -> torch.Tensor:
-    return fixed.pairing.of(model(*fixed.args, **fixed.kwargs))
+def _predict(fixed: Fixed, model: nn.Module, training: bool) -> torch.Tensor:
+    return fixed.pairing.of(model(*fixed.args, **in_mode(fixed.kwargs, training)))
 
 
 def _accuracy(fixed: Fixed, predictions: list[torch.Tensor]) -> float | None:

@@ -41,9 +41,11 @@ class Stopped(BaseException):
 class Root:
     """A module that the program calls from outside of any other."""
 
-    def __init__(self, model: nn.Module, id: int) -> None:
+    id = -1
+    """Given once it has computed something: a model that is only declared is no fact."""
+
+    def __init__(self, model: nn.Module) -> None:
         self.ref = weakref.ref(model)
-        self.id = id
         self.plain = weakref.ref(roots.unwrapped(model))
         """The user's own module, where the root is a wrapper around it."""
         self.tries = {"training": _TRIES, "evaluation": _TRIES, "failure": _TRIES}
@@ -80,6 +82,7 @@ class Recorder:
         self.failure: tuple[int, Failed] | None = None
         self._limit = steps
         self._count = 0
+        self._seed: Seed | None = None
         self._roots: dict[int, Root] = {}
         self._others: dict[int, weakref.ref[nn.Module]] = {}
         self._output: Any = None
@@ -109,7 +112,7 @@ class Recorder:
         if self._on:
             try:
                 with self.watch.quiet():
-                    self._step_by_hand()
+                    self.step_by_hand()
                     self.course.finish()
             except Exception as error:
                 self.give_up(error)
@@ -169,11 +172,15 @@ class Recorder:
         self.batch_came = self.course.batch_came
         self.pass_ended = self.course.pass_ended
 
-    def _step_by_hand(self) -> None:
+    def step_by_hand(self) -> None:
         """Count the last change by hand, which no forward came after."""
-        model = None if self._last is None else self.model(self._last.model)
-        if self._by_hand.waiting and model is not None and self._by_hand.changed(model):
+        if not self._by_hand.waiting or self._stepping or self._last is None:
+            return
+        model = self.model(self._last.model)
+        if model is not None and self._by_hand.changed(model):
             self.course.stepped(None, ())
+        else:
+            self._by_hand.waiting = True
 
     def _again(
         self, root: Root, call: Callable[..., Any], model: nn.Module, args: Any, kwargs: Any
@@ -216,6 +223,8 @@ class Recorder:
         course = self.course
         learning = torch.is_grad_enabled() and model.training
         first = trees.first(args) if args else trees.first(kwargs)
+        if first is not None and first.is_meta:  # shapes are tried out: nothing is computed
+            return None
         around: Nest = ()
         bare = course.phases.wants_nest
         if bare:
@@ -236,6 +245,10 @@ class Recorder:
     def _after(self, coming: Coming, model: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         """Look at a call that has been made."""
         root, first, learning, prepared = coming
+        if root.id < 0:
+            if trees.first(output) is None:  # a stand-in went in, and a stand-in came out
+                return
+            self._state(root, model)
         if isinstance(prepared, replay.Later):
             prepared = prepared.take()
         seen = self.course.called(root.id, model, first, args, kwargs, output, learning)
@@ -333,12 +346,19 @@ class Recorder:
     def _called_inside(self, seen: Seen, output: Any) -> None:
         """Take the loss that a model computed itself, if it is part of its output."""
         inner, self._inner = self._inner, []
-        outputs = {id(tensor) for _, tensor in trees.leaves(output)}
+        outputs = [tensor for _, tensor in trees.leaves(output)]
         for call, result in inner:
-            if id(result) in outputs:
+            if any(tensor is result for tensor in outputs):
                 self._direct = result
                 self.course.loss_called(seen, call, result, output)
                 return
+        # A sum is divided once more on its way into the output.
+        scalar = next((tensor for tensor in outputs if tensor.dim() == 0), None)
+        if len(inner) == 1 and scalar is not None:
+            call, result = inner[0]
+            self.course.share(call.value, scalar)
+            call.value = scalar.detach()
+            self.course.loss_called(seen, call, result, output)
 
     def _ask_autograd(self) -> None:
         """Let the graph tell whether a backward goes through the last forward.
@@ -370,14 +390,21 @@ class Recorder:
             return None
         if not self._roots:
             value = torch.initial_seed()
-            seed = None if value == _UNSEEDED else value
-            self.emit(Seed(value=seed, threads=torch.get_num_threads()))
-        root = self._roots[key] = Root(model, self._count)
-        self._count += 1
+            self._seed = Seed(
+                value=None if value == _UNSEEDED else value, threads=torch.get_num_threads()
+            )
+        root = self._roots[key] = Root(model)
+        return root
+
+    def _state(self, root: Root, model: nn.Module) -> None:
+        """State what a root is, now that it computes."""
+        root.id, self._count = self._count, self._count + 1
+        if self._seed is not None:
+            self.emit(self._seed)
+            self._seed = None
         self.emit(models.inventory(roots.unwrapped(model), root.id))
         if not root.traceable:
             self.emit(Notice(id=f"opaque-{root.id}", text=_opaque(model)))
-        return root
 
     def _prepare(
         self, root: Root, model: nn.Module, purpose: str, args: Any, kwargs: Any
@@ -444,6 +471,8 @@ class Recorder:
         if memory or not root.traceable or root.tries["failure"] <= 0:
             return
         root.tries["failure"] -= 1
+        if root.id < 0:
+            self._state(root, model)
         try:
             with self.watch.quiet():
                 call = prepared or replay.prepare(roots.unwrapped(model), args, kwargs)

@@ -48,6 +48,8 @@ class Strand:
         """Parameters are changed without an optimizer."""
         self.several = False
         """Several optimizers step on losses of their own."""
+        self.shares = False
+        """Each backward's loss is a share of its step's, not one of several to average."""
         self.optimizers: list[weakref.ref[torch.optim.Optimizer]] = []
         self.ends: list[int] = []
         """Steps of the whole program at which its epochs ended."""
@@ -63,6 +65,9 @@ class Strand:
         self._rates: list[float] = []
         self._bare: list[int] = []
         """Which of the steps that wait had no loss."""
+        self._rate: float | None = None
+        """The first group's learning rate in the last step, and that of all groups then."""
+        self._used: tuple[float, ...] = ()
 
     @property
     def model(self) -> nn.Module | None:
@@ -88,17 +93,41 @@ class Strand:
             self.optimizers.append(weakref.ref(optimizer))
 
     def step(self, rate: Any, losses: list[torch.Tensor]) -> None:
-        """Keep a step's loss, the mean of its backwards, and the first group's learning rate.
+        """Keep a step's loss, the mean (or sum) of its backwards, and the first learning rate.
 
         A step that had none keeps its place: the series are by step.
         """
         if not losses:
             self._bare.append(len(self._rates))
+        elif len(losses) == 1:
+            self._losses.append(losses[0])
         else:
-            self._losses.append(losses[0] if len(losses) == 1 else torch.stack(losses).mean())
-        self._rates.append(
-            rate if type(rate) is float else math.nan if rate is None else float(rate)
-        )
+            several = torch.stack(losses)
+            self._losses.append(several.sum() if self.shares else several.mean())
+        if type(rate) is not float:
+            rate = math.nan if rate is None else float(rate)
+        self._rates.append(rate)
+        if rate != self._rate and rate == rate:
+            self._rate, self._used = rate, self._now() or (rate,)
+
+    def hand(self) -> str:
+        """Return the name of what changes the parameters, where the model says who trains it."""
+        trainer = self._trainer()
+        return "" if trainer is None else type(trainer).__name__
+
+    def rate_by_hand(self) -> float | None:
+        """Return the rate of an optimizer that is none of PyTorch's, where the model has one."""
+        try:
+            rate = getattr(self._trainer(), "learning_rate", None)
+            return None if rate is None else float(rate)
+        except Exception:  # it is something else altogether
+            return None
+
+    def _trainer(self) -> Any:
+        try:
+            return getattr(self.model, "optimizer", None)
+        except Exception:  # a property of the user's
+            return None
 
     def write(self, writer: Writer) -> None:
         """Hand the series over, with one transfer from the device."""
@@ -123,7 +152,14 @@ class Strand:
         return mean
 
     def rates(self) -> tuple[float, ...]:
-        """Return the learning rate of every parameter group now."""
+        """Return the learning rate of every parameter group in the last step.
+
+        A scheduler may have set those of the next epoch since.
+        """
+        now = self._now() or self._used
+        return now if self._rate is None or self._rate in now else self._used
+
+    def _now(self) -> tuple[float, ...]:
         alive = [optimizer for ref in self.optimizers if (optimizer := ref()) is not None]
         return tuple(float(group["lr"]) for o in alive for group in o.param_groups)
 
@@ -186,7 +222,7 @@ def _sums(model: nn.Module) -> list[float]:
     if roots.spread(model):
         return []
     with torch.no_grad():
-        return [float(p.detach().sum()) for p in model.parameters()]
+        return [float(p.detach().sum()) for p in model.parameters() if p.requires_grad]
 
 
 def settings(optimizer: torch.optim.Optimizer) -> tuple[Argument, ...]:
