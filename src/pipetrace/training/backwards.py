@@ -57,10 +57,13 @@ class Backwards:
         summed = call.options.get("reduction") == "sum"
         self._results.append((call.value, call.rows if summed else 1))
 
-    def begin(self, root: torch.Tensor) -> None:
-        """A backward begins."""
+    def begin(self, root: torch.Tensor, direct: bool) -> None:
+        """A backward begins; `direct` says that it starts from a loss function's very result."""
         results, self._results = self._results, []
-        value, whole = _loss(root, results)
+        if direct and len(results) == 1:
+            value, whole = results[0][0], None
+        else:
+            value, whole = _loss(root, results)
         known = value if value.dim() == 0 else None
         if known is not None and (self._fresh or not self._called):
             self.losses.append(known)

@@ -176,9 +176,9 @@ class Course:
             pairing = scores.pair(output, call)
             self._pair = None if pairing is None else (seen.model, call, pairing)
 
-    def backward_called(self, root: torch.Tensor) -> None:
+    def backward_called(self, root: torch.Tensor, direct: bool) -> None:
         """A backward begins."""
-        self._backwards.begin(root)
+        self._backwards.begin(root, direct)
 
     def stepped(self, optimizer: torch.optim.Optimizer | None, around: Nest) -> None:
         """An optimizer has stepped; None stands for parameters that were changed by hand."""
