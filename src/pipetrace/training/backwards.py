@@ -106,7 +106,10 @@ class Backwards:
         for turn, group in groupby(trained, key=lambda seen: seen.turn):
             value = self._values.pop(turn, None)
             own = [seen for seen in group if not seen.again]
-            if not own or turn in self._others:
+            if turn in self._others:
+                self._others.discard(turn)
+                continue
+            if not own:
                 continue
             first = next((seen for seen in own if seen.used is not None), own[0])
             first = next(seen for seen in own if seen.model == first.model)
@@ -173,7 +176,8 @@ def _loss(
             numbered = True
         else:
             value = value / constant
-    rows = max((rows for _, rows in results), default=1)
+    # The last: an evaluation that forgot `no_grad` may have left results of its own.
+    rows = results[-1][1] if results else 1
     if rows > 1:
         value, whole = value / rows, whole / rows
     return value, whole if numbered else None
