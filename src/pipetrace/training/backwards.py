@@ -109,7 +109,10 @@ class Backwards:
             if turn in self._others:
                 self._others.discard(turn)
                 continue
-            if not own:
+            if len(own) < 2:
+                for seen in own:
+                    seen.loss = value
+                found += own
                 continue
             first = next((seen for seen in own if seen.used is not None), own[0])
             first = next(seen for seen in own if seen.model == first.model)
