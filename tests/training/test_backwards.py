@@ -103,6 +103,19 @@ def test_a_sum_over_rows_is_divided_by_them_whatever_is_added(made: Made):
     made.told(loop)
 
 
+def test_an_evaluation_that_forgot_no_grad_leaves_nothing_behind(made: Made):
+    def loop() -> None:
+        for x, y in made.parts(8):
+            F.cross_entropy(made.model(made.x[:5]), made.y[:5], reduction="sum")
+            loss = F.cross_entropy(made.model(x), y)
+            made.losses.append(loss.item())
+            made.optimizer.zero_grad()
+            loss.backward()
+            made.optimizer.step()
+
+    made.told(loop)
+
+
 def test_two_backwards_through_one_forward_are_one_loss(made: Made):
     def loop() -> None:
         for x, y in made.parts(8):

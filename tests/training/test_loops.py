@@ -9,6 +9,7 @@ import pytest
 
 from pipetrace.blocks import Table
 from pipetrace.records import Epoch, Evaluation, Notice, Training
+from pipetrace.story.epochs import traces
 from pipetrace.story.training import training
 from pipetrace.training.phases import FULL, LOADER, LOOP, OPEN, SECTION
 
@@ -101,6 +102,17 @@ def test_a_loss_of_several_terms_is_told_apart_from_the_function_in_it(ran: Run)
         assert f"`{function}` alone" in notices[0]
     for name in ("lbfgs_batches", "language_model", "two_optimizers"):
         assert ran(name).recording.all(Notice) == []
+
+
+def test_rows_that_never_come_again_are_not_called_held_out(ran: Run):
+    recording = ran("stream").recording
+    assert [epoch.repeated for epoch in recording.all(Epoch)] == [None, 0.0, None]
+    (trace,) = traces(recording)
+    assert trace.labels == ("evaluation",)
+    assert "training rows never came twice" in trace.notes["evaluation"]
+    (remade,) = traces(ran("remade_loaders").recording)
+    assert remade.labels == ("held-out",)
+    assert "none of them equal to a row trained on" in remade.notes["held-out"]
 
 
 def test_each_of_five_folds_is_a_training_on_the_page(ran: Run):

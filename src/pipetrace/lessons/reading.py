@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from pipetrace.lessons.drafts import number
-from pipetrace.records import Capture, Contrast, Evaluation, Mask, Op, Probe, Training
+from pipetrace.records import Capture, Contrast, Epoch, Evaluation, Mask, Op, Probe, Training
 from pipetrace.tracefile import Recording
 
 SOME_P = 0.3
@@ -174,6 +174,8 @@ def heldout_losses(recording: Recording) -> dict[int, float]:
     """Return the loss on rows that were not trained on, by epoch, of the first training run."""
     first = recording.first(Training)
     losses: dict[int, float] = {}
+    if any(epoch.repeated == 0 for epoch in recording.all(Epoch)):
+        return losses  # no row comes twice: that none is equal tells nothing
     for evaluation in recording.all(Evaluation):
         loss = evaluation.score.loss
         held_out = evaluation.seen == 0.0 and evaluation.epoch > 0

@@ -64,18 +64,20 @@ class Backwards:
         summed = call.options.get("reduction") == "sum"
         self._results.append((call.value, call.counted if summed and call.counted else 1))
 
-    def begin(self, root: torch.Tensor) -> None:
-        """A backward begins."""
+    def begin(self, root: torch.Tensor, direct: bool) -> None:
+        """A backward begins; `direct` says that it starts from a loss function's very result."""
         results, self._results = self._results, []
-        alone = self.alone
-        if alone is not None and alone.trained and len(results) == 1 and root.dim() == 0:
-            value, rows = root.detach(), results[0][1]
-            alone.loss = value if rows == 1 else value / rows
-            self.losses.append(alone.loss)
+        direct = direct and len(results) == 1
+        if direct and self.alone is not None and results[0][0].dim() == 0:
+            self.alone.loss = results[0][0]
+            self.losses.append(self.alone.loss)
             self.alone = None
             return
         self._not_alone()
-        value, whole = _loss(root, results)
+        if direct:
+            value, whole = results[0][0], None
+        else:
+            value, whole = _loss(root, results)
         known = value if value.dim() == 0 else None
         if known is not None and (self._fresh or not self._called):
             self.losses.append(known)
@@ -122,7 +124,13 @@ class Backwards:
         for turn, group in groupby(trained, key=lambda seen: seen.turn):
             value = self._values.pop(turn, None)
             own = [seen for seen in group if not seen.again]
-            if not own or turn in self._others:
+            if turn in self._others:
+                self._others.discard(turn)
+                continue
+            if len(own) < 2:
+                for seen in own:
+                    seen.loss = value
+                found += own
                 continue
             first = next((seen for seen in own if seen.used is not None), own[0])
             first = next(seen for seen in own if seen.model == first.model)
@@ -196,7 +204,8 @@ def _loss(
             numbered = True
         else:
             value = value / constant
-    rows = max((rows for _, rows in results), default=1)
+    # The last: an evaluation that forgot `no_grad` may have left results of its own.
+    rows = results[-1][1] if results else 1
     if rows > 1:
         value, whole = value / rows, whole / rows
     return value, whole if numbered else None

@@ -232,9 +232,9 @@ class Course:
         if self.strand is None:
             self._shares = not torch.isclose(mean, loss.detach().to(mean.dtype), rtol=1e-3).item()
 
-    def backward_called(self, root: torch.Tensor) -> None:
+    def backward_called(self, root: torch.Tensor, direct: bool) -> None:
         """A backward begins."""
-        self._backwards.begin(root)
+        self._backwards.begin(root, direct)
 
     def stepped(self, optimizer: torch.optim.Optimizer | None, around: Nest) -> None:
         """An optimizer has stepped; None stands for parameters that were changed by hand."""
@@ -494,7 +494,8 @@ class Course:
         """A loader begins a pass, or goes on with one after another loader's."""
         self.steady = False
         before = self._key
-        if before is not None and self._given.get(before[0]) == before and self._due <= 0:
+        whole = before is not None and self._given.get(before[0]) == before and self._due <= 0
+        if before is not None and whole and iterator._num_yielded == 1:
             self.recorder.step_by_hand()
             self._ending = self._ending or before
         if self._ending is not None:

@@ -299,15 +299,16 @@ class Recorder:
         if not roots or isinstance(roots[0], _STAND_INS):
             return
         self.backwards += 1
+        direct = roots[0] is self._direct
         if self._node is not None:
-            if roots[0] is self._direct and self._last is not None:
+            if direct and self._last is not None:
                 self._last.trained, self._node = True, None
             else:
                 self._ask_autograd()
         if self.course.strand is None or self.course.strand.by_hand:
             self._by_hand.backward(None if self._last is None else self.model(self._last.model))
         if len(roots) == 1:
-            self.course.backward_called(roots[0])
+            self.course.backward_called(roots[0], direct)
 
     def steps(self) -> None:
         """Know that what changes the parameters now is an optimizer."""
@@ -358,6 +359,7 @@ class Recorder:
             call, result = inner[0]
             self.course.share(call.value, scalar)
             call.value = scalar.detach()
+            call.options = call.options | {"reduction": "mean"}
             self.course.loss_called(seen, call, result, output)
 
     def _ask_autograd(self) -> None:
