@@ -11,6 +11,7 @@ from pipetrace.parts import (
     Check,
     Choice,
     Difference,
+    Layer,
     Link,
     Mask,
     ModulePart,
@@ -20,6 +21,7 @@ from pipetrace.parts import (
     Receipt,
     Score,
     Tensor,
+    Units,
 )
 
 
@@ -213,15 +215,27 @@ class Epoch(Record, frozen=True):
     score: Score
     rates: tuple[float, ...] = ()
     """Learning rate per parameter group at its end."""
+    decays: tuple[float, ...] = ()
+    """Weight decay per parameter group at its end; 0 where the optimizer has none."""
     seconds: float = 0.0
+    """Of training: without evaluations that stand apart and without recording's own forwards."""
+    memory: int | None = None
+    """Bytes at its end, of the kind that `memory_kind` names."""
+    memory_kind: str = ""
+    """`accelerator` for the most that PyTorch has had allocated at once so far, `resident` for
+    what the process holds in RAM, `resident peak` for the most it has held."""
     gradient_norm: float | None = None
-    """L2 norm of all gradients at the last step."""
+    """L2 norm of all gradients at its last step, else at the step that `Layers` names."""
     mode: bool | None = None
     """Mode of the root in its forwards: True train, False eval, None mixed."""
 
 
 class Probe(Record, frozen=True):
-    """The same fixed training rows at an epoch's last weights, with dropout on and off."""
+    """The same fixed training rows at an epoch's last weights, with dropout on and off.
+
+    On: what drew random numbers in the training forward is as the loop has it; everything else,
+    batch normalisation for example, is in eval mode on both sides.
+    """
 
     training: int
     epoch: int
@@ -233,6 +247,20 @@ class Probe(Record, frozen=True):
     """Smallest and largest loss over the masks."""
     drop_share: float | None = None
     """Share of elements that the masks dropped, where the model has dropout."""
+
+
+class Layers(Record, frozen=True):
+    """A model layer by layer: at one step of an epoch, and its activations at the end of it."""
+
+    training: int
+    epoch: int
+    step: int = 0
+    """Which of the epoch's steps was measured, from 1; 0 if none."""
+    layers: tuple[Layer, ...] = ()
+    exact: bool = True
+    """False where updates are of evenly spread blocks of large parameters."""
+    activations: tuple[Units, ...] = ()
+    """At the epoch's last weights, for the fixed rows of the probe."""
 
 
 class Evaluation(Record, frozen=True):
@@ -350,8 +378,8 @@ class Ended(Record, frozen=True):
 
 Fact = (
     Provenance | Seed | SourceText | Model | Dataset | Op | Capture | Gradient | NotFinite
-    | Contrast | Training | Epoch | Probe | Evaluation | Prediction | Failure | Column
-    | Preparation | Question | Notice | Ended
+    | Contrast | Training | Epoch | Probe | Layers | Evaluation | Prediction | Failure
+    | Column | Preparation | Question | Notice | Ended
 )  # fmt: skip
 
 KINDS: dict[str, type[Record]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Fact)}
@@ -373,6 +401,8 @@ __all__ = [
     "Fact",
     "Failure",
     "Gradient",
+    "Layer",
+    "Layers",
     "Link",
     "Mask",
     "Model",
@@ -395,4 +425,5 @@ __all__ = [
     "SourceText",
     "Tensor",
     "Training",
+    "Units",
 ]

@@ -12,10 +12,14 @@ from torch import nn
 
 from pipetrace.capture import trees
 from pipetrace.capture.places import edge
-from pipetrace.capture.replay import Call
-from pipetrace.records import Dataset, Epoch, Training
+from pipetrace.capture.replay import Call, Outcome
+from pipetrace.parts import Units
+from pipetrace.records import Dataset, Epoch, Layers, Training
 from pipetrace.training import scores
+from pipetrace.training.aim import Aim
+from pipetrace.training.clock import Clock, memory
 from pipetrace.training.evaluations import Evaluations
+from pipetrace.training.layers import gradient_norm, total
 from pipetrace.training.nests import Nest
 from pipetrace.training.phases import CUT, FULL, LOADER, OPEN, Phases
 from pipetrace.training.prediction import first_row, predict
@@ -30,10 +34,6 @@ if TYPE_CHECKING:
 
 _FOLD = 512
 """Forwards and steps kept before they are folded into sums."""
-_ALWAYS = 10
-_STEPS_PER_PROBE = 200
-"""After the first epochs, a probe for at least so many steps keeps its cost unnoticed."""
-
 
 Key = tuple[int, int, int]
 """A pass over a loader: its sampler's number, its iterator's id, its own number."""
@@ -54,11 +54,12 @@ class Course:
         self._forwards: list[Seen] = []
         """Those that are not folded into the epoch or stated as an evaluation yet."""
         self._most = 2 * _FOLD
-        self._unsettled = False
+        self._unsettled = True
         self._trained: Seen | None = None
         self._tally = Tally()
         self._modes: set[bool] = set()
-        self._began = time.perf_counter()
+        self.clock = Clock()
+        self.aim = Aim(recorder.watch.ask_before_step)
         self._results: list[torch.Tensor] = []
         self._losses: list[torch.Tensor] = []
         self._pair: tuple[int, LossCall, Pairing] | None = None
@@ -93,6 +94,8 @@ class Course:
             self._close()
         if not evaluating:
             self._address = where
+            if self._unsettled or not self.phases.steps:
+                self.clock.opened = time.perf_counter()
 
     def called(
         self, id: int, model: nn.Module, first: torch.Tensor | None, args: Any, kwargs: Any,
@@ -115,7 +118,9 @@ class Course:
             self._fold()
             self._most = len(self._forwards) + 2 * _FOLD
         if not learning:
-            self._unsettled = True
+            if not self._unsettled:
+                self._unsettled = True
+                self.clock.leave(self.recorder.spent())
             if self._batch is not None:
                 seen.target = self._target(first)
             self.evaluations.keep(seen, first, model, args, kwargs, output)
@@ -127,10 +132,10 @@ class Course:
                 self._gathering.add(seen, args, kwargs)
         return seen
 
-    def captured(self, call: Call, seen: Seen, *, random: bool) -> None:
+    def captured(self, call: Call, seen: Seen, outcome: Outcome) -> None:
         """A training forward was captured: the probe's rows begin with it."""
         if self._gathering is None or self._gathering.seen.model != seen.model:
-            self._gathering = Gathering(call, seen, random=random)
+            self._gathering = Gathering(call, seen, outcome)
             if seen.used is not None:
                 self._gathering.target = seen.used.target.detach().clone()
 
@@ -168,6 +173,7 @@ class Course:
             strand = self._join(optimizer)
         self._stepper = optimizer
         self.steps += 1
+        self.clock.last = time.perf_counter()
         self.phases.step(around, self._address)
         if self._ending is not None and self._due <= 0:
             self._end_pass()
@@ -175,6 +181,16 @@ class Course:
         self._losses = []
         if strand.waiting() >= _FOLD:
             strand.write(self.recorder.writer)
+        if self.phases.steps == self.aim.after:
+            self.aim.ready(strand)
+
+    def about_to_step(self, optimizer: torch.optim.Optimizer, closure: bool) -> None:
+        """An optimizer is about to make a step that is due to be measured, or the very first."""
+        model = None
+        if self.strand is None:
+            reached = next((seen for seen in reversed(self._forwards) if seen.trained), None)
+            model = None if reached is None else self.recorder.model(reached.model)
+        self.aim.begin(optimizer, closure, model)
 
     def batch_came(self, iterator: Any, batch: Any) -> None:
         """A loader gives a batch; its first one begins a pass."""
@@ -194,6 +210,7 @@ class Course:
 
     def _end_pass(self) -> None:
         key, self._ending = self._ending, None
+        self.clock.opened = 0.0
         if key is not None and self.phases.end_pass(key):
             self._close()
         self._key = self._batch = None
@@ -248,7 +265,8 @@ class Course:
         if strand is None or (self.phases.steps == 0 and model != strand.model_id):
             strand = self.strand = Strand(self._strands, model, self.recorder.model(model))
             self._strands += 1
-            self._began = time.perf_counter()
+            if strand.id:
+                self.aim.restart()
             if self._pair is not None and self._pair[0] == model:
                 _, strand.call, strand.pairing = self._pair
             self._pair = None
@@ -266,26 +284,30 @@ class Course:
 
     def _close(self) -> None:
         """State the epoch in progress, what was evaluated during it, and the probe after it."""
-        strand = self.strand
+        strand, recorder = self.strand, self.recorder
         if strand is None:
             return
         self._fold()
         during = self._take(lambda seen: seen.step < self.steps)
         self.evaluations.settle(during, strand, self.phases.steps)
         strand.ends.append(self.steps)
-        strand.write(self.recorder.writer)
-        due = strand.epochs <= _ALWAYS or self.steps - strand.probed[1] >= _STEPS_PER_PROBE
+        strand.write(recorder.writer)
+        due = strand.due(self.steps)
         score, mean = self._tally.score(), strand.mean_loss()
         if score.loss is None:
             score = msgspec.structs.replace(score, loss=mean)
+        step, layers, exact = self.aim.take()
+        # Gradients are still there at the end, or they were zeroed after the step.
+        left = gradient_norm(strand.model) if due and step != self.phases.steps else None
+        used, kind = memory() if due else (None, "")
         epoch = Epoch(
             training=strand.id, index=strand.epochs, rule=self.phases.rule,
-            steps=self.phases.steps, score=score, rates=strand.rates(),
-            seconds=time.perf_counter() - self._began,
-            gradient_norm=strand.gradient_norm() if due else None,
+            steps=self.phases.steps, score=score, rates=strand.rates(), decays=strand.decays(),
+            seconds=self.clock.close(recorder.spent()), memory=used, memory_kind=kind,
+            gradient_norm=left or total(layers),
             mode=self._modes.pop() if len(self._modes) == 1 else None,
         )  # fmt: skip
-        self.recorder.emit(epoch)
+        recorder.emit(epoch)
         if strand.epochs == 1:
             if self._trained is not None:
                 rows = self._trained.rows if self.phases.rule == FULL else epoch.score.rows
@@ -294,11 +316,17 @@ class Course:
                 strand.fixed = self._gathering.fix(strand.call, strand.pairing)
             self._gathering = None
         self._tally, self._modes = Tally(), set()
+        steps = self.phases.steps
         self.phases.closed()
-        if due:
-            self._probe(strand)
-        self._unsettled = bool(self._forwards)
-        self._began = time.perf_counter()
+        activations = self._probe(strand) if due else ()
+        if layers or activations:
+            recorder.emit(
+                Layers(training=strand.id, epoch=strand.epochs, step=step, layers=layers,
+                       exact=exact, activations=activations)
+            )  # fmt: skip
+        self._unsettled = True
+        if strand.due(self.steps + steps, 1):
+            self.aim.expect(strand, steps)
 
     def _fold(self) -> None:
         """Move the forwards that a backward went through into the epoch's sums."""
@@ -325,6 +353,8 @@ class Course:
             return foreign and (not seen.mode or seen.step < self.steps)
 
         over = self._take(is_over)
+        if between or over:
+            self.clock.resume(self.recorder.spent())
         self.evaluations.settle(over, self.strand, 0)
         self._unsettled = between and bool(self._forwards)
 
@@ -336,21 +366,25 @@ class Course:
         self._forwards = left
         return taken
 
-    def _probe(self, strand: Strand) -> None:
+    def _probe(self, strand: Strand) -> tuple[Units, ...]:
+        """State what the fixed rows give now, and return what their activations showed."""
         strand.probed = (strand.epochs, self.steps)
-        if strand.fixed is not None:
-            started = time.perf_counter()
-            with self.recorder.watch.quiet():
-                found = probe(strand.fixed, strand.id, strand.epochs)
-            if found is not None:
-                self.recorder.emit(found)
-            self.recorder.spend("probes", started)
+        if strand.fixed is None:
+            return ()
+        started = time.perf_counter()
+        with self.recorder.watch.quiet():
+            found, activations = probe(strand.fixed, strand.id, strand.epochs)
+        if found is not None:
+            self.recorder.emit(found)
+        self.recorder.spend("probes", started)
+        return activations
 
     def _begin_pass(self, iterator: Any) -> None:
         """A loader begins a pass, or goes on with one after another loader's."""
         if self._ending is not None:
             self._end_pass()
         self._due = 0
+        self.clock.opened = time.perf_counter()
         key = self._open.get(id(iterator))
         if iterator._num_yielded == 1 or key is None:
             sampler = iterator._index_sampler

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import weakref
 from typing import Any
 
@@ -15,6 +14,9 @@ from pipetrace.training.probe import Fixed
 from pipetrace.training.scores import LossCall, Pairing
 from pipetrace.training.tallies import read
 
+_ALWAYS = 10
+_STEPS_PER_PROBE = 200
+"""After the first epochs, a probe for at least so many steps keeps its cost unnoticed."""
 _SETTINGS = ("lr", "momentum", "weight_decay", "betas")
 
 
@@ -85,17 +87,28 @@ class Strand:
 
     def rates(self) -> tuple[float, ...]:
         """Return the learning rate of every parameter group now."""
-        alive = [optimizer for ref in self.optimizers if (optimizer := ref()) is not None]
-        return tuple(float(group["lr"]) for o in alive for group in o.param_groups)
+        return tuple(float(group["lr"]) for group in self._groups())
 
-    def gradient_norm(self) -> float | None:
-        """Return the L2 norm of all gradients; None where they are gone, or were set to zero."""
-        parameters = [] if self.model is None else self.model.parameters()
-        grads = [p.grad for p in parameters if p.grad is not None]
-        if not grads or any(grad.layout != torch.strided for grad in grads):
-            return None
-        norms = read(list(torch._foreach_norm(grads)))
-        return math.hypot(*norms) or None
+    def decays(self) -> tuple[float, ...]:
+        """Return the weight decay of every parameter group now, 0 where there is none."""
+        return tuple(float(group.get("weight_decay", 0.0)) for group in self._groups())
+
+    def due(self, steps: int, more: int = 0) -> bool:
+        """Tell whether to look closely at the epoch that ends after so many steps.
+
+        Args:
+            steps: Optimizer steps of the whole program at its end.
+            more: Epochs that end until then.
+        """
+        return self.epochs + more <= _ALWAYS or steps - self.probed[1] >= _STEPS_PER_PROBE
+
+    def turns(self) -> int:
+        """Return how many optimizers take turns."""
+        return sum(ref() is not None for ref in self.optimizers)
+
+    def _groups(self) -> list[dict[str, Any]]:
+        alive = [optimizer for ref in self.optimizers if (optimizer := ref()) is not None]
+        return [group for optimizer in alive for group in optimizer.param_groups]
 
 
 class ByHand:
