@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TypeVar
 
 from pipetrace.records import (
@@ -13,6 +14,7 @@ from pipetrace.records import (
     Dataset,
     Epoch,
     Evaluation,
+    Layers,
     Model,
     Op,
     Prediction,
@@ -26,7 +28,7 @@ from pipetrace.tracefile import Recording
 
 OWN = "pipetrace's own training loop"
 """What trains where a table is fitted."""
-OfTraining = TypeVar("OfTraining", Epoch, Probe, Evaluation)
+OfTraining = TypeVar("OfTraining", Epoch, Probe, Layers, Evaluation)
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,15 @@ class Row:
     probe: Probe | None = None
     scores: dict[str, Score] = field(default_factory=dict)
     """The last evaluation of the epoch under each label."""
+    layers: Layers | None = None
+    losses: Sequence[float] = ()
+    """Of each step, where every step has one."""
+
+    @property
+    def speed(self) -> float | None:
+        """Examples per second of training."""
+        known = self.epoch is not None and self.epoch.score.rows and self.epoch.seconds
+        return self.epoch.score.rows / self.epoch.seconds if self.epoch and known else None
 
     @property
     def loop(self) -> Score | None:
@@ -63,6 +74,13 @@ class Trace:
 
     staying: str = ""
     """What draws in eval mode too, by name: no probe switched it off."""
+    model: Model | None = None
+
+    @property
+    def normalised(self) -> bool:
+        """Whether the model has batch normalisation, whose mode no probe switches on."""
+        parts = self.model.modules if self.model else ()
+        return any("BatchNorm" in part.type for part in parts)
 
     @property
     def epochs(self) -> tuple[Row, ...]:
@@ -89,10 +107,12 @@ def traces(recording: Recording) -> list[Trace]:
     """Return every training of the run with its epochs."""
     epochs = _by_training(recording.all(Epoch))
     probes = _by_training(recording.all(Probe))
+    layers = _by_training(recording.all(Layers))
     evaluations = _by_training(recording.all(Evaluation))
     dropping = _dropping(recording)
     origin = recording.first(Provenance)
     loop = OWN if origin and origin.origin == "table" else "the script"
+    models = {model.id: model for model in recording.all(Model)}
     several = len(recording.all(Model)) > len(recording.all(TrainingRecord))
     return [
         _trace(
@@ -104,6 +124,9 @@ def traces(recording: Recording) -> list[Trace]:
             training.model in dropping or bool(dropping and several),
             loop,
             _staying(recording, None if several else training.model),
+            {item.epoch: item for item in layers.get(training.id, [])},
+            recording.series.get(f"loss/{training.id}", ()),
+            models.get(training.model),
         )
         for training in recording.all(TrainingRecord)
     ]
@@ -182,8 +205,13 @@ def _trace(
     drops: bool,
     loop: str,
     staying: str,
+    layers: dict[int, Layers],
+    series: Sequence[float],
+    model: Model | None,
 ) -> Trace:
     notes, scores = _evaluated(evaluations, loop)
+    every = len(series) == sum(epoch.steps for epoch in epochs)
+    ends = dict(zip((e.index for e in epochs), accumulate(e.steps for e in epochs), strict=True))
     found = {epoch.index: epoch for epoch in epochs}
     rows = tuple(
         Row(
@@ -191,12 +219,16 @@ def _trace(
             epoch=found.get(index),
             probe=probes.get(index),
             scores=scores.get(index, {}),
+            layers=layers.get(index),
+            losses=series[ends[index] - found[index].steps : ends[index]]
+            if every and index in found
+            else (),
         )
         for index in sorted({*found, *scores})
     )
     order = ("held-out", "evaluation", "seen")
     labels = sorted(notes, key=lambda label: order.index(label.split(" ")[0]))
-    return Trace(training, rows, tuple(labels), notes, classes, drops, loop, staying)
+    return Trace(training, rows, tuple(labels), notes, classes, drops, loop, staying, model)
 
 
 def _evaluated(
