@@ -124,3 +124,54 @@ def test_batch_normalisation_is_off_on_both_sides():
     assert all(each.on == each.off for each in found)
     assert found[-1].off.loss == pytest.approx(plain(model, x, y)[0], abs=1e-6)
     assert not roots.opaque(model)
+
+
+def trained(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> Any:
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pipetrace.record() as run:
+        for _ in range(2):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    return run.recording.all(Probe)[-1]
+
+
+def test_dropout_on_switches_dropout_and_nothing_else():
+    class Doubling(nn.Module):
+        """Gives other numbers in train mode, without being random."""
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return 2 * x if self.training else x
+
+    torch.manual_seed(0)
+    x, y = torch.randn(32, 4), torch.randint(2, (32,))
+    drop = nn.Dropout(0.5)
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), Doubling(), drop, nn.Linear(8, 2))
+    found = trained(model, x, y)
+    model.eval()
+    drop.train()
+    losses = []
+    with torch.no_grad():
+        for seed in range(MASKS):
+            torch.manual_seed(20_260_000 + seed)
+            losses.append(F.cross_entropy(model(x), y).item())
+    assert found.masks == MASKS
+    assert found.on.loss == pytest.approx(sum(losses) / MASKS, abs=1e-6)
+    assert found.on.loss != found.off.loss
+
+
+def test_a_dropout_written_into_a_module_is_switched_with_that_module():
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(4, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.linear(F.dropout(x, 0.5, self.training))
+
+    torch.manual_seed(0)
+    found = trained(nn.Sequential(Block()), torch.randn(32, 4), torch.randint(2, (32,)))
+    assert found.masks == MASKS
+    assert found.on_low is not None
+    assert found.on_high is not None
+    assert found.on_low < found.on_high

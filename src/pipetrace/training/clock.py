@@ -36,8 +36,7 @@ class Clock:
     def resume(self, costs: float) -> None:
         """Training goes on: what was done since the last step was something else."""
         self._add(costs)
-        now = time.perf_counter()
-        self._since = self.opened if self.opened > self.last else now
+        self._since = self.opened if self.opened > self.last else time.perf_counter()
         self._costs = costs
 
     def close(self, costs: float) -> float:
