@@ -234,11 +234,10 @@ def _quiet() -> bool:
 
 
 def _values(grad: Any) -> torch.Tensor:
-    grad = grad.detach()
-    if grad.layout == torch.sparse_coo:
-        found: torch.Tensor = grad.coalesce().values()
-        return found
-    return grad if grad.layout == torch.strided else grad.to_dense()  # type: ignore[no-any-return]  # grad has no type
+    found: torch.Tensor = grad.detach()
+    if found.layout == torch.sparse_coo:
+        return found.coalesce().values()
+    return found if found.layout == torch.strided else found.to_dense()
 
 
 def _norms(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
