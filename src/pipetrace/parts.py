@@ -119,6 +119,33 @@ class Score(Part, frozen=True):
     accuracy: float | None = None
 
 
+class Layer(Part, frozen=True):
+    """One module with parameters of its own, at one optimizer step; shared ones count once."""
+
+    path: str
+    type: str
+    parameters: int
+    gradient: float | None = None
+    """L2 norm of its gradients as the optimizer got them: after clipping, without a loss scale."""
+    weight: float | None = None
+    """L2 norm of its parameters before the step."""
+    update: float | None = None
+    """L2 norm of the step's change over that of the parameters that it could change; None where
+    they were all zero, or where the step was none of theirs."""
+
+
+class Units(Part, frozen=True):
+    """Units of one ReLU-like activation that gave 0 for every row in eval mode."""
+
+    path: str
+    """Of the module that called it."""
+    function: str
+    dead: int
+    units: int
+    """Channels after a convolution, else features."""
+    rows: int
+
+
 class Bin(Part, frozen=True):
     """Predictions whose probability lies in one of several equally wide intervals of [0, 1]."""
 

@@ -14,6 +14,7 @@ from pipetrace.parts import (
     Classification,
     Difference,
     Labelling,
+    Layer,
     Link,
     Mask,
     ModulePart,
@@ -24,6 +25,7 @@ from pipetrace.parts import (
     Regression,
     Score,
     Tensor,
+    Units,
 )
 
 
@@ -222,9 +224,17 @@ class Epoch(Record, frozen=True):
     score: Score
     rates: tuple[float, ...] = ()
     """Learning rate per parameter group at its end."""
+    decays: tuple[float, ...] = ()
+    """Weight decay per parameter group at its end; 0 where the optimizer has none."""
     seconds: float = 0.0
+    """Of training: without evaluations that stand apart and without recording's own forwards."""
+    memory: int | None = None
+    """Bytes at its end, of the kind that `memory_kind` names."""
+    memory_kind: str = ""
+    """`accelerator` for the most that PyTorch has had allocated at once so far, `resident` for
+    what the process holds in RAM, `resident peak` for the most it has held."""
     gradient_norm: float | None = None
-    """L2 norm of all gradients at the last step."""
+    """L2 norm of all gradients at its last step, else at the step that `Layers` names."""
     mode: bool | None = None
     """Mode of the root in its forwards: True train, False eval, None mixed."""
     complete: bool = True
@@ -234,7 +244,11 @@ class Epoch(Record, frozen=True):
 
 
 class Probe(Record, frozen=True):
-    """The same fixed training rows at an epoch's last weights, with dropout on and off."""
+    """The same fixed training rows at an epoch's last weights, with dropout on and off.
+
+    On: what drew random numbers in the training forward is as the loop has it; everything else,
+    batch normalisation for example, is in eval mode on both sides.
+    """
 
     training: int
     epoch: int
@@ -257,6 +271,20 @@ class Checksum(Record, frozen=True):
     """Optimizer steps of the whole program before it."""
     sum: float
     norm: float
+
+
+class Layers(Record, frozen=True):
+    """A model layer by layer: at one step of an epoch, and its activations at the end of it."""
+
+    training: int
+    epoch: int
+    step: int = 0
+    """Which of the epoch's steps was measured, from 1; 0 if none."""
+    layers: tuple[Layer, ...] = ()
+    exact: bool = True
+    """False where updates are of evenly spread blocks of large parameters."""
+    activations: tuple[Units, ...] = ()
+    """At the epoch's last weights, for the fixed rows of the probe."""
 
 
 class Evaluation(Record, frozen=True):
@@ -399,9 +427,8 @@ class Ended(Record, frozen=True):
 
 Fact = (
     Provenance | Seed | SourceText | Model | Dataset | Op | Capture | Gradient | NotFinite
-    | Contrast | Training | Epoch | Probe | Checksum | Evaluation | Metrics | Prediction | Failure
-    | Column
-    | Preparation | Question | Notice | Ended
+    | Contrast | Training | Epoch | Probe | Layers | Checksum | Evaluation | Metrics | Prediction
+    | Failure | Column | Preparation | Question | Notice | Ended
 )  # fmt: skip
 
 KINDS: dict[str, type[Record]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Fact)}
@@ -427,6 +454,8 @@ __all__ = [
     "Failure",
     "Gradient",
     "Labelling",
+    "Layer",
+    "Layers",
     "Link",
     "Mask",
     "Metrics",
@@ -451,4 +480,5 @@ __all__ = [
     "SourceText",
     "Tensor",
     "Training",
+    "Units",
 ]

@@ -17,20 +17,6 @@ from pipetrace.tracefile import Writer
 from pipetrace.training.strands import ByHand, Strand, settings
 
 
-def test_the_norm_of_all_gradients(task: Any):
-    strand = Strand(0, 0, task.model)
-    assert strand.gradient_norm() is None
-    F.cross_entropy(task.model(task.x), task.y).backward()
-    grads = [parameter.grad for parameter in task.model.parameters()]
-    expected = torch.cat([grad.flatten() for grad in grads]).norm().item()
-    assert strand.gradient_norm() == pytest.approx(expected, rel=1e-5)
-    total = torch.nn.utils.get_total_norm(grads).item()
-    assert strand.gradient_norm() == pytest.approx(total, rel=1e-5)
-    task.model.zero_grad(set_to_none=False)
-    assert strand.gradient_norm() is None
-    assert Strand(0, 0, None).gradient_norm() is None
-
-
 def test_an_epochs_norm_is_that_of_its_last_step(task: Any):
     norms = []
     with pipetrace.record() as run:

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TypeVar
 
 from pipetrace.records import (
@@ -14,6 +15,7 @@ from pipetrace.records import (
     Ended,
     Epoch,
     Evaluation,
+    Layers,
     Model,
     Op,
     Prediction,
@@ -29,7 +31,7 @@ from pipetrace.tracefile import Recording
 OWN = "pipetrace's own training loop"
 """What trains where a table is fitted."""
 _UNEQUAL = "none of them equal to a row trained on"
-OfTraining = TypeVar("OfTraining", Epoch, Probe, Evaluation)
+OfTraining = TypeVar("OfTraining", Epoch, Probe, Layers, Evaluation)
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,15 @@ class Row:
     probe: Probe | None = None
     scores: dict[str, Score] = field(default_factory=dict)
     """The last evaluation of the epoch under each label."""
+    layers: Layers | None = None
+    losses: Sequence[float] = ()
+    """Of each step, where every step has one."""
+
+    @property
+    def speed(self) -> float | None:
+        """Examples per second of training."""
+        known = self.epoch is not None and self.epoch.score.rows and self.epoch.seconds
+        return self.epoch.score.rows / self.epoch.seconds if self.epoch and known else None
 
     @property
     def loop(self) -> Score | None:
@@ -68,6 +79,13 @@ class Trace:
     """Whether the program ended in the middle of the last epoch."""
     staying: str = ""
     """What draws in eval mode too, by name: no probe switched it off."""
+    model: Model | None = None
+
+    @property
+    def normalised(self) -> bool:
+        """Whether the model has batch normalisation, whose mode no probe switches on."""
+        parts = self.model.modules if self.model else ()
+        return any("BatchNorm" in part.type for part in parts)
 
     @property
     def epochs(self) -> tuple[Row, ...]:
@@ -104,12 +122,14 @@ def traces(recording: Recording) -> list[Trace]:
     """Return every training of the run with its epochs."""
     epochs = _by_training(recording.all(Epoch))
     probes = _by_training(recording.all(Probe))
+    layers = _by_training(recording.all(Layers))
     evaluations = _by_training(recording.all(Evaluation))
     dropping = _dropping(recording)
     origin = recording.first(Provenance)
     loop = OWN if origin and origin.origin == "table" else "the script"
     ended = recording.last(Ended)
     early = ended is not None and ended.status != "finished"
+    models = {model.id: model for model in recording.all(Model)}
     several = len(recording.all(Model)) > len(recording.all(TrainingRecord))
     return [
         _trace(
@@ -122,6 +142,9 @@ def traces(recording: Recording) -> list[Trace]:
             loop,
             _staying(recording, None if several else training.model),
             early,
+            {item.epoch: item for item in layers.get(training.id, [])},
+            recording.series.get(f"loss/{training.id}", ()),
+            models.get(training.model),
         )
         for training in recording.all(TrainingRecord)
     ]
@@ -201,9 +224,14 @@ def _trace(
     loop: str,
     staying: str,
     early: bool,
+    layers: dict[int, Layers],
+    series: Sequence[float],
+    model: Model | None,
 ) -> Trace:
     fresh = any(epoch.repeated == 0 for epoch in epochs)
     notes, scores = _evaluated(evaluations, loop, fresh)
+    every = len(series) == sum(epoch.steps for epoch in epochs)
+    ends = dict(zip((e.index for e in epochs), accumulate(e.steps for e in epochs), strict=True))
     found = {epoch.index: epoch for epoch in epochs}
     rows = tuple(
         Row(
@@ -211,6 +239,10 @@ def _trace(
             epoch=found.get(index),
             probe=probes.get(index),
             scores=scores.get(index, {}),
+            layers=layers.get(index),
+            losses=series[ends[index] - found[index].steps : ends[index]]
+            if every and index in found
+            else (),
         )
         for index in sorted({*found, *scores})
     )
@@ -220,7 +252,8 @@ def _trace(
     broken_off = bool(epochs) and (
         not epochs[-1].complete or (early and len(steps) == 2 and steps[1] < steps[0])
     )
-    return Trace(training, rows, tuple(labels), notes, classes, drops, loop, broken_off, staying)
+    return Trace(training, rows, tuple(labels), notes, classes, drops, loop, broken_off, staying,
+                 model)  # fmt: skip
 
 
 def _evaluated(

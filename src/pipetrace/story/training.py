@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from pipetrace.blocks import AnyBlock, Chart, Head, Line, Remark, Remarks, Table, Text
 from pipetrace.records import Score
 from pipetrace.story.epochs import OWN, Row, Trace, finite, traces
-from pipetrace.story.figures import accuracy, listing, loss, losses, plural, setting, whole
-from pipetrace.story.observations import observe
+from pipetrace.story.figures import accuracy, listing, loss, losses, plural, setting, size, whole
+from pipetrace.story.layers import layers
+from pipetrace.story.observations import observe, overall
 from pipetrace.story.registry import Content, section
 from pipetrace.tracefile import Recording
 
@@ -106,9 +107,10 @@ def _blocks(trace: Trace, heading: str) -> list[AnyBlock]:
     remarks = _remarks(trace, shown)
     if remarks:
         blocks.append(Remarks(remarks=remarks))
+    blocks += layers(trace)
     blocks += [
         Text(text=words, tone="muted")
-        for words in (_fixed(trace), _sparse(trace), _missing(trace))
+        for words in (_fixed(trace), _costs(trace), _sparse(trace), _missing(trace))
         if words
     ]
     return blocks
@@ -137,8 +139,11 @@ def _columns(trace: Trace) -> list[tuple[str, str, _Read]]:
     elif trace.random:
         what, drawn = ("dropout", "mask") if trace.drops else ("randomness", "draw")
         on = f"{fixed}, {what} on, mean of {plural(masks, drawn)}"
-        columns.append(("on", on, lambda row: row.probe.on if row.probe else None))
-        columns.append(("off", f"{fixed}, {what} off", _off))
+        aside = "; batch normalisation in eval mode in both" if trace.normalised else ""
+        columns.append(
+            (f"train rows, {what} on", on, lambda row: row.probe.on if row.probe else None)
+        )
+        columns.append((f"train rows, {what} off", f"{fixed}, {what} off{aside}", _off))
     else:
         columns.append(("end", f"{fixed}, eval mode", _off))
     columns += [(label, trace.notes[label], _reader(label)) for label in trace.labels]
@@ -180,7 +185,7 @@ def _table(trace: Trace, shown: Sequence[Row], fields: Sequence[str], caption: s
         written = note if "loss" in fields or not _measured(trace, read, "loss") else ""
         for field in fields:
             if _measured(trace, read, field):
-                heads.append(Head(label=f"{label} {field}", number=True, note=written))
+                heads.append(Head(label=_head(label, field), number=True, note=written))
                 found = [getattr(read(row), field, None) for row in shown]
                 cells.append(losses(found) if field == "loss" else [accuracy(n) for n in found])
                 written = ""
@@ -192,6 +197,10 @@ def _table(trace: Trace, shown: Sequence[Row], fields: Sequence[str], caption: s
     return Table(heads=tuple(heads), rows=tuple(zip(*cells, strict=True)), caption=caption)
 
 
+def _head(label: str, field: str) -> str:
+    return f"{label}: {field}" if "," in label else f"{label} {field}"
+
+
 def _rates(trace: Trace) -> set[float]:
     return {row.epoch.rates[0] for row in trace.rows if row.epoch and row.epoch.rates}
 
@@ -199,9 +208,11 @@ def _rates(trace: Trace) -> set[float]:
 def _chart(trace: Trace) -> Chart | None:
     if len(trace.rows) < 2:
         return None
-    styles = {"loop": "dotted", "on": "dashed", "train": "dashed"}
-    what = "dropout" if trace.drops else "randomness"
-    names = {"on": f"{what} on", "off": f"{what} off", "end": "training rows, eval mode"}
+    styles = {"loop": "dotted", "train": "dashed"}
+    names = {"end": "training rows, eval mode"}
+    for what in ("dropout", "randomness"):
+        styles[f"train rows, {what} on"] = "dashed"
+        names |= {f"train rows, {what} {way}": f"{what} {way}" for way in ("on", "off")}
     names |= {mode: f"training rows, {mode} mode" for mode in ("train", "eval")}
     lines = tuple(
         Line(
@@ -221,12 +232,12 @@ def _chart(trace: Trace) -> Chart | None:
 
 
 def _remarks(trace: Trace, shown: Sequence[Row]) -> tuple[Remark, ...]:
-    """Return the observation of each epoch shown, and of others that warn, 60 at most."""
+    """Return what is said of each epoch shown, of others that warn (60 at most), and of all."""
     remarks = observe(trace)
     places = {f"epoch {row.index}" for row in shown}
     loud = [item.where for item in remarks if item.tone in ("bad", "warning")]
     places.update(loud[:LONGEST])
-    return tuple(item for item in remarks if item.where in places)
+    return (*(item for item in remarks if item.where in places), *overall(trace))
 
 
 def _fixed(trace: Trace) -> str:
@@ -245,6 +256,30 @@ def _fixed(trace: Trace) -> str:
         parts.append(f"how epochs were recognised: {listing(rules)}")
     text = "; ".join(parts)
     return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def _costs(trace: Trace) -> str:
+    """Say how fast the epochs were trained, and in how much memory."""
+    speeds = sorted(row.speed for row in trace.epochs if row.speed)
+    parts = []
+    if speeds:
+        middle = whole(round(speeds[len(speeds) // 2]))
+        slowest, fastest = whole(round(speeds[0])), whole(round(speeds[-1]))
+        between = f", slowest epoch {slowest}, fastest {fastest}" if len(speeds) > 1 else ""
+        parts.append(
+            f"{middle} training rows per second{' (median' if between else ''}{between}"
+            f"{')' if between else ''}, evaluations between epochs and recording's own forwards "
+            "not counted"
+        )
+    known = [row.epoch for row in trace.epochs if row.epoch and row.epoch.memory]
+    if known:
+        last = known[-1]
+        what = {"accelerator": "Most memory allocated on the accelerator until",
+                "resident": "Memory of the process at",
+                "resident peak": "Most memory of the process until"}  # fmt: skip
+        words = what.get(last.memory_kind, "Memory at")
+        parts.append(f"{words} the end of epoch {last.index}: {size(last.memory or 0)}")
+    return f"{'. '.join(parts)}." if parts else ""
 
 
 def _sparse(trace: Trace) -> str:
@@ -268,8 +303,8 @@ def _missing(trace: Trace) -> str:
     missing = []
     names = {
         "loop": "the loop's loss",
-        "on": "the loss with dropout on",
-        "off": "the loss with dropout off",
+        "train rows, dropout on": "the loss with dropout on",
+        "train rows, dropout off": "the loss with dropout off",
         "train": "the loss of the fixed rows in train mode",
         "eval": "the loss of the fixed rows in eval mode",
         "end": "the loss at the end of each epoch",

@@ -15,11 +15,15 @@ from torch.utils.data import SequentialSampler
 
 from pipetrace.capture import roots, trees
 from pipetrace.capture.places import edge
-from pipetrace.capture.replay import Call
-from pipetrace.records import Dataset, Epoch, Training
+from pipetrace.capture.replay import Call, Outcome
+from pipetrace.parts import Units
+from pipetrace.records import Dataset, Epoch, Layers, Training
 from pipetrace.training import scores
+from pipetrace.training.aim import Aim
 from pipetrace.training.backwards import Backwards, apart, terms
+from pipetrace.training.clock import Clock, memory
 from pipetrace.training.evaluations import Evaluations
+from pipetrace.training.layers import gradient_norm, total
 from pipetrace.training.nests import Nest, Standing, site
 from pipetrace.training.phases import CUT, FULL, LOADER, OPEN, Phases
 from pipetrace.training.prediction import first_row, predict
@@ -36,12 +40,6 @@ _FOLD = 512
 """Forwards and steps kept before they are folded into sums."""
 _SOON = 0.25
 """An epoch's facts wait for at most so many seconds after the last flush."""
-_ALWAYS = 10
-_FREE = 0.25
-"""The first epochs are all probed, as long as that took no more than so many seconds."""
-_SHARE = 1 / 200
-"""Later, probes take at most this share of the time, so that nobody notices."""
-
 
 Key = tuple[int, int, int]
 """A pass over a loader: its sampler's number, its iterator's id, its own number."""
@@ -65,7 +63,7 @@ class Course:
         self._forwards: list[Seen] = []
         """Those that are not folded into the epoch or stated as an evaluation yet."""
         self._most = 2 * _FOLD
-        self._unsettled = False
+        self._unsettled = True
         self.steady = False
         """The last step was a simple one of a loop that is known, and nothing has come since."""
         self.expected = False
@@ -74,7 +72,8 @@ class Course:
         self._trained: Seen | None = None
         self._tally = Tally()
         self._modes: set[bool] = set()
-        self._began = time.perf_counter()
+        self.clock = Clock()
+        self.aim = Aim(recorder.watch.ask_before_step)
         self._backwards = Backwards()
         self._shares = False
         self._pair: tuple[int, LossCall, Pairing] | None = None
@@ -115,6 +114,8 @@ class Course:
             self._close()
         if not evaluating:
             self._address = where
+            if self._unsettled or not self.phases.steps:
+                self.clock.opened = time.perf_counter()
 
     def learns_within(self, around: Nest, frame: FrameType) -> None:
         """A root is about to be called to learn, in loops that may be asked for at less cost."""
@@ -149,7 +150,10 @@ class Course:
             self._fold()
             self._most = len(self._forwards) + 2 * _FOLD
         if not learning:
-            self._unsettled, self.steady = True, False
+            if not self._unsettled:
+                self._unsettled = True
+                self.clock.leave(self.recorder.spent())
+            self.steady = False
             seen.site = site(sys._getframe(1))
             if self._batch is not None:
                 seen.target = self._target(first)
@@ -185,10 +189,10 @@ class Course:
         if strand.epochs and not self.phases.steps:
             strand.kept = None
 
-    def captured(self, call: Call, seen: Seen, *, random: bool) -> None:
+    def captured(self, call: Call, seen: Seen, outcome: Outcome) -> None:
         """A training forward was captured: the probe's rows begin with it."""
         if self._gathering is None or self._gathering.seen.model != seen.model:
-            self._gathering = Gathering(call, seen, random=random)
+            self._gathering = Gathering(call, seen, outcome)
             if seen.used is not None:
                 self._gathering.target = seen.used.target.detach().clone()
 
@@ -247,6 +251,7 @@ class Course:
         if not expected and self.phases.overdue():
             self._close()
         self.steps += 1
+        self.clock.last = time.perf_counter()
         self.phases.step(around, self._address)
         rate = strand.rate_by_hand() if optimizer is None else optimizer.param_groups[0]["lr"]
         losses, backwards.losses = backwards.losses, []
@@ -265,6 +270,16 @@ class Course:
                 and not self._unsettled and (bool(self._standing) or not self.phases.wants_nest)
             )  # fmt: skip
         self.steady = expected and self._ending is None
+        if self.phases.steps == self.aim.after:
+            self.aim.ready(strand)
+
+    def about_to_step(self, optimizer: torch.optim.Optimizer, closure: bool) -> None:
+        """An optimizer is about to make a step that is due to be measured, or the very first."""
+        model = None
+        if self.strand is None:
+            reached = next((seen for seen in reversed(self._forwards) if seen.trained), None)
+            model = None if reached is None else self.recorder.model(reached.model)
+        self.aim.begin(optimizer, closure, model)
 
     def _hand_over(self) -> None:
         """Let what is known reach the file: a process that is killed now loses nothing of it."""
@@ -300,6 +315,7 @@ class Course:
 
     def _end_pass(self) -> None:
         key, self._ending = self._ending, None
+        self.clock.opened = 0.0
         if key is not None and self.phases.end_pass(key):
             self._close()
         self._key = self._batch = None
@@ -366,7 +382,8 @@ class Course:
             strand = self.strand = Strand(self.strands, model, self.recorder.model(model))
             strand.shares, self._shares = self._shares, False
             self.strands += 1
-            self._began = time.perf_counter()
+            if strand.id:
+                self.aim.restart()
             if self._pair is not None and self._pair[0] == model:
                 _, strand.call, strand.pairing = self._pair
             self._pair = None
@@ -384,29 +401,32 @@ class Course:
 
     def _close(self) -> None:
         """State the epoch in progress, what was evaluated during it, and the probe after it."""
-        strand = self.strand
+        strand, recorder = self.strand, self.recorder
         if strand is None:
             return
         self._fold()
         during = self._take(lambda seen: seen.step < self.steps)
         self.evaluations.settle(during, strand, self.phases.steps)
         strand.ends.append(self.steps)
-        strand.write(self.recorder.writer)
-        due = strand.epochs <= _ALWAYS and strand.probing.all < _FREE
-        due = due or time.perf_counter() - strand.probing.ended > strand.probing.last / _SHARE
+        strand.write(recorder.writer)
+        due = strand.due()
         score, mean = self._tally.score(), strand.mean_loss()
         if score.loss is None or strand.shares:
             score = msgspec.structs.replace(score, loss=mean)
+        step, layers, exact = self.aim.take()
+        # Gradients are still there at the end, or they were zeroed after the step.
+        left = gradient_norm(strand.model) if due and step != self.phases.steps else None
+        used, kind = memory() if due else (None, "")
         epoch = Epoch(
             training=strand.id, index=strand.epochs, rule=self.phases.rule,
-            steps=self.phases.steps, score=score, rates=strand.rates(),
-            seconds=time.perf_counter() - self._began,
-            gradient_norm=strand.gradient_norm() if due else None,
+            steps=self.phases.steps, score=score, rates=strand.rates(), decays=strand.decays(),
+            seconds=self.clock.close(recorder.spent()), memory=used, memory_kind=kind,
+            gradient_norm=left or total(layers),
             mode=self._modes.pop() if len(self._modes) == 1 else None,
             complete=self.phases.rule != CUT,
             repeated=self.evaluations.rows.repeated() if strand.epochs == 2 else None,
         )  # fmt: skip
-        self.recorder.emit(epoch)
+        recorder.emit(epoch)
         if strand.epochs == 1:
             self.evaluations.settle_early()
             if self._trained is not None:
@@ -419,15 +439,21 @@ class Course:
         if self.recorder.writer.due(_SOON):
             self.recorder.writer.flush()
         self._tally, self._modes = Tally(), set()
+        steps = self.phases.steps
         self._backwards.closed()
         self.phases.closed()
         self._standing.clear()
-        if due:
-            self._probe(strand)
-            if roots.shared() and (checksum := strand.checksum(self.steps)) is not None:
-                self.recorder.emit(checksum)
-        self._unsettled = bool(self._forwards)
-        self._began = time.perf_counter()
+        activations = self._probe(strand) if due else ()
+        if due and roots.shared() and (checksum := strand.checksum(self.steps)) is not None:
+            recorder.emit(checksum)
+        if layers or activations:
+            recorder.emit(
+                Layers(training=strand.id, epoch=strand.epochs, step=step, layers=layers,
+                       exact=exact, activations=activations)
+            )  # fmt: skip
+        self._unsettled = True
+        if strand.due(1, epoch.seconds):
+            self.aim.expect(strand, steps)
 
     def _fold(self) -> None:
         """Move the forwards that a backward went through into the epoch's sums."""
@@ -462,6 +488,8 @@ class Course:
             return foreign and (not seen.mode or seen.step < self.steps)
 
         over = self._take(is_over)
+        if between or over:
+            self.clock.resume(self.recorder.spent())
         if between and learning not in self._learned:
             coming = [seen for seen in over if seen.model == learning]
             over = [seen for seen in over if seen.model != learning]
@@ -479,16 +507,19 @@ class Course:
         self._forwards = left
         return taken
 
-    def _probe(self, strand: Strand) -> None:
+    def _probe(self, strand: Strand) -> tuple[Units, ...]:
+        """State what the fixed rows give now, and return what their activations showed."""
         strand.probed = strand.epochs
-        if strand.fixed is not None:
-            started = time.perf_counter()
-            with self.recorder.watch.quiet():
-                found = probe(strand.fixed, strand.id, strand.epochs)
-            if found is not None:
-                self.recorder.emit(found)
-            self.recorder.spend("probes", started)
-            strand.probing.took(started)
+        if strand.fixed is None:
+            return ()
+        started = time.perf_counter()
+        with self.recorder.watch.quiet():
+            found, activations = probe(strand.fixed, strand.id, strand.epochs)
+        if found is not None:
+            self.recorder.emit(found)
+        self.recorder.spend("probes", started)
+        strand.probing.took(started)
+        return activations
 
     def _begin_pass(self, iterator: Any) -> None:
         """A loader begins a pass, or goes on with one after another loader's."""
@@ -502,6 +533,7 @@ class Course:
             self._end_pass()
         self._due = 0
         self._length = _length(iterator)
+        self.clock.opened = time.perf_counter()
         key = self._open.get(id(iterator))
         if iterator._num_yielded == 1 or key is None:
             sampler = iterator._index_sampler

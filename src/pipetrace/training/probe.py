@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from typing import Any, NamedTuple
 
@@ -10,9 +11,11 @@ from torch import nn
 
 from pipetrace.capture.guard import Snapshot, cuda_in_use
 from pipetrace.capture.quiet import eagerly
-from pipetrace.capture.replay import Call, in_mode
-from pipetrace.records import Probe, Score
+from pipetrace.capture.replay import Call, Outcome, in_mode
+from pipetrace.parts import Units
+from pipetrace.records import Op, Probe, Score
 from pipetrace.training import scores
+from pipetrace.training.rectified import RECTIFIERS, Rectified
 from pipetrace.training.scores import LossCall, Pairing
 from pipetrace.training.tallies import Seen, read
 
@@ -34,19 +37,24 @@ class Fixed(NamedTuple):
     call: LossCall
     pairing: Pairing
     modes: tuple[bool, ...]
-    """The mode of each module while the loop trained."""
+    """With dropout on: train mode where the loop had it and the forward drew random numbers."""
     random: bool
     """Whether a forward in these modes draws random numbers."""
+    activations: tuple[str, ...] = ()
+    """Modules that call a ReLU-like function, in the order of the calls."""
 
 
 class Gathering:
     """The first training forward that was captured, and as many batches after it as are free."""
 
-    def __init__(self, call: Call, seen: Seen, *, random: bool) -> None:
+    def __init__(self, call: Call, seen: Seen, outcome: Outcome) -> None:
         self.seen = seen
         self.target: torch.Tensor | None = None
         self._call = call
-        self._random = random
+        self._random = outcome.random
+        ops = [fact for fact in outcome.facts if isinstance(fact, Op)]
+        self._drawing = {op.module for op in ops if op.random or op.mask}
+        self._activations = tuple(op.module for op in ops if op.function in RECTIFIERS)
         self._more: list[tuple[torch.Tensor, Seen]] = []
         parameters = sum(p.numel() for p in call.model.parameters())
         self._free = min(_ROWS, _WORK // max(1, parameters * (MASKS + 1))) - seen.rows
@@ -67,42 +75,53 @@ class Gathering:
             if seen.used is None or seen.used.target.shape[:1] != batch.shape[:1]:
                 break
             args, targets = (torch.cat([args[0], batch]),), [*targets, seen.used.target]
-        insides = self._call.snapshot.insides
-        # With normalisation in eval mode dropout alone is what differs.
+        model = self._call.model
+        named = dict(model.named_modules(remove_duplicate=False))
+        # What drew outside of the modules known by name may be anywhere.
+        known = self._drawing <= named.keys()
+        drawing = {id(named[path]) for path in self._drawing} if known else set()
         norms = nn.modules.batchnorm._NormBase
-        modes = tuple(i.training and not isinstance(i.module, norms) for i in insides)
-        model = weakref.ref(self._call.model)
-        return Fixed(model, args, self._call.kwargs, torch.cat(targets), call, pairing, modes,
-                     self._random)  # fmt: skip
+        modes = tuple(
+            i.training and (id(i.module) in drawing if known else not isinstance(i.module, norms))
+            for i in self._call.snapshot.insides
+        )
+        return Fixed(weakref.ref(model), args, self._call.kwargs, torch.cat(targets), call,
+                     pairing, modes, self._random, self._activations)  # fmt: skip
 
 
-def probe(fixed: Fixed, training: int, epoch: int) -> Probe | None:
+def probe(fixed: Fixed, training: int, epoch: int) -> tuple[Probe | None, tuple[Units, ...]]:
     """Measure; None where the model is gone, or it or the loss function cannot be called again.
 
     The masks of every epoch start from the same seeds, so that epochs differ by their weights.
+
+    Returns:
+        The probe, and the units that gave nothing for any row in eval mode.
     """
     target, masks = fixed.target, MASKS if fixed.random else 0
     model = fixed.model()
     if model is None:
-        return None
+        return None, ()
     snapshot = Snapshot(model)
+    listening = Rectified() if fixed.activations else None
     try:
         with torch.no_grad(), eagerly(), snapshot.kept():
             snapshot.switch(False)
-            off = [_predict(fixed, model, False)]
+            with listening or contextlib.nullcontext():
+                off = [_predict(fixed, model, False)]
             snapshot.switch(fixed.modes)
             on = [_drawn(fixed, model, seed) for seed in range(masks)] or off
             losses = read([scores.apply(fixed.call, each, target) for each in (*off, *on)])
             rights = [_accuracy(fixed, predictions) for predictions in (off, on)]
     except Exception:
-        return None
+        return None, ()
     rows = int(target.shape[0])
+    units = () if listening is None else listening.units(fixed.activations, rows)
     return Probe(
         training=training, epoch=epoch, masks=masks,
         on=Score(rows=rows, loss=sum(losses[1:]) / len(on), accuracy=rights[1]),
         off=Score(rows=rows, loss=losses[0], accuracy=rights[0]),
         on_low=min(losses[1:]), on_high=max(losses[1:]),
-    )  # fmt: skip
+    ), units  # fmt: skip
 
 
 def _drawn(fixed: Fixed, model: nn.Module, seed: int) -> torch.Tensor:

@@ -75,7 +75,7 @@ class Recorder:
         self.captures = 0
         self.forwards = 0
         self.backwards = 0
-        self.watch = Watch(self)
+        self.watch: Watch = Watch(self)
         self.course = Course(self, sample)
         self.batch_came = self.course.batch_came
         self.pass_ended = self.course.pass_ended
@@ -310,10 +310,16 @@ class Recorder:
         if len(roots) == 1:
             self.course.backward_called(roots[0], direct)
 
-    def steps(self) -> None:
-        """Know that what changes the parameters now is an optimizer."""
+    def steps(self, optimizer: torch.optim.Optimizer, closure: bool) -> None:
+        """Know that an optimizer changes the parameters now, and look at a step that is due."""
         self._stepping = True
         self._by_hand.waiting = False
+        self.course.about_to_step(optimizer, closure)
+
+    def measured(self) -> None:
+        """Take what a step that was looked at has changed."""
+        course = self.course
+        course.aim.end(course.phases.steps + 1, course.strand)
 
     def stepped(self, optimizer: torch.optim.Optimizer) -> None:
         """Count a step, and stop the program where that was asked for."""
@@ -338,6 +344,10 @@ class Recorder:
     def spend(self, part: str, started: float) -> None:
         """Add the time since `started` to what recording costs."""
         self.costs[part] = self.costs.get(part, 0.0) + time.perf_counter() - started
+
+    def spent(self) -> float:
+        """Return what recording has cost so far, as far as it is measured."""
+        return sum(self.costs.values())
 
     def next_capture(self) -> int:
         """Return an id for a capture."""
@@ -445,7 +455,7 @@ class Recorder:
             self.emit(*outcome.facts)
             self.writer.flush()
             if purpose == "training":
-                self.course.captured(prepared, seen, random=outcome.random)
+                self.course.captured(prepared, seen, outcome)
                 self._compare_modes(root, prepared, outcome, capture)
         except Exception as error:
             self.emit(_not_captured(root.id, purpose, error))

@@ -54,8 +54,11 @@ class Listener(Protocol):
     def backward_called(self, roots: Sequence[torch.Tensor]) -> None:
         """Hear of a backward that is about to run."""
 
-    def steps(self) -> None:
-        """Hear that an optimizer is about to step for the first time."""
+    def steps(self, optimizer: torch.optim.Optimizer, closure: bool) -> None:
+        """Hear of an optimizer that is about to step: of the first, and of those asked for."""
+
+    def measured(self) -> None:
+        """Hear that a step whose beginning was heard is over, before `stepped` counts it."""
 
     def stepped(self, optimizer: torch.optim.Optimizer) -> None:
         """Hear of an optimizer that has stepped."""
@@ -87,9 +90,9 @@ class Watch:
             _replace(nn.Module, "__call__", self._call),
             _replace(dataloader._BaseDataLoaderIter, "__next__", self._next),
         ]
-        early = register_optimizer_step_pre_hook(self._before_first_step)
-        self._early: RemovableHandle | None = early
-        self._hooks = [register_optimizer_step_post_hook(self._after_step), early]
+        self._early: RemovableHandle | None = None
+        self._hooks = [register_optimizer_step_post_hook(self._after_step)]
+        self.ask_before_step()
         for name in LOSSES:
             original = getattr(nn.functional, name)
             self._undo.append(
@@ -106,6 +109,12 @@ class Watch:
             self._undo.pop()()
         while self._hooks:
             self._hooks.pop().remove()
+        self._drop_early()
+
+    def ask_before_step(self) -> None:
+        """Let the listener hear the next step begin: a hook that stays would cost every step."""
+        if self._early is None and self._hooks:
+            self._early = register_optimizer_step_pre_hook(self._before_step)
 
     @contextlib.contextmanager
     def quiet(self) -> Iterator[None]:
@@ -199,23 +208,36 @@ class Watch:
 
         return functools.wraps(original)(_engine_run_backward)
 
-    def _before_first_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        if not getattr(self._inside, "off", True):
-            self._listener.steps()
+    def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        if getattr(self._inside, "off", True):
+            return
+        try:
+            self._listener.steps(optimizer, len(args) > 1 or kwargs.get("closure") is not None)
+        except Exception as error:
+            self._give_up(error)
 
     def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         if getattr(self._inside, "off", True):
             return
+        try:
+            if self._early is not None:
+                self._drop_early()
+                self._listener.measured()
+            self._listener.stepped(optimizer)
+        except Exception as error:
+            self._give_up(error)
+
+    def _drop_early(self) -> None:
         if self._early is not None:
             self._early.remove()
             self._early = None
-        try:
-            self._listener.stepped(optimizer)
-        except Exception as error:
-            # The optimizer is going through its hooks: ours leave them at the end.
-            hooks, self._hooks = self._hooks, []
-            self._listener.give_up(error)
-            self._hooks = hooks
+
+    def _give_up(self, error: Exception) -> None:
+        """The optimizer is going through its hooks: ours leave them at the end."""
+        hooks, early = self._hooks, self._early
+        self._hooks, self._early = [], None
+        self._listener.give_up(error)
+        self._hooks, self._early = hooks, early
 
 
 def original(name: str) -> Callable[..., Any]:

@@ -18,6 +18,11 @@ from pipetrace.training.probe import Fixed
 from pipetrace.training.scores import LossCall, Pairing
 from pipetrace.training.tallies import read
 
+_ALWAYS = 10
+_FREE = 0.25
+"""The first epochs are all probed, as long as that took no more than so many seconds."""
+_SHARE = 1 / 200
+"""Later, probes take at most this share of the time, so that nobody notices."""
 _SETTINGS = ("lr", "momentum", "weight_decay", "betas")
 
 
@@ -159,9 +164,23 @@ class Strand:
         now = self._now() or self._used
         return now if self._rate is None or self._rate in now else self._used
 
-    def _now(self) -> tuple[float, ...]:
-        alive = [optimizer for ref in self.optimizers if (optimizer := ref()) is not None]
-        return tuple(float(group["lr"]) for o in alive for group in o.param_groups)
+    def decays(self) -> tuple[float, ...]:
+        """Return the weight decay of every parameter group now, 0 where there is none."""
+        return tuple(float(group.get("weight_decay", 0.0)) for group in self._groups())
+
+    def due(self, more: int = 0, ahead: float = 0.0) -> bool:
+        """Tell whether to look closely at an epoch that ends after `more` others, `ahead` seconds.
+
+        The first ones are looked at as long as that is cheap; later, it takes a share of the time
+        that nobody notices.
+        """
+        early = self.epochs + more <= _ALWAYS and self.probing.all < _FREE
+        since = time.perf_counter() + ahead - self.probing.ended
+        return early or since > self.probing.last / _SHARE
+
+    def turns(self) -> int:
+        """Return how many optimizers take turns."""
+        return sum(ref() is not None for ref in self.optimizers)
 
     def checksum(self, step: int) -> Checksum | None:
         """Return what tells whether replicas of the model drift apart; None where none is here."""
@@ -174,17 +193,12 @@ class Strand:
         return Checksum(training=self.id, epoch=self.epochs, step=step, sum=math.fsum(sums),
                         norm=math.hypot(*norms))  # fmt: skip
 
-    def gradient_norm(self) -> float | None:
-        """Return the L2 norm of all gradients; None where they are gone, or were set to zero."""
-        model = self.model
-        parameters = [] if model is None else model.parameters()
-        grads = [p.grad for p in parameters if p.grad is not None]
-        if not grads or any(grad.layout != torch.strided for grad in grads):
-            return None
-        if self.model is not None and roots.spread(self.model):
-            return None
-        norms = read(list(torch._foreach_norm(grads)))
-        return math.hypot(*norms) or None
+    def _now(self) -> tuple[float, ...]:
+        return tuple(float(group["lr"]) for group in self._groups())
+
+    def _groups(self) -> list[dict[str, Any]]:
+        alive = [optimizer for ref in self.optimizers if (optimizer := ref()) is not None]
+        return [group for optimizer in alive for group in optimizer.param_groups]
 
 
 class ByHand:
