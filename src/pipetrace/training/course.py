@@ -11,12 +11,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import torch
 from torch import nn
-from torch.utils.data import SequentialSampler
 
-from pipetrace.capture import roots, trees
+from pipetrace.capture import roots
 from pipetrace.capture.places import edge
-from pipetrace.capture.replay import Call, Outcome
-from pipetrace.parts import Units
 from pipetrace.records import Dataset, Epoch, Layers, Training
 from pipetrace.training import scores
 from pipetrace.training.aim import Aim
@@ -25,11 +22,12 @@ from pipetrace.training.clock import Clock, memory
 from pipetrace.training.evaluations import Evaluations
 from pipetrace.training.layers import gradient_norm, total
 from pipetrace.training.nests import Nest, Standing, site
+from pipetrace.training.passes import Passes
 from pipetrace.training.phases import CUT, FULL, LOADER, OPEN, Phases
 from pipetrace.training.prediction import first_row, predict
-from pipetrace.training.probe import Gathering, probe
-from pipetrace.training.rows import Numbers, Places, columns
-from pipetrace.training.scores import LossCall, Pairing
+from pipetrace.training.probing import Probing
+from pipetrace.training.rows import Places, columns
+from pipetrace.training.scores import LossCall
 from pipetrace.training.strands import Strand, settings
 from pipetrace.training.tallies import Seen, Tally
 
@@ -40,9 +38,6 @@ _FOLD = 512
 """Forwards and steps kept before they are folded into sums."""
 _SOON = 0.25
 """An epoch's facts wait for at most so many seconds after the last flush."""
-
-Key = tuple[int, int, int]
-"""A pass over a loader: its sampler's number, its iterator's id, its own number."""
 
 
 class Course:
@@ -76,25 +71,10 @@ class Course:
         self.aim = Aim(recorder.watch.ask_before_step)
         self._backwards = Backwards()
         self._shares = False
-        self._pair: tuple[int, LossCall, Pairing] | None = None
-        self._gathering: Gathering | None = None
+        self.probing = Probing(recorder)
+        self.passes = Passes(self)
         self._address: Hashable = None
         self._word = ""
-        self._batch: Any = None
-        self._key: Key | None = None
-        self._passes = 0
-        self._ending: Key | None = None
-        """A pass that has no more batches, while some it gave are still to be used."""
-        self._due = 0
-        self._length: int | None = None
-        """How many batches the pass in progress will give."""
-        self._given: dict[int, Key] = {}
-        """The last pass by its sampler that gave all its batches, though nobody asked for more."""
-        self._open: dict[int, Key] = {}
-        self._samplers = Numbers()
-        self._sets: dict[int, tuple[int | None, int | None, str]] = {}
-        self.contents: dict[int, int] = {}
-        """Equal numbers for samplers that give the same rows, by their numbers."""
         self.places = Places()
         self.described: set[str] = set()
         """Roles of rows that are stated already."""
@@ -111,7 +91,7 @@ class Course:
         self._word = next(words, "")
         where = None if first is None else self.places.of(first)
         if self.phases.forward(around, where, evaluating):
-            self._close()
+            self.close()
         if not evaluating:
             self._address = where
             if self._unsettled or not self.phases.steps:
@@ -130,13 +110,14 @@ class Course:
         """A root has been called; `learning` says that a backward may follow."""
         if learning and self._unsettled:
             self._settle(id)
-        if self._ending is not None and not learning and self.phases.training(self._ending):
-            self._end_pass()
+        passes = self.passes
+        if passes.ending is not None and not learning and self.phases.training(passes.ending):
+            passes.end()
         if learning and self.strand is not None and self.strand.model_id != id:
             self._trains_another(self.strand)
-        self._due -= 1
+        passes.due -= 1
         rows = first.shape[0] if first is not None and first.shape else 0
-        seen = Seen(id, model.training, rows, self.steps, self._key)
+        seen = Seen(id, model.training, rows, self.steps, passes.key)
         if self.recorder.writer.due():
             self._hand_over()
         if self._word:
@@ -155,15 +136,14 @@ class Course:
                 self.clock.leave(self.recorder.spent())
             self.steady = False
             seen.site = site(sys._getframe(1))
-            if self._batch is not None:
-                seen.target = self._target(first)
+            if self.strand is not None and self.strand.call is not None:
+                seen.target = passes.target(first, self.strand.call)
             self.evaluations.keep(seen, first, model, args, kwargs, output)
-            if self._ending is not None and self._due <= 0:
-                self._end_pass()
+            if passes.used_up:
+                passes.end()
         elif first is not None and self.epochs < 2:
             seen.inputs = columns(first)
-            if self._gathering is not None and self._gathering.seen.model == id:
-                self._gathering.add(seen, args, kwargs)
+            self.probing.called(seen, args, kwargs)
         return seen
 
     def stands(self, frame: FrameType) -> bool:
@@ -176,8 +156,8 @@ class Course:
     def again(self, id: int, rows: int) -> Seen:
         """A root has been called in train mode while all is steady."""
         self.steady, self.expected = False, True
-        self._due -= 1
-        seen = self._backwards.alone = Seen(id, True, rows, self.steps, self._key, turn=-1)
+        self.passes.due -= 1
+        seen = self._backwards.alone = Seen(id, True, rows, self.steps, self.passes.key, turn=-1)
         self._forwards.append(seen)
         if len(self._forwards) > self._most:
             self._fold()
@@ -189,13 +169,6 @@ class Course:
         if strand.epochs and not self.phases.steps:
             strand.kept = None
 
-    def captured(self, call: Call, seen: Seen, outcome: Outcome) -> None:
-        """A training forward was captured: the probe's rows begin with it."""
-        if self._gathering is None or self._gathering.seen.model != seen.model:
-            self._gathering = Gathering(call, seen, outcome)
-            if seen.used is not None:
-                self._gathering.target = seen.used.target.detach().clone()
-
     def loss_called(self, seen: Seen, call: LossCall, result: torch.Tensor, output: Any) -> None:
         """A loss function has been called after a forward."""
         if not result.requires_grad:
@@ -204,7 +177,7 @@ class Course:
         seen.used = scores.thinned(call)
         self._backwards.loss_called(call)
         if seen.turn >= 0:
-            self._learns(seen, call, output)
+            self.probing.learns(seen, call, output, self._may_pair(seen))
 
     def another_loss(self, seen: Seen, call: LossCall, result: torch.Tensor, output: Any) -> None:
         """A loss function has been called after one that was called after the same forward."""
@@ -213,20 +186,14 @@ class Course:
         self._backwards.loss_called(call)
         if scores.task(call.name) and not scores.task(seen.used.name):
             seen.used = scores.thinned(call)
-            self._learns(seen, call, output)
+            self.probing.learns(seen, call, output, self._may_pair(seen))
         else:
             seen.more = (*seen.more, scores.thinned(call))
 
-    def _learns(self, seen: Seen, call: LossCall, output: Any) -> None:
-        """Keep what a probe needs of a loss function that training calls."""
-        if self._gathering is not None and self._gathering.seen is seen:
-            self._gathering.target = call.target.detach().clone()
+    def _may_pair(self, seen: Seen) -> bool:
+        """Tell whether a training of this model may begin with the next step."""
         strand = self.strand
-        if self._pair is None and output is not None and (
-            strand is None or (strand.model_id != seen.model and not self.phases.steps)
-        ):  # fmt: skip
-            pairing = scores.pair(output, call)
-            self._pair = None if pairing is None else (seen.model, call, pairing)
+        return strand is None or (strand.model_id != seen.model and not self.phases.steps)
 
     def share(self, mean: torch.Tensor, loss: torch.Tensor) -> None:
         """A model divides a sum itself: by its own targets, or by those of the whole step.
@@ -249,15 +216,15 @@ class Course:
             strand = self._join(optimizer)
         self._stepper = optimizer
         if not expected and self.phases.overdue():
-            self._close()
+            self.close()
         self.steps += 1
         self.clock.last = time.perf_counter()
         self.phases.step(around, self._address)
         rate = strand.rate_by_hand() if optimizer is None else optimizer.param_groups[0]["lr"]
         losses, backwards.losses = backwards.losses, []
         strand.step(rate, losses)
-        if self._ending is not None and self._due <= 0:
-            self._end_pass()
+        if self.passes.used_up:
+            self.passes.end()
         if strand.waiting() >= _FOLD or self.recorder.writer.due():
             self._hand_over()
         if not expected:
@@ -269,7 +236,7 @@ class Course:
                 strand.epochs > 1 and backwards.simple and len(strand.optimizers) == 1
                 and not self._unsettled and (bool(self._standing) or not self.phases.wants_nest)
             )  # fmt: skip
-        self.steady = expected and self._ending is None
+        self.steady = expected and self.passes.ending is None
         if self.phases.steps == self.aim.after:
             self.aim.ready(strand)
 
@@ -288,56 +255,24 @@ class Course:
         else:
             self.strand.write(self.recorder.writer)
 
-    def batch_came(self, iterator: Any, batch: Any) -> None:
-        """A loader gives a batch; its first one begins a pass."""
-        if iterator._num_yielded == 1 or self._key is None or self._key[1] != id(iterator):
-            self._begin_pass(iterator)
-        self._batch = batch
-        self._due += 1
-        if iterator._num_yielded == self._length and self._key is not None:
-            self._given[self._key[0]] = self._key
-
-    def pass_ended(self, iterator: Any) -> None:
-        """A loader has no more batches.
-
-        Frameworks fetch a batch ahead: the pass ends when the batches it gave were used.
-        """
-        self.steady = False
-        key = self._open.pop(id(iterator), None)
-        if key is not None and key != self._key:
-            if self.phases.end_pass(key):
-                self._close()
-            return
-        self._ending = key
-        if self._due <= 0:
-            self.recorder.step_by_hand()
-            self._end_pass()
-
-    def _end_pass(self) -> None:
-        key, self._ending = self._ending, None
-        self.clock.opened = 0.0
-        if key is not None and self.phases.end_pass(key):
-            self._close()
-        self._key = self._batch = None
-
     def marked(self) -> None:
         """An explicit epoch begins."""
         self.steady = False
         if self.phases.mark():
-            self._close()
+            self.close()
 
     def unmarked(self) -> None:
         """The explicit epochs are over."""
         self.steady = False
         if self.phases.steps:
-            self._close()
+            self.close()
         self.phases.unmark()
 
     def describe(self, role: str, rows: int, seen: Seen) -> None:
         """State once what is known of the rows behind a phase, of which `seen` was one batch."""
         if role not in self.described:
             self.described.add(role)
-            known, batch, name = (None, None, "") if seen.key is None else self._sets[seen.key[0]]
+            known, batch, name = self.passes.size(seen.key)
             if known is None:
                 known, batch = rows, seen.rows if seen.rows < rows else None
             self.recorder.emit(
@@ -348,11 +283,10 @@ class Course:
     def finish(self) -> None:
         """The program has ended: state what is open."""
         if self.phases.steps:
-            given = any(map(self.phases.training, self._given.values()))
-            whole = given or self._ending is not None or self.phases.complete
+            whole = self.passes.whole or self.phases.complete
             cut = self.phases.rule == LOADER and not whole
             self.phases.rule = CUT if cut else self.phases.rule or OPEN
-            self._close()
+            self.close()
         self._fold()
         self.evaluations.settle(self._take(lambda seen: True), self.strand, 0)
         self.evaluations.settle_early()
@@ -361,7 +295,7 @@ class Course:
         if strand is not None:
             strand.write(recorder.writer)
             if strand.probed != strand.epochs:
-                self._probe(strand)
+                self.probing.probe(strand)
         started = time.perf_counter()
         chosen = self.evaluations.chosen or first_row(strand)
         if chosen is not None and chosen.heldout and self.evaluations.rows.repeated() == 0:
@@ -384,9 +318,7 @@ class Course:
             self.strands += 1
             if strand.id:
                 self.aim.restart()
-            if self._pair is not None and self._pair[0] == model:
-                _, strand.call, strand.pairing = self._pair
-            self._pair = None
+            self.probing.joined(strand)
             used = reached[-1].used if reached else None
             name = "" if used is None else used.name
             self.evaluations.restart()
@@ -399,7 +331,7 @@ class Course:
         strand.join(optimizer)
         return strand
 
-    def _close(self) -> None:
+    def close(self) -> None:
         """State the epoch in progress, what was evaluated during it, and the probe after it."""
         strand, recorder = self.strand, self.recorder
         if strand is None:
@@ -433,9 +365,7 @@ class Course:
                 self.recorder.emit(*terms(strand.id, self._trained))
                 rows = self._trained.rows if self.phases.rule == FULL else epoch.score.rows
                 self.describe("training", rows, self._trained)
-            if self._gathering is not None and strand.call is not None and strand.pairing:
-                strand.fixed = self._gathering.fix(strand.call, strand.pairing)
-            self._gathering = None
+            self.probing.fix(strand)
         if self.recorder.writer.due(_SOON):
             self.recorder.writer.flush()
         self._tally, self._modes = Tally(), set()
@@ -443,7 +373,7 @@ class Course:
         self._backwards.closed()
         self.phases.closed()
         self._standing.clear()
-        activations = self._probe(strand) if due else ()
+        activations = self.probing.probe(strand) if due else ()
         if due and roots.shared() and (checksum := strand.checksum(self.steps)) is not None:
             recorder.emit(checksum)
         if layers or activations:
@@ -475,7 +405,7 @@ class Course:
         """
         self._fold()
         between = self.phases.steps == 0
-        key = self._key
+        key = self.passes.key
 
         def is_over(seen: Seen) -> bool:
             # What a pass that is trained on does besides may come with every step of it.
@@ -506,75 +436,3 @@ class Course:
             (taken if chosen(seen) else left).append(seen)
         self._forwards = left
         return taken
-
-    def _probe(self, strand: Strand) -> tuple[Units, ...]:
-        """State what the fixed rows give now, and return what their activations showed."""
-        strand.probed = strand.epochs
-        if strand.fixed is None:
-            return ()
-        started = time.perf_counter()
-        with self.recorder.watch.quiet():
-            found, activations = probe(strand.fixed, strand.id, strand.epochs)
-        if found is not None:
-            self.recorder.emit(found)
-        self.recorder.spend("probes", started)
-        strand.probing.took(started)
-        return activations
-
-    def _begin_pass(self, iterator: Any) -> None:
-        """A loader begins a pass, or goes on with one after another loader's."""
-        self.steady = False
-        before = self._key
-        whole = before is not None and self._given.get(before[0]) == before and self._due <= 0
-        if before is not None and whole and iterator._num_yielded == 1:
-            self.recorder.step_by_hand()
-            self._ending = self._ending or before
-        if self._ending is not None:
-            self._end_pass()
-        self._due = 0
-        self._length = _length(iterator)
-        self.clock.opened = time.perf_counter()
-        key = self._open.get(id(iterator))
-        if iterator._num_yielded == 1 or key is None:
-            sampler = iterator._index_sampler
-            self._passes += 1
-            number = self._samplers.of(sampler)
-            key = self._open[id(iterator)] = (number, id(iterator), self._passes)
-            if number not in self._sets:
-                self._sets[number] = _size(iterator._dataset, sampler)
-                in_order = type(getattr(sampler, "sampler", None)) is SequentialSampler
-                self.contents[number] = self._samplers.of(
-                    iterator._dataset if in_order else sampler
-                )
-        if self.phases.batch(key, key[0]):
-            self._close()
-        self._key = key
-
-    def _target(self, first: torch.Tensor | None) -> torch.Tensor | None:
-        """Return the tensor of the loader's batch that looks like the training's targets."""
-        known = None if self.strand is None else self.strand.call
-        if known is None:
-            return None
-        for _, tensor in trees.leaves(self._batch):
-            fits = tensor.dtype == known.target.dtype and tensor.dim() == known.target.dim()
-            if fits and tensor is not first:
-                return tensor if first is None else tensor.to(first.device)
-        return None
-
-
-def _length(iterator: Any) -> int | None:
-    """Return how many batches a pass over a loader gives, where that is known."""
-    try:
-        return len(iterator)
-    except (TypeError, NotImplementedError):
-        return None
-
-
-def _size(dataset: Any, sampler: Any) -> tuple[int | None, int | None, str]:
-    """Return a loader's rows (the sampler may take some only), rows in a batch, and data set."""
-    batch = getattr(sampler, "batch_size", None)
-    try:
-        rows = len(getattr(sampler, "sampler", dataset))
-    except (TypeError, NotImplementedError):
-        rows = None
-    return rows, batch if isinstance(batch, int) else None, type(dataset).__name__

@@ -71,7 +71,7 @@ class Evaluations:
             return
         key = seen.key
         seen.source = (
-            self._course.places.of(first) if key is None else self._course.contents[key[0]]
+            self._course.places.of(first) if key is None else self._course.passes.contents[key[0]]
         )
         room = self._looks < _LOOKS and self._held < _HELD
         if room and seen.source not in self._shares:

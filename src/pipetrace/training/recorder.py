@@ -17,10 +17,10 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch._subclasses.functional_tensor import FunctionalTensor
 
 from pipetrace.capture import models, places, replay, roots, trees
-from pipetrace.capture.alone import CollectiveError
 from pipetrace.capture.failures import Failed
 from pipetrace.records import Fact, Notice, Seed
 from pipetrace.tracefile import Writer
+from pipetrace.training.captures import Captures, Prepared, Root
 from pipetrace.training.course import Course
 from pipetrace.training.nests import Nest, nest, reread
 from pipetrace.training.scores import LossCall, loss_call, plain
@@ -30,7 +30,6 @@ from pipetrace.training.tallies import Seen
 
 _UNSEEDED = 67280421310721
 """What `torch.initial_seed()` says in a process that nobody seeded."""
-_TRIES = 3
 _STAND_INS = FakeTensor, FunctionalTensor
 
 
@@ -38,21 +37,7 @@ class Stopped(BaseException):
     """Ends a script after the number of steps that was asked for."""
 
 
-class Root:
-    """A module that the program calls from outside of any other."""
-
-    id = -1
-    """Given once it has computed something: a model that is only declared is no fact."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self.ref = weakref.ref(model)
-        self.plain = weakref.ref(roots.unwrapped(model))
-        """The user's own module, where the root is a wrapper around it."""
-        self.tries = {"training": _TRIES, "evaluation": _TRIES, "failure": _TRIES}
-        self.traceable = not roots.opaque(roots.unwrapped(model))
-
-
-Coming = tuple[Root, torch.Tensor | None, bool, replay.Call | replay.Later | None]
+Coming = tuple[Root, torch.Tensor | None, bool, Prepared]
 """A call that is about to be made: its root, first input, whether to learn, what a replay needs."""
 
 
@@ -77,8 +62,9 @@ class Recorder:
         self.backwards = 0
         self.watch: Watch = Watch(self)
         self.course = Course(self, sample)
-        self.batch_came = self.course.batch_came
-        self.pass_ended = self.course.pass_ended
+        self._captures = Captures(self)
+        self.batch_came = self.course.passes.came
+        self.pass_ended = self.course.passes.ended
         self.failure: tuple[int, Failed] | None = None
         self._limit = steps
         self._count = 0
@@ -137,7 +123,7 @@ class Recorder:
         try:
             output = call(model, *args, **kwargs)
         except Exception as error:
-            self._raised(coming, model, args, kwargs, error)
+            self._raised(coming[0], coming[3], model, args, kwargs, error)
             raise
         try:
             self._after(coming, model, args, kwargs, output)
@@ -169,8 +155,8 @@ class Recorder:
         self._inner = []
         steps, self.course = self.course.steps, Course(self, 0)
         self.course.steps = steps
-        self.batch_came = self.course.batch_came
-        self.pass_ended = self.course.pass_ended
+        self.batch_came = self.course.passes.came
+        self.pass_ended = self.course.passes.ended
 
     def step_by_hand(self) -> None:
         """Count the last change by hand, which no forward came after."""
@@ -193,7 +179,7 @@ class Recorder:
         try:
             output = call(model, *args, **kwargs)
         except Exception as error:
-            self._raised((root, None, True, None), model, args, kwargs, error)
+            self._raised(root, None, model, args, kwargs, error)
             raise
         try:
             first = (
@@ -239,7 +225,7 @@ class Recorder:
         purpose = "training" if learning else "evaluation"
         prepared = None
         if root.tries[purpose] > 0 and root.traceable:
-            prepared = self._prepare(root, model, purpose, args, kwargs)
+            prepared = self._captures.prepare(root, model, purpose, args, kwargs)
         return root, first, learning, prepared
 
     def _after(self, coming: Coming, model: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
@@ -257,7 +243,8 @@ class Recorder:
         if self._inner:
             self._called_inside(seen, output)
         if prepared is not None:
-            self._capture(root, "training" if learning else "evaluation", prepared, output, seen)
+            purpose = "training" if learning else "evaluation"
+            self._captures.take(root, purpose, prepared, output, seen)
 
     def loss_called(
         self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
@@ -391,6 +378,17 @@ class Recorder:
             self.watch.end()
             self._unmake()
 
+    def _raised(
+        self, root: Root, prepared: Prepared, model: nn.Module, args: Any, kwargs: Any,
+        error: Exception,
+    ) -> None:  # fmt: skip
+        """Find out where a forward raised: that may be what ends the program."""
+        if root.id < 0:
+            self._state(root, model)
+        failed = self._captures.failed(root, prepared, model, args, kwargs, error)
+        if failed is not None:
+            self.failure = (id(error), failed)
+
     def _meet(self, model: nn.Module) -> Root | None:
         """Get to know a root; None for modules without parameters (losses, metrics)."""
         key = id(model)
@@ -418,87 +416,6 @@ class Recorder:
         if not root.traceable:
             self.emit(Notice(id=f"opaque-{root.id}", text=_opaque(model)))
 
-    def _prepare(
-        self, root: Root, model: nn.Module, purpose: str, args: Any, kwargs: Any
-    ) -> replay.Call | replay.Later | None:  # fmt: skip
-        if purpose == "evaluation" and not self.course.steps and root.tries["training"] > 0:
-            return None
-        started = time.perf_counter()
-        try:
-            plain = roots.unwrapped(model)
-            wrapped = isinstance(model, nn.parallel.DistributedDataParallel)
-            if wrapped and model.module is plain:
-                return replay.Later(plain)
-            return replay.prepare(plain, args, kwargs)
-        except Exception as error:
-            root.tries[purpose] = 0
-            self.emit(_not_captured(root.id, purpose, error))
-            return None
-        finally:
-            self.spend("captures", started)
-
-    def _capture(
-        self, root: Root, purpose: str, prepared: replay.Call, output: Any, seen: Seen
-    ) -> None:  # fmt: skip
-        started = time.perf_counter()
-        root.tries[purpose] = 0
-        capture = self.next_capture()
-        try:
-            with self.watch.quiet():
-                outcome = replay.replay(
-                    prepared, id=capture, model_id=root.id, purpose=purpose,
-                    original=output, values=self.values, epoch=self.course.epochs,
-                    step=self.course.steps,
-                )  # fmt: skip
-            if outcome.raised is not None and issubclass(outcome.raised.type, CollectiveError):
-                raise CollectiveError(outcome.raised.message)
-            self.emit(*outcome.facts)
-            self.writer.flush()
-            if purpose == "training":
-                self.course.captured(prepared, seen, outcome)
-                self._compare_modes(root, prepared, outcome, capture)
-        except Exception as error:
-            self.emit(_not_captured(root.id, purpose, error))
-        self.spend("captures", started)
-
-    def _compare_modes(
-        self, root: Root, prepared: replay.Call, outcome: replay.Outcome, capture: int
-    ) -> None:
-        """State which ops differ in the other mode; what was captured stands without it."""
-        try:
-            with self.watch.quiet():
-                found = replay.other_mode(prepared, outcome, capture)
-            self.emit(*found)
-        except Exception as error:
-            self.emit(_not_captured(root.id, "mode-switched", error))
-
-    def _raised(
-        self, coming: Coming, model: nn.Module, args: Any, kwargs: Any, error: Exception
-    ) -> None:
-        """Play a forward that raised once more, to see how far it came."""
-        root, _, _, prepared = coming
-        if isinstance(prepared, replay.Later):
-            prepared = prepared.take()
-        memory = isinstance(error, (torch.OutOfMemoryError, MemoryError))
-        if memory or not root.traceable or root.tries["failure"] <= 0:
-            return
-        root.tries["failure"] -= 1
-        if root.id < 0:
-            self._state(root, model)
-        try:
-            with self.watch.quiet():
-                call = prepared or replay.prepare(roots.unwrapped(model), args, kwargs)
-                outcome = replay.replay(
-                    call, id=self.next_capture(), model_id=root.id, purpose="failure",
-                    compare=False, values=self.values, epoch=self.course.epochs,
-                    step=self.course.steps,
-                )  # fmt: skip
-        except Exception:
-            return
-        if outcome.failed and outcome.raised and outcome.raised.type is type(error):
-            self.failure = (id(error), outcome.failed)
-            self.emit(*outcome.facts)
-
 
 def _node(output: Any) -> Any:
     """Return the graph node behind a forward's output, where there is one."""
@@ -511,12 +428,3 @@ def _node(output: Any) -> Any:
 def _opaque(model: nn.Module) -> str:
     why = roots.opaque(roots.unwrapped(model))
     return f"The ops inside {type(model).__name__} were not traced: {why}."
-
-
-def _not_captured(root: int, purpose: str, error: Exception) -> Notice:
-    return Notice(
-        id=f"capture-{purpose}-{root}",
-        text=f"{'An' if purpose == 'evaluation' else 'A'} {purpose} forward could not be replayed: "
-        f"{type(error).__name__}: "
-        f"{str(error).splitlines()[0][:200] if str(error) else ''}",
-    )
