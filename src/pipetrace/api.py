@@ -229,7 +229,7 @@ def fit(
              for word in (f"--{option}", str(value))]  # fmt: skip
     session = Session(prepared.name, "table", file=file, path=shown, values=values, sample=sample,
                       command=("fit", prepared.name, *words))  # fmt: skip
-    session.recorder.course.described.update(("training", "evaluation"))
+    session.recorder.course.passes.described.update(("training", "evaluation"))
     status: str = "finished"
     error: BaseException | None = None
     try:

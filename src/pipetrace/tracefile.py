@@ -94,7 +94,8 @@ class Writer:
         self._series: dict[str, array[float]] = {}
         self._pending: dict[str, array[float]] = {}
         self._flushed = 0
-        self._last = time.monotonic()
+        self.flushed = time.perf_counter()
+        """When what had been appended was written, by this clock."""
         self._lock = threading.RLock()
         self._database = None if path is None else _create(path)
         _writers.add(self)
@@ -122,12 +123,12 @@ class Writer:
 
     def due(self, seconds: float = _SECONDS) -> bool:
         """Tell whether the last flush was so many seconds ago."""
-        return time.monotonic() - self._last >= seconds
+        return time.perf_counter() - self.flushed >= seconds
 
     def flush(self) -> None:
         """Write what was appended since the last flush."""
         with self._lock:
-            self._last = time.monotonic()
+            self.flushed = time.perf_counter()
             if self._database is None:
                 return
             try:

@@ -67,12 +67,15 @@ class Backwards:
     def begin(self, root: torch.Tensor, direct: bool) -> None:
         """A backward begins; `direct` says that it starts from a loss function's very result."""
         results, self._results = self._results, []
+        alone = self.alone
+        if direct and alone is not None and len(results) < 2:
+            if results:
+                alone.loss = results[0][0]
+            if alone.loss is not None and alone.loss.dim() == 0:
+                self.losses.append(alone.loss)
+                self.alone = None
+                return
         direct = direct and len(results) == 1
-        if direct and self.alone is not None and results[0][0].dim() == 0:
-            self.alone.loss = results[0][0]
-            self.losses.append(self.alone.loss)
-            self.alone = None
-            return
         self._not_alone()
         if direct:
             value, whole = results[0][0], None

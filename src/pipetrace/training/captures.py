@@ -135,6 +135,13 @@ class Captures:
         return outcome.failed
 
 
+def untraceable(root: int, model: nn.Module) -> Notice:
+    """Say why the ops of a root cannot be heard."""
+    why = roots.opaque(roots.unwrapped(model))
+    text = f"The ops inside {type(model).__name__} were not traced: {why}."
+    return Notice(id=f"opaque-{root}", text=text)
+
+
 def _not_captured(root: int, purpose: str, error: Exception) -> Notice:
     return Notice(
         id=f"capture-{purpose}-{root}",

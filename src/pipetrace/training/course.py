@@ -14,7 +14,7 @@ from torch import nn
 
 from pipetrace.capture import roots
 from pipetrace.capture.places import edge
-from pipetrace.records import Dataset, Epoch, Layers, Training
+from pipetrace.records import Epoch, Layers, Training
 from pipetrace.training import scores
 from pipetrace.training.aim import Aim
 from pipetrace.training.backwards import Backwards, apart, terms
@@ -63,6 +63,8 @@ class Course:
         """The last step was a simple one of a loop that is known, and nothing has come since."""
         self.expected = False
         """The step in progress is one more like that."""
+        self.brief = False
+        """Of such steps in the epoch in progress nothing but the loss is kept."""
         self._standing: dict[tuple[CodeType, int], Standing] = {}
         self._trained: Seen | None = None
         self._tally = Tally()
@@ -76,8 +78,6 @@ class Course:
         self._address: Hashable = None
         self._word = ""
         self.places = Places()
-        self.described: set[str] = set()
-        """Roles of rows that are stated already."""
 
     @property
     def epochs(self) -> int:
@@ -86,9 +86,8 @@ class Course:
 
     def about_to_call(self, around: Nest, first: torch.Tensor | None, evaluating: bool) -> None:
         """A root is about to be called outside of a loader pass."""
-        inwards = (token for _, token in reversed(around) if isinstance(token, str))
-        words = (token for token in inwards if token[:3] != "at ")
-        self._word = next(words, "")
+        words = (token for _, token in reversed(around) if isinstance(token, str))
+        self._word = next((word for word in words if word[:3] != "at "), "")
         where = None if first is None else self.places.of(first)
         if self.phases.forward(around, where, evaluating):
             self.close()
@@ -113,8 +112,15 @@ class Course:
         passes = self.passes
         if passes.ending is not None and not learning and self.phases.training(passes.ending):
             passes.end()
-        if learning and self.strand is not None and self.strand.model_id != id:
-            self._trains_another(self.strand)
+        strand = self.strand
+        if (
+            learning
+            and strand
+            and strand.model_id != id
+            and strand.epochs
+            and not self.phases.steps
+        ):
+            strand.kept = None  # another model learns: this one need not live on for us
         passes.due -= 1
         rows = first.shape[0] if first is not None and first.shape else 0
         seen = Seen(id, model.training, rows, self.steps, passes.key)
@@ -122,22 +128,19 @@ class Course:
             self._hand_over()
         if self._word:
             seen.name = self._word
-        if first is not None and len(self.described) < 2:
+        if first is not None and len(self.passes.described) < 2:
             seen.shape = tuple(first.shape[1:])
-        self._forwards.append(seen)
         if torch.is_grad_enabled():
             self._backwards.forward(seen, first)
-        if len(self._forwards) > self._most:
-            self._fold()
-            self._most = len(self._forwards) + 2 * _FOLD
+        self._add(seen)
         if not learning:
             if not self._unsettled:
                 self._unsettled = True
                 self.clock.leave(self.recorder.spent())
             self.steady = False
             seen.site = site(sys._getframe(1))
-            if self.strand is not None and self.strand.call is not None:
-                seen.target = passes.target(first, self.strand.call)
+            if strand is not None and strand.call is not None:
+                seen.target = passes.target(first, strand.call)
             self.evaluations.keep(seen, first, model, args, kwargs, output)
             if passes.used_up:
                 passes.end()
@@ -147,27 +150,24 @@ class Course:
         return seen
 
     def stands(self, frame: FrameType) -> bool:
-        """Tell whether a root that is called by a frame is called in the epoch in progress."""
-        if not self.phases.wants_nest:
-            return True
+        """Tell whether a frame outside of any pass calls a root in the epoch in progress."""
         standing = self._standing.get((frame.f_code, frame.f_lasti))
         return standing is not None and standing.holds(frame)
 
     def again(self, id: int, rows: int) -> Seen:
         """A root has been called in train mode while all is steady."""
         self.steady, self.expected = False, True
-        self.passes.due -= 1
-        seen = self._backwards.alone = Seen(id, True, rows, self.steps, self.passes.key, turn=-1)
+        passes = self.passes
+        passes.due -= 1
+        seen = self._backwards.alone = Seen(id, True, rows, self.steps, passes.key, turn=-1)
+        self._add(seen)
+        return seen
+
+    def _add(self, seen: Seen) -> None:
         self._forwards.append(seen)
         if len(self._forwards) > self._most:
             self._fold()
             self._most = len(self._forwards) + 2 * _FOLD
-        return seen
-
-    def _trains_another(self, strand: Strand) -> None:
-        """Another model learns between epochs: the one before need not live on for us."""
-        if strand.epochs and not self.phases.steps:
-            strand.kept = None
 
     def loss_called(self, seen: Seen, call: LossCall, result: torch.Tensor, output: Any) -> None:
         """A loss function has been called after a forward."""
@@ -203,6 +203,13 @@ class Course:
         if self.strand is None:
             self._shares = not torch.isclose(mean, loss.detach().to(mean.dtype), rtol=1e-3).item()
 
+    def learned(self, seen: Seen) -> None:
+        """A backward begins in a step of which nothing but the loss is kept."""
+        backwards = self._backwards
+        if seen.loss is not None:
+            backwards.losses.append(seen.loss)
+        backwards.alone = None
+
     def backward_called(self, root: torch.Tensor, direct: bool) -> None:
         """A backward begins."""
         self._backwards.begin(root, direct)
@@ -222,10 +229,11 @@ class Course:
         self.phases.step(around, self._address)
         rate = strand.rate_by_hand() if optimizer is None else optimizer.param_groups[0]["lr"]
         losses, backwards.losses = backwards.losses, []
-        strand.step(rate, losses)
-        if self.passes.used_up:
-            self.passes.end()
-        if strand.waiting() >= _FOLD or self.recorder.writer.due():
+        waiting = strand.step(rate, losses)
+        passes = self.passes
+        if passes.ending is not None and passes.due <= 0:
+            passes.end()
+        if waiting >= _FOLD or self.clock.last - self.recorder.writer.flushed >= 1.0:
             self._hand_over()
         if not expected:
             backwards.stepped(optimizer)
@@ -236,7 +244,7 @@ class Course:
                 strand.epochs > 1 and backwards.simple and len(strand.optimizers) == 1
                 and not self._unsettled and (bool(self._standing) or not self.phases.wants_nest)
             )  # fmt: skip
-        self.steady = expected and self.passes.ending is None
+        self.steady = expected and passes.ending is None
         if self.phases.steps == self.aim.after:
             self.aim.ready(strand)
 
@@ -267,17 +275,6 @@ class Course:
         if self.phases.steps:
             self.close()
         self.phases.unmark()
-
-    def describe(self, role: str, rows: int, seen: Seen) -> None:
-        """State once what is known of the rows behind a phase, of which `seen` was one batch."""
-        if role not in self.described:
-            self.described.add(role)
-            known, batch, name = self.passes.size(seen.key)
-            if known is None:
-                known, batch = rows, seen.rows if seen.rows < rows else None
-            self.recorder.emit(
-                Dataset(role=role, rows=known, batch=batch, features=seen.shape, name=name)
-            )
 
     @edge
     def finish(self) -> None:
@@ -314,7 +311,7 @@ class Course:
                 before = self._take(lambda seen: not seen.trained and seen.key is None)
                 self.evaluations.settle(before, strand, 0)
             strand = self.strand = Strand(self.strands, model, self.recorder.model(model))
-            strand.shares, self._shares = self._shares, False
+            strand.shares, self._shares, self.brief = self._shares, False, False
             self.strands += 1
             if strand.id:
                 self.aim.restart()
@@ -341,6 +338,8 @@ class Course:
         self.evaluations.settle(during, strand, self.phases.steps)
         strand.ends.append(self.steps)
         strand.write(recorder.writer)
+        seconds = self.clock.close(recorder.spent())
+        strand.probing.since += seconds
         due = strand.due()
         score, mean = self._tally.score(), strand.mean_loss()
         if score.loss is None or strand.shares:
@@ -352,7 +351,7 @@ class Course:
         epoch = Epoch(
             training=strand.id, index=strand.epochs, rule=self.phases.rule,
             steps=self.phases.steps, score=score, rates=strand.rates(), decays=strand.decays(),
-            seconds=self.clock.close(recorder.spent()), memory=used, memory_kind=kind,
+            seconds=seconds, memory=used, memory_kind=kind,
             gradient_norm=left or total(layers),
             mode=self._modes.pop() if len(self._modes) == 1 else None,
             complete=self.phases.rule != CUT,
@@ -364,10 +363,11 @@ class Course:
             if self._trained is not None:
                 self.recorder.emit(*terms(strand.id, self._trained))
                 rows = self._trained.rows if self.phases.rule == FULL else epoch.score.rows
-                self.describe("training", rows, self._trained)
+                self.passes.describe("training", rows, self._trained)
             self.probing.fix(strand)
-        if self.recorder.writer.due(_SOON):
-            self.recorder.writer.flush()
+        if recorder.writer.due(_SOON):
+            recorder.writer.flush()
+        strand.per_row = strand.per_row if self.brief else self._tally.per_row
         self._tally, self._modes = Tally(), set()
         steps = self.phases.steps
         self._backwards.closed()
@@ -382,7 +382,9 @@ class Course:
                        exact=exact, activations=activations)
             )  # fmt: skip
         self._unsettled = True
-        if strand.due(1, epoch.seconds):
+        close = strand.due(1, seconds)
+        self.brief = not close and strand.per_row is not None
+        if close:
             self.aim.expect(strand, steps)
 
     def _fold(self) -> None:

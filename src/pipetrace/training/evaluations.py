@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
@@ -146,12 +147,12 @@ class Evaluations:
         share = None if strand is None else self._share(group)
         if self.chosen is not None and self.chosen.seen in group:
             self.chosen.heldout = None if share is None else {0.0: True, 1.0: False}.get(share)
-        self._course.describe("evaluation", tally.rows, group[0])
+        self._course.passes.describe("evaluation", tally.rows, group[0])
         if strand is not None:
             strand.evaluations += 1
         found = Evaluation(
             training=self._course.strands if strand is None else strand.id,
-            epoch=0 if strand is None else sum(end <= group[0].step for end in strand.ends),
+            epoch=0 if strand is None else bisect.bisect(strand.ends, group[0].step),
             index=0 if strand is None else strand.evaluations,
             score=tally.score(), forwards=len(group), loss_by=tally.by,
             mode=modes.pop() if len(modes) == 1 else None, seen=share, step=group[0].step,

@@ -9,8 +9,10 @@ import torch
 from torch.utils.data import SequentialSampler
 
 from pipetrace.capture import trees
+from pipetrace.records import Dataset
 from pipetrace.training.rows import Numbers
 from pipetrace.training.scores import LossCall
+from pipetrace.training.tallies import Seen
 
 if TYPE_CHECKING:
     from pipetrace.training.course import Course
@@ -33,6 +35,8 @@ class Passes:
         """Batches that were given and not used yet."""
         self.contents: dict[int, int] = {}
         """Equal numbers for samplers that give the same rows, by their numbers."""
+        self.described: set[str] = set()
+        """Roles of rows that are stated already."""
         self._course = course
         self._batch: Any = None
         self._passes = 0
@@ -90,9 +94,16 @@ class Passes:
             course.close()
         self.key = self._batch = None
 
-    def size(self, key: Key | None) -> Size:
-        """Return what is known of the rows that a pass gives."""
-        return (None, None, "") if key is None else self._sets[key[0]]
+    def describe(self, role: str, rows: int, seen: Seen) -> None:
+        """State once what is known of the rows behind a phase, of which `seen` was one batch."""
+        if role not in self.described:
+            self.described.add(role)
+            known, batch, name = (None, None, "") if seen.key is None else self._sets[seen.key[0]]
+            if known is None:
+                known, batch = rows, seen.rows if seen.rows < rows else None
+            self._course.recorder.emit(
+                Dataset(role=role, rows=known, batch=batch, features=seen.shape, name=name)
+            )
 
     def target(self, first: torch.Tensor | None, known: LossCall) -> torch.Tensor | None:
         """Return the tensor of the batch in use that looks like the training's targets."""

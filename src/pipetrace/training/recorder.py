@@ -20,7 +20,7 @@ from pipetrace.capture import models, places, replay, roots, trees
 from pipetrace.capture.failures import Failed
 from pipetrace.records import Fact, Notice, Seed
 from pipetrace.tracefile import Writer
-from pipetrace.training.captures import Captures, Prepared, Root
+from pipetrace.training.captures import Captures, Prepared, Root, untraceable
 from pipetrace.training.course import Course
 from pipetrace.training.nests import Nest, nest, reread
 from pipetrace.training.scores import LossCall, loss_call, plain
@@ -80,6 +80,8 @@ class Recorder:
         self._by_hand = ByHand()
         self._stepping = self._told = False
         self._last: Seen | None = None
+        self._learner: Root | None = None
+        """The root that was called last to learn, once it is not to be captured any more."""
         self._unmake: Callable[[], None] = lambda: None
         self._on = False
 
@@ -108,10 +110,10 @@ class Recorder:
         self, call: Callable[..., Any], model: nn.Module, args: Any, kwargs: Any
     ) -> Any:  # fmt: skip
         """Make an outermost call: what the program gets is what the call returns."""
-        if self.course.steady and model.training and torch.is_grad_enabled():
-            root = self._roots.get(id(model))
-            known = root is not None and not root.tries["training"] and root.ref() is model
-            if root is not None and known and self.course.stands(sys._getframe(2)):
+        root, course = self._learner, self.course
+        if root is not None and course.steady and root.ref() is model and model.training:
+            bare = course.phases.wants_nest
+            if torch.is_grad_enabled() and not (bare and not course.stands(sys._getframe(2))):
                 return self._again(root, call, model, args, kwargs)
         try:
             coming = self._before(model, args, kwargs)
@@ -151,7 +153,7 @@ class Recorder:
         """Keep nothing of the program, which may keep us: it imported what we wrapped."""
         self._on = False
         self._unmake()
-        self._output = self._direct = self._node = self._last = None
+        self._output = self._direct = self._node = self._last = self._learner = None
         self._inner = []
         steps, self.course = self.course.steps, Course(self, 0)
         self.course.steps = steps
@@ -240,6 +242,8 @@ class Recorder:
         seen = self.course.called(root.id, model, first, args, kwargs, output, learning)
         self._last, self._output = seen, output
         self._node = output if type(output) is torch.Tensor else _node(output)
+        if learning:
+            self._learner = None if root.tries["training"] else root
         if self._inner:
             self._called_inside(seen, output)
         if prepared is not None:
@@ -251,6 +255,8 @@ class Recorder:
     ) -> None:  # fmt: skip
         """Keep what a loss function was given for the forward it came after."""
         seen = self._last
+        if self._brief(seen, args, kwargs, result):
+            return
         call = loss_call(name, args, kwargs, result)
         if call is None:
             self._unread(name, result)
@@ -263,6 +269,18 @@ class Recorder:
             self.course.loss_called(seen, call, result, self._output)
         else:
             self.course.another_loss(seen, call, result, self._output)
+
+    def _brief(self, seen: Seen | None, args: Any, kwargs: Any, result: Any) -> bool:
+        """Keep the loss alone in a step of a known loop, where all else is known well enough."""
+        course = self.course
+        if seen is None or seen.turn >= 0 or not course.brief or seen.loss is not None:
+            return False
+        plain = type(result) is torch.Tensor and kwargs.get("reduction", "mean") == "mean"
+        if not plain or not args or args[0] is not self._output or course.strand is None:
+            return False
+        self._direct, seen.loss = result, result.detach()
+        seen.uncounted = course.strand.per_row
+        return True
 
     def _unread(self, name: str, result: Any) -> None:
         """Say once that a loss cannot be read: it lies on several machines, for example."""
@@ -286,7 +304,11 @@ class Recorder:
         if not roots or isinstance(roots[0], _STAND_INS):
             return
         self.backwards += 1
-        direct = roots[0] is self._direct
+        direct, seen = roots[0] is self._direct, self._last
+        if direct and seen is not None and seen.uncounted is not None:
+            seen.trained, self._node = True, None
+            self.course.learned(seen)
+            return
         if self._node is not None:
             if direct and self._last is not None:
                 self._last.trained, self._node = True, None
@@ -414,7 +436,7 @@ class Recorder:
             self._seed = None
         self.emit(models.inventory(roots.unwrapped(model), root.id))
         if not root.traceable:
-            self.emit(Notice(id=f"opaque-{root.id}", text=_opaque(model)))
+            self.emit(untraceable(root.id, model))
 
 
 def _node(output: Any) -> Any:
@@ -423,8 +445,3 @@ def _node(output: Any) -> Any:
         return output.grad_fn
     nodes = (tensor.grad_fn for _, tensor in trees.leaves(output))
     return next((node for node in nodes if node is not None), None)
-
-
-def _opaque(model: nn.Module) -> str:
-    why = roots.opaque(roots.unwrapped(model))
-    return f"The ops inside {type(model).__name__} were not traced: {why}."

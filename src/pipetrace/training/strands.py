@@ -26,18 +26,26 @@ _SHARE = 1 / 200
 _SETTINGS = ("lr", "momentum", "weight_decay", "betas")
 
 
-class Spent:
-    """How long something took that must not take long: `last` and `all` times, in seconds."""
+class Pace:
+    """Lets what must not take long run so often that it takes a small share of the training time.
+
+    Attributes:
+        spent: Seconds that it has taken.
+        since: Seconds of training since it ran last.
+    """
 
     def __init__(self) -> None:
-        self.last = self.all = 0.0
-        self.ended = time.perf_counter()
+        self.spent = self.since = self._last = 0.0
 
     def took(self, started: float) -> None:
-        """Add the time since `started`, a reading of `time.perf_counter()`."""
-        self.ended = time.perf_counter()
-        self.last = self.ended - started
-        self.all += self.last
+        """It ran since `started`, a reading of `time.perf_counter()`."""
+        self._last = time.perf_counter() - started
+        self.spent += self._last
+        self.since = 0.0
+
+    def allows(self, ahead: float = 0.0) -> bool:
+        """Tell whether it may run again after so many seconds of training."""
+        return self.since + ahead > self._last / _SHARE
 
 
 class Strand:
@@ -63,7 +71,9 @@ class Strand:
         self.fixed: Fixed | None = None
         self.probed = 0
         """The epoch of the last probe."""
-        self.probing = Spent()
+        self.probing = Pace()
+        self.per_row: float | None = None
+        """The weight of a row in the mean loss, where the last epoch counted had one for all."""
         self.evaluations = 0
         self._sum, self._count = 0.0, 0
         self._losses: list[torch.Tensor] = []
@@ -97,10 +107,10 @@ class Strand:
         else:
             self.optimizers.append(weakref.ref(optimizer))
 
-    def step(self, rate: Any, losses: list[torch.Tensor]) -> None:
+    def step(self, rate: Any, losses: list[torch.Tensor]) -> int:
         """Keep a step's loss, the mean (or sum) of its backwards, and the first learning rate.
 
-        A step that had none keeps its place: the series are by step.
+        A step that had none keeps its place: the series are by step. Returns how many wait.
         """
         if not losses:
             self._bare.append(len(self._rates))
@@ -114,6 +124,7 @@ class Strand:
         self._rates.append(rate)
         if rate != self._rate and rate == rate:
             self._rate, self._used = rate, self._now() or (rate,)
+        return len(self._rates)
 
     def hand(self) -> str:
         """Return the name of what changes the parameters, where the model says who trains it."""
@@ -174,9 +185,8 @@ class Strand:
         The first ones are looked at as long as that is cheap; later, it takes a share of the time
         that nobody notices.
         """
-        early = self.epochs + more <= _ALWAYS and self.probing.all < _FREE
-        since = time.perf_counter() + ahead - self.probing.ended
-        return early or since > self.probing.last / _SHARE
+        early = self.epochs + more <= _ALWAYS and self.probing.spent < _FREE
+        return early or self.probing.allows(ahead)
 
     def turns(self) -> int:
         """Return how many optimizers take turns."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -31,6 +31,8 @@ class Seen(msgspec.Struct, eq=False):
     """Its rows were in a forward of the same step before it."""
     loss: torch.Tensor | None = None
     """What the backward through it started from, where that is known."""
+    uncounted: float | None = None
+    """Weight of a row, where the loss was kept and what the loss function was given was not."""
     part: bool = False
     """Another forward has its backward's loss and rows; of this one only accuracy counts."""
     site: tuple[int, ...] = ()
@@ -73,6 +75,12 @@ class Tally:
     _counted: int = 0
     _blind: bool = False
     """Some predictions could not be counted: then no accuracy is stated."""
+    _ratios: set[float | None] = field(default_factory=set)
+
+    @property
+    def per_row(self) -> float | None:
+        """How much each row weighs in the mean, where that was the same in all that was folded."""
+        return next(iter(self._ratios)) if len(self._ratios) == 1 else None
 
     def fold(self, forwards: list[Seen]) -> None:
         """Add forwards."""
@@ -83,7 +91,12 @@ class Tally:
         usable = [call for call in calls if call.unchanged()]
         weights = _weights(calls, self._count(usable, len(calls))) if calls else []
         given = iter(weights)
-        pairs = [(seen, seen.rows if seen.used is None else next(given)) for seen in forwards]
+        self._blind = self._blind or any(seen.uncounted is not None for seen in forwards)
+        self._ratios |= {_ratio(call, weight) for call, weight in zip(calls, weights, strict=True)}
+        pairs = [
+            (seen, seen.rows * (seen.uncounted or 1) if seen.used is None else next(given))
+            for seen in forwards
+        ]
         known = [(_loss(seen), weight) for seen, weight in pairs if not seen.part]
         self._add([(value, weight) for value, weight in known if value is not None])
 
@@ -96,7 +109,7 @@ class Tally:
             accuracy=self._right / self._counted if known else None,
         )
 
-    def _add(self, losses: list[tuple[torch.Tensor, torch.Tensor | int]]) -> None:
+    def _add(self, losses: list[tuple[torch.Tensor, torch.Tensor | float]]) -> None:
         """Add losses and their weights; a batch in which no target counts adds nothing."""
         scalars = [weight for _, weight in losses if isinstance(weight, torch.Tensor)]
         numbers = read([value for value, _ in losses] + scalars)
@@ -116,8 +129,10 @@ class Tally:
         try:
             if any(call.name != name or call.digest is not None for call in calls):
                 raise TypeError
-            inputs = torch.cat([call.input for call in calls])
-            targets = torch.cat([call.target for call in calls])
+            inputs, targets = calls[0].input, calls[0].target
+            if len(calls) > 1:
+                inputs = torch.cat([call.input for call in calls])
+                targets = torch.cat([call.target for call in calls])
             counts = [scores.count(name, inputs, targets, ignore)]
         except (RuntimeError, TypeError):  # batches of several kinds or shapes
             counts = [scores.correct(call) for call in calls]
@@ -128,6 +143,10 @@ class Tally:
         found = [pair[1] for pair in counts if pair is not None]
         total = sum(call.target.numel() for call in calls)
         return len(calls) == expected and sum(found) == total
+
+
+def _ratio(call: LossCall, weight: torch.Tensor | int) -> float | None:
+    return None if isinstance(weight, torch.Tensor) or not call.rows else weight / call.rows
 
 
 def _weights(calls: list[LossCall], whole: bool) -> list[torch.Tensor | int]:
