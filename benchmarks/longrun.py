@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import measure
-from pipetrace import tracefile
+from pipetrace import naming, tracefile
 from pipetrace.blocks import Crash
 from pipetrace.parts import Score
 from pipetrace.records import Ended, Epoch, Evaluation, Model, Probe, Provenance, Training
@@ -137,7 +137,7 @@ def kill(after: float) -> Killed:
                 times.append(float(training.stdout.readline()))
             os.kill(training.pid, signal.SIGKILL)
             times += [float(line) for line in training.stdout if line.endswith(b"\n")]
-        recording = tracefile.load(tracefile.newest(Path(name)))
+        recording = tracefile.load(naming.newest(Path(name)))
         kept = len(recording.series.get("loss/0", ()))
         start = times[kept - 1] if kept else times[0]
         return Killed(times[-1] - start, len(times), kept, _whole(recording))

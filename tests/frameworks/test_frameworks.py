@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from pipetrace import tracefile
+from pipetrace import naming, tracefile
 from pipetrace.records import Epoch, Evaluation, Model, Notice, Prediction, Training
 from pipetrace.tracefile import Recording
 from pipetrace.training.phases import LOADER
@@ -90,7 +90,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     )
     reported = next(line for line in alone.splitlines() if line.startswith("reported "))
     told = json.loads(reported.removeprefix("reported "))
-    recording = tracefile.load(tracefile.newest(folder / "runs"))
+    recording = tracefile.load(naming.newest(folder / "runs"))
     return Pair(alone, recorded, told, recording, expected)
 
 

@@ -192,3 +192,19 @@ def test_an_optimizer_that_takes_over_is_told_like_the_first(made: Made):
         loop()
     found = [epoch.score.loss for epoch in run.recording.all(Epoch)]
     assert found == pytest.approx([sum(made.losses[:3]) / 3, sum(made.losses[3:]) / 3], rel=1e-5)
+
+
+def test_a_step_of_fewer_micro_batches_has_the_same_loss_as_the_others(task: Any):
+    losses = []
+    with pipetrace.record() as run:
+        for _ in range(2):
+            for number, rows in enumerate(torch.arange(24).split(8), 1):
+                loss = F.cross_entropy(task.model(task.x[rows]), task.y[rows])
+                losses.append(loss.item())
+                (loss / 2).backward()
+                if number % 2 == 0 or number == 3:
+                    task.optimizer.step()
+                    task.optimizer.zero_grad()
+    epochs = run.recording.all(Epoch)
+    told = [sum(losses[:3]) / 3, sum(losses[3:]) / 3]
+    assert [epoch.score.loss for epoch in epochs] == pytest.approx(told, rel=1e-6)

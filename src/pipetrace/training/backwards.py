@@ -42,6 +42,7 @@ class Backwards:
         """Backwards until now, and until the last step."""
         self._results: list[tuple[torch.Tensor, torch.Tensor | int]] = []
         self._values: dict[int, torch.Tensor] = {}
+        self._accumulates = False
         self._whole: dict[int, torch.Tensor] = {}
         """Values not divided by a number, of backwards since the last step."""
         self._fresh = self._called = False
@@ -107,7 +108,9 @@ class Backwards:
         self.apart = self._leader != id(optimizer) and len(turns) > 0
         if self.apart:
             self._others.update(turns)
-        if len(turns) > 1:
+        # The last step of a pass may have fewer micro-batches than its loss is divided by.
+        self._accumulates = self._accumulates or (len(turns) > 1 and bool(self._whole))
+        if self._accumulates:
             self._values.update(self._whole)
         self._whole.clear()
         self._places.clear()

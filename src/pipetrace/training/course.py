@@ -230,16 +230,17 @@ class Course:
         rate = strand.rate_by_hand() if optimizer is None else optimizer.param_groups[0]["lr"]
         losses, backwards.losses = backwards.losses, []
         waiting = strand.step(rate, losses)
+        if not expected:
+            backwards.stepped(optimizer)
+            if backwards.apart and not strand.several:
+                strand.several = True
+                self.recorder.emit(apart(strand.id))
         passes = self.passes
         if passes.ending is not None and passes.due <= 0:
             passes.end()
         if waiting >= _FOLD or self.clock.last - self.recorder.writer.flushed >= 1.0:
             self._hand_over()
         if not expected:
-            backwards.stepped(optimizer)
-            if backwards.apart and not strand.several:
-                strand.several = True
-                self.recorder.emit(apart(strand.id))
             expected = (
                 strand.epochs > 1 and backwards.simple and len(strand.optimizers) == 1
                 and not self._unsettled and (bool(self._standing) or not self.phases.wants_nest)
