@@ -25,8 +25,6 @@ from pipetrace.session import Session
 WORDS, WIDTH, LAYERS, LENGTH, ROWS = 16_384, 320, 6, 64, 2
 """Of the language model: 12.7 million parameters, 128 tokens in a step."""
 _STEPS, _WARM = 4, 11
-_BETWEEN = 200
-"""After the first epochs there is one probe in so many steps at the most."""
 
 
 class Language(nn.Module):
@@ -79,7 +77,6 @@ def language_model(folder: Path, rounds: int) -> Iterator[Result | Missing]:
     watch = session.recorder.watch
     for _ in range(_WARM):
         seen(1)
-    probing = session.recorder.costs.get("probes", 0.0) / (_WARM - 1)
     watch.end()
 
     def watched() -> float:
@@ -89,21 +86,15 @@ def language_model(folder: Path, rounds: int) -> Iterator[Result | Missing]:
         finally:
             watch.end()
 
-    plain: list[float] = []
-
-    def unwatched() -> float:
-        plain.append(alone(_STEPS))
-        return plain[-1]
-
     yield ratio(
-        "12.7M language model, recorded/plain", watched, unwatched, goal=1.02, rounds=2 * rounds
+        "12.7M language model, recorded/plain",
+        watched,
+        partial(alone, _STEPS),
+        goal=1.02,
+        rounds=2 * rounds,
     )
     session.end()
     session.close()
-    shares = [probing / (_BETWEEN * seconds / _STEPS) for seconds in plain[2:]]
-    yield measure.median_of(
-        shares, f"12.7M language model, a probe per {_BETWEEN} steps", goal=None, unit="x"
-    )
 
 
 def slices(folder: Path, rounds: int) -> Iterator[Result | Missing]:
