@@ -332,7 +332,7 @@ def test_a_table_is_fitted(tables: Path, capfd: pytest.CaptureFixture[str]):
         "\n  more  pipetrace show pipetrace-runs/table.pipetrace\n"
     )
     shown = re.findall(r"^━━ (.+?) ━", out, re.MULTILINE)
-    assert shown == ["Where this comes from", "Key insight", "Training trace, 2 epochs",
+    assert shown == ["Where this comes from", "Key insight", "Training trace, 2 epochs", "Metrics",
                      "About this recording"]  # fmt: skip
     run = pt.load("pipetrace-runs/table.pipetrace")
     (model,) = run.recording.all(Model)

@@ -172,12 +172,13 @@ def relative(before: float, after: float) -> str:
     """Write how far `after` lies above or below `before`.
 
     >>> relative(0.5, 0.4), relative(0.5, 0.511), relative(0.5, 2.0)
-    ('20.0 % lower', '2.2 % higher', '4.000 times as high')
+    ('20.0 % lower', '2.2 % higher', '4.00 times as high')
     """
     if before <= 0 or after < 0:
         return f"{number(abs(after - before))} {'higher' if after > before else 'lower'}"
     if after >= 2 * before:
-        return f"{number(after / before)} times as high"
+        times = after / before
+        return f"{f'{times:.2f}' if times < 100 else number(times)} times as high"
     return f"{percent(abs(after - before) / before)} {'higher' if after > before else 'lower'}"
 
 

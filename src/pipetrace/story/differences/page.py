@@ -62,8 +62,9 @@ def first(pair: Pair) -> Content:
         curves.same_epochs(pair), outcomes.same_prediction(pair),
     ]  # fmt: skip
     state = {True: "yes", False: "no", None: "unknown"}
+    word = {True: "equal", False: "different", None: "not compared"}
     checks = tuple(
-        Check(label=f"{item.label} equal", state=state[item.equal], detail=item.words)
+        Check(label=f"{item.label}: {word[item.equal]}", state=state[item.equal], detail=item.words)
         for item in (*given, *computed)
     )
     alike = all(item.equal is not False for item in (*given, *computed))

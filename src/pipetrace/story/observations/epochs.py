@@ -26,6 +26,8 @@ from pipetrace.story.observations.rules import (
 )
 from pipetrace.story.observations.rules import pair as pair_of
 
+SHORTEST = 0.5
+"""Seconds of an epoch from which its speed is compared: shorter ones tell of the machine."""
 SPIKE = 6
 """Standard deviations above the mean of an epoch's other steps from which a loss is a spike."""
 
@@ -132,10 +134,11 @@ def decay(sight: Sight) -> str:
 
 @observation("OBS114", "warning")
 def slower(sight: Sight) -> str:
-    """Under half as many examples per second as in the median epoch before."""
+    """Under half as many examples per second as in the median epoch before, for half a second."""
     speeds = sorted(sight.speeds)
     now = sight.row.speed
-    if len(speeds) < 3 or not now or now >= speeds[len(speeds) // 2] / 2:
+    took = sight.row.epoch.seconds if sight.row.epoch else 0.0
+    if len(speeds) < 3 or not now or now >= speeds[len(speeds) // 2] / 2 or took < SHORTEST:
         return ""
     return (
         f"{whole(round(now))} examples per second; the median of the {len(speeds)} epochs before "
