@@ -48,7 +48,7 @@ def test_title_names_the_script_and_contents_what_the_file_holds(dropout_run, fa
         "This file holds: rows of real values from 2 forwards; the source text of 1 file."
     )
     assert "Sequential, 243 parameters · 5 epochs · cpu" in made.subtitle
-    assert page(failed_run).contents == "This file holds: rows of real values from 1 capture."
+    assert page(failed_run).contents == "This file holds: rows of real values from 1 forward."
 
 
 def test_contents_say_what_was_left_out(dropout_run):
