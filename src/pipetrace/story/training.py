@@ -84,7 +84,7 @@ def _summary(found: Sequence[Trace]) -> Table:
     heads = [Head(label="training", number=True), Head(label="model"), Head(label="optimizer")]
     heads += [Head(label="epochs", number=True), Head(label="loop loss", number=True)]
     name = "held-out" if checked else "evaluation"
-    note = "" if checked else "over rows that the script evaluated; each training says which of them it knew"
+    note = "" if checked else "over evaluated rows; each training says if it knew them"
     heads.append(Head(label=f"{name} loss", number=True, note=note))
     heads.append(Head(label=f"{name} accuracy", number=True))
     rows, scores = [], []

@@ -39,7 +39,6 @@ def observations(pair: Pair) -> Content | None:
     rows = [
         (key, _where(a.get(key, [])), _where(b.get(key, [])), rules.get(key, "")) for key in ids
     ]
-    blocks: list[AnyBlock] = [table(("id", "A", "B", "it speaks where"), rows)]
     alone = [(run, found[0]) for key in ids for run, found, other in
              (("A", a.get(key, []), b.get(key)), ("B", b.get(key, []), a.get(key)))
              if found and not other]  # fmt: skip
@@ -48,8 +47,8 @@ def observations(pair: Pair) -> Content | None:
                text=item.text, tone=item.tone)
         for run, item in alone
     )  # fmt: skip
-    if remarks:
-        blocks.append(Remarks(remarks=remarks))
+    blocks: list[AnyBlock] = [Remarks(remarks=remarks)] if remarks else []
+    blocks.append(table(("id", "A", "B", "it speaks where"), rows, caption="All, by id"))
     return Content(blocks=tuple(blocks))
 
 

@@ -42,7 +42,7 @@ def page(a: Recording, b: Recording) -> Page:
         ("model", "Model", stages.model),
         ("stages", "Stages", stages.stages),
         ("curves", "Training, side by side", curves.curves),
-        ("observations", "Observations and notices, by id", outcomes.observations),
+        ("observations", "Observations and notices", outcomes.observations),
         ("prediction", "Prediction", outcomes.prediction),
     )
     entries = [Entry(key, title, at, tell) for at, (key, title, tell) in enumerate(found)]
