@@ -375,9 +375,9 @@ def _refuse(reason: str) -> int:
 def _paragraph(error: click.ClickException) -> str:
     """Say what click says, on one line, and where help is."""
     reason = " ".join(error.format_message().split()).rstrip(".")
-    reason = reason.removesuffix("?.") + "?" if reason.endswith("?.") else reason
+    reason += "" if reason.endswith("?") else "."
     context = error.ctx if isinstance(error, click.UsageError) else None
-    return f"{reason}. See: {context.command_path if context else 'pipetrace'} --help"
+    return f"{reason} See: {context.command_path if context else 'pipetrace'} --help"
 
 
 def _chosen(files: Sequence[Path]) -> list[Path]:

@@ -7,6 +7,7 @@ import statistics
 import msgspec
 import pytest
 import torch
+from torch import nn
 
 import pipetrace as pt
 from pipetrace.blocks import Chart, Remarks, Table, Text
@@ -199,6 +200,32 @@ def test_folds_have_a_summary_and_a_table_each(folds_run, section_of):
         values = [float(row[column]) for row in folds]
         assert float(mean[column]) == pytest.approx(statistics.mean(values), abs=1e-3)
         assert float(spread[column]) == pytest.approx(statistics.stdev(values), abs=1e-3)
+
+
+def test_layers_and_functions_stand_in_the_order_of_a_forward():
+    class Late(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.last, self.first = nn.Linear(6, 2), nn.Linear(4, 6)
+
+        def forward(self, x):
+            return self.last(torch.relu(self.first(torch.relu(x))))
+
+    with pt.record() as run:
+        model = Late()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(2):
+            for batch in torch.randn(64, 4).split(8):
+                loss = nn.functional.cross_entropy(model(batch), torch.zeros(8, dtype=torch.long))
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+    content = training(run.recording)
+    assert content is not None
+    table = [block for block in content.blocks if isinstance(block, Table)][-1]
+    assert [row[0] for row in table.rows] == ["relu", "first Linear", "relu", "last Linear"]
+    assert " of 4" in table.rows[0][-1]
+    assert " of 6" in table.rows[2][-1]
 
 
 def test_a_long_training_is_thinned_but_its_chart_is_whole():

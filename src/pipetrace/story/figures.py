@@ -168,6 +168,15 @@ def listing(words: Iterable[str]) -> str:
     return " and ".join(part for part in (", ".join(items[:-1]), *items[-1:]) if part)
 
 
+def learning_rate(value: float) -> str:
+    """Write a learning rate, which a schedule may have given many digits.
+
+    >>> [learning_rate(value) for value in (0.1, 0.000692308, 2.5641e-05)]
+    ['0.1', '0.0006923', '2.564e-05']
+    """
+    return f"{value:.4g}"
+
+
 def relative(before: float, after: float) -> str:
     """Write how far `after` lies above or below `before`.
 

@@ -8,7 +8,16 @@ from statistics import mean, stdev
 from pipetrace.blocks import AnyBlock, Chart, Head, Line, Remark, Remarks, Table, Text
 from pipetrace.records import Score
 from pipetrace.story.epochs import OWN, Row, Trace, finite, traces
-from pipetrace.story.figures import accuracy, listing, loss, losses, plural, setting, size, whole
+from pipetrace.story.figures import (
+    accuracy,
+    learning_rate,
+    listing,
+    loss,
+    losses,
+    plural,
+    size,
+    whole,
+)
 from pipetrace.story.layers import layers
 from pipetrace.story.observations import observe, overall
 from pipetrace.story.registry import Content, section
@@ -232,7 +241,10 @@ def _table(trace: Trace, shown: Sequence[Row], fields: Sequence[str], caption: s
     if len(_rates(trace)) > 1 and "loss" in fields:
         heads.append(Head(label="learning rate", number=True, note="at the epoch's end"))
         cells.append(
-            [setting(row.epoch.rates[0]) if row.epoch and row.epoch.rates else "–" for row in shown]
+            [
+                learning_rate(row.epoch.rates[0]) if row.epoch and row.epoch.rates else "–"
+                for row in shown
+            ]
         )
     return Table(heads=tuple(heads), rows=tuple(zip(*cells, strict=True)), caption=caption)
 
@@ -282,7 +294,7 @@ def _fixed(trace: Trace) -> str:
     steps = {epoch.steps for epoch in epochs}
     parts = []
     if len(_rates(trace)) == 1:
-        parts.append(f"learning rate {setting(_rates(trace).pop())} throughout")
+        parts.append(f"learning rate {learning_rate(_rates(trace).pop())} throughout")
     if len(steps) == 1:
         parts.append(f"{plural(steps.pop(), 'optimizer step')} per epoch")
     rules = dict.fromkeys(epoch.rule for epoch in epochs if epoch.rule)

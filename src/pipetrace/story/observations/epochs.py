@@ -7,6 +7,7 @@ import math
 from pipetrace.story.epochs import finite
 from pipetrace.story.figures import (
     accuracy,
+    learning_rate,
     listing,
     loss,
     number,
@@ -112,7 +113,8 @@ def rate(sight: Sight) -> str:
     if not before or not now or before[0] == now[0] or abs(now[0] - before[0]) < before[0] / 10:
         return ""
     after = f"; the loop's mean loss went {moved(sight.loop)}" if sight.loop else ""
-    return f"The learning rate went from {setting(before[0])} to {setting(now[0])}{after}."
+    was, is_now = learning_rate(before[0]), learning_rate(now[0])
+    return f"The learning rate went from {was} to {is_now}{after}."
 
 
 @observation("OBS112")

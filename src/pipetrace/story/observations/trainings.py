@@ -9,12 +9,12 @@ from pipetrace.records import Score
 from pipetrace.story.epochs import Row, Trace, finite
 from pipetrace.story.figures import (
     accuracy,
+    learning_rate,
     loss,
     number,
     percent,
     plural,
     relative,
-    setting,
     size,
 )
 from pipetrace.story.observations.rules import (
@@ -231,11 +231,11 @@ def rates(trace: Trace) -> Found | None:
         moves += 1
         before = [value for _, value in loop[max(0, at - 4) : at]]
         after = [value for _, value in loop[at - 1 : at + 3]]
-        if len(before) > 1 and len(after) > 1:
+        if len(before) > 2 and len(after) > 2:
             told.append(
-                f"Learning rate {setting(old)} to {setting(new)} in epoch {loop[at][0].index}: "
-                f"the loop's mean loss changed by {_pace(before)} before, by {_pace(after)} from "
-                "then on."
+                f"Learning rate {learning_rate(old)} to {learning_rate(new)} in epoch "
+                f"{loop[at][0].index}: the loop's mean loss changed by {_pace(before)} before, by "
+                f"{_pace(after)} from then on."
             )
     if not told or moves > 3:
         return None
