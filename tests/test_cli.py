@@ -321,6 +321,12 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_what_was_typed_wrong_is_said_in_one_sentence_after_another(capfd):
+    assert main(["shw"]) == 2
+    said = capfd.readouterr().err
+    assert said == "pipetrace: No such command 'shw'. Did you mean 'show'? See: pipetrace --help\n"
+
+
 def test_a_table_is_fitted(tables: Path, capfd: pytest.CaptureFixture[str]):
     words = ["fit", "table.csv", "--target", "kind", "--epochs", "2"]
     assert main([*words, "--hidden", "6,4", "--drop", "word", "--seed", "3"]) == 0
@@ -332,7 +338,7 @@ def test_a_table_is_fitted(tables: Path, capfd: pytest.CaptureFixture[str]):
         "\n  more  pipetrace show pipetrace-runs/table.pipetrace\n"
     )
     shown = re.findall(r"^━━ (.+?) ━", out, re.MULTILINE)
-    assert shown == ["Where this comes from", "Key insight", "Training trace, 2 epochs",
+    assert shown == ["Where this comes from", "Key insight", "Training trace, 2 epochs", "Metrics",
                      "About this recording"]  # fmt: skip
     run = pt.load("pipetrace-runs/table.pipetrace")
     (model,) = run.recording.all(Model)

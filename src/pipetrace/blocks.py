@@ -99,6 +99,7 @@ class Remarks(Block, frozen=True):
     """Sentences, each with the rule that made it."""
 
     remarks: tuple[Remark, ...]
+    title: str = ""
 
 
 class Code(Block, frozen=True):

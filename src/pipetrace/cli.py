@@ -230,7 +230,8 @@ def fit(
 def show(files: tuple[Path, ...], as_json: bool) -> Later:
     """Print the page of a run FILE; the newest run if none is named.
 
-    The files of a launch's ranks, or a pattern, 'NAME.rank*.pipetrace', become one page.
+    The files of a launch's ranks, or a pattern, 'NAME.rank*.pipetrace', become one page. A run
+    that goes on is shown as far as it has come, and is not disturbed.
     """
 
     def later() -> int:
@@ -374,8 +375,9 @@ def _refuse(reason: str) -> int:
 def _paragraph(error: click.ClickException) -> str:
     """Say what click says, on one line, and where help is."""
     reason = " ".join(error.format_message().split()).rstrip(".")
+    reason += "" if reason.endswith("?") else "."
     context = error.ctx if isinstance(error, click.UsageError) else None
-    return f"{reason}. See: {context.command_path if context else 'pipetrace'} --help"
+    return f"{reason} See: {context.command_path if context else 'pipetrace'} --help"
 
 
 def _chosen(files: Sequence[Path]) -> list[Path]:

@@ -99,6 +99,16 @@ def together(path: Path) -> list[Path]:
     return [ranks[rank] for rank in sorted(ranks)] or [path]
 
 
+def ranks_of(path: Path) -> Path:
+    """Return the pattern that names a rank's file and those of all others; else the path itself.
+
+    >>> ranks_of(Path("runs/train.rank0.pipetrace")).name
+    'train.rank*.pipetrace'
+    """
+    found = _RANK.fullmatch(path.name)
+    return path.with_name(f"{found[1]}.rank*{SUFFIX}") if found else path
+
+
 def matching(paths: Sequence[Path]) -> list[Path]:
     """Fill in patterns, as a shell would that was given none in quotes: `NAME.rank*.pipetrace`.
 

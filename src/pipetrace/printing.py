@@ -84,6 +84,7 @@ def shower(
     start = Path.cwd()
 
     def show(run: Any) -> None:
+        from pipetrace.naming import ranks_of
         from pipetrace.story.page import head
         from pipetrace.views import data, terminal
 
@@ -95,15 +96,13 @@ def shower(
                 wide = {} if ours.isatty() else {"width": 10_000}
                 print(run.ops.text(**wide), file=ours)
             elif not quiet:
-                whole = run.page()
-                part = head(whole)
-                terminal.show(part, file=ours)
+                part = head(run.recording)
+                terminal.show(part or run.page(), file=ours)
                 paths = [f"  {'page ' if path == page else 'run  '} {_from(start, path)}"
                          for path in (page, run.path) if path.exists()]  # fmt: skip
-                if part is not whole:
-                    paths.append(
-                        f"  more  pipetrace show {shlex.quote(str(_from(start, run.path)))}"
-                    )
+                if part:
+                    every = ranks_of(_from(start, run.path))
+                    paths.append(f"  more  pipetrace show {shlex.quote(str(every))}")
                 print("", *paths, sep="\n", file=ours)
             ours.flush()
         except BrokenPipeError:

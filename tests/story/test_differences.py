@@ -79,9 +79,7 @@ def said(parts: dict[str, Any]) -> str:
 def states(parts: dict[str, Any]) -> dict[str, tuple[str, str]]:
     checks = parts["first"].blocks[1]
     assert isinstance(checks, Checks)
-    return {
-        check.label.removesuffix(" equal"): (check.state, check.detail) for check in checks.checks
-    }
+    return {check.label.partition(": ")[0]: (check.state, check.detail) for check in checks.checks}
 
 
 def test_equal_runs_are_said_to_be_equal_in_what_was_compared(plain):

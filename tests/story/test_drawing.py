@@ -110,14 +110,14 @@ def test_no_column_is_called_off_where_a_dropout_stayed_on(forgetful_run, words_
     content = training(forgetful_run)
     table = next(block for block in content.blocks if isinstance(block, Table))
     heads = {head.label: head.note for head in table.heads}
-    assert "eval loss" in heads
+    assert "eval mode" in heads
     assert re.fullmatch(
         r"1000 fixed training rows at the epoch's last weights, eval mode; what draws in eval mode "
         r"too stayed on: `dropout` in `2` \(p = 0\.5\), .+:\d+",
-        heads["eval loss"],
+        heads["eval mode"],
     )
     chart = next(block for block in content.blocks if isinstance(block, Chart))
-    labels = ["loop", "training rows, train mode", "training rows, eval mode", "held-out"]
+    labels = ["loop", "train mode", "eval mode", "held-out"]
     assert [line.label for line in chart.lines] == labels
     (warning,) = (
         block for block in content.blocks if isinstance(block, Text) and block.tone == "warning"

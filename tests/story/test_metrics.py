@@ -56,6 +56,18 @@ def test_nothing_is_told_where_nothing_is_known(regression_run, section_of):
     assert "metrics" not in {section.id for section in page(regression_run).sections}
 
 
+def test_in_short_the_summary_is_told_and_of_several_trainings_nothing():
+    trainings = [Training(id=at, model=at, loss="cross_entropy", task="classes") for at in range(2)]
+    one = metrics(Recording([trainings[0], *measured(0.5)], {}, None))
+    both = metrics(Recording([*trainings, *measured(0.5)], {}, None))
+    assert one is not None
+    assert both is not None
+    assert one.brief == one.blocks[:2]
+    assert isinstance(one.blocks[1], Table)
+    assert len(one.blocks) > 2
+    assert both.brief == ()
+
+
 def test_the_section_follows_the_training(dropout_run):
     last = dropout_run.all(Evaluation)[-1]
     told = Metrics(

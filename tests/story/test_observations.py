@@ -209,8 +209,9 @@ WHOLE: dict[str, tuple[Recording, tuple[str, str], Recording]] = {
         made([1.0, 1.0], steps=[QUIET, [value - 0.01 for value in QUIET]]),
         (
             "epoch 2",
-            "The mean of the steps' losses changed by 0.01000; 16 steps spread by 0.05164 "
-            "(standard deviation), which makes the standard error of that change 0.01826.",
+            "From epoch 1 to 2 the mean of the steps' losses fell by 0.01000: within twice the "
+            "standard error of that change, 0.01826, which follows from how far the losses of 16 "
+            "steps lie apart (standard deviation 0.05164).",
         ),
         made([1.0, 1.0], steps=[QUIET, [value - 0.1 for value in QUIET]]),
     ),
@@ -254,8 +255,8 @@ WHOLE: dict[str, tuple[Recording, tuple[str, str], Recording]] = {
         made([1.0, 0.9, 0.81, 0.405, 0.2025], rates=[0.1, 0.1, 0.1, 0.01, 0.01]),
         (
             "all epochs",
-            "Learning rate and loop loss: 0.1 to 0.01 in epoch 4, -10.0 % an epoch over 2 epochs "
-            "before and -50.0 % an epoch over 2 epochs from then on.",
+            "Learning rate 0.1 to 0.01 in epoch 4: the loop's mean loss changed by -10.0 % an "
+            "epoch over 2 epochs before, by -50.0 % an epoch over 2 epochs from then on.",
         ),
         made(FALL, rates=[0.1, 0.05, 0.02, 0.01, 0.005, 0.002]),
     ),

@@ -9,10 +9,10 @@ import sys
 import msgspec
 import pytest
 
-from pipetrace.blocks import Crash, Page, Question, plain
+from pipetrace.blocks import Crash, Page, Question, Remarks, plain
 from pipetrace.records import Capture, Op, Provenance, Tensor
 from pipetrace.story import registry
-from pipetrace.story.page import page
+from pipetrace.story.page import head, page
 from pipetrace.story.registry import Content, section
 from pipetrace.tracefile import Recording
 
@@ -45,10 +45,27 @@ def test_title_names_the_script_and_contents_what_the_file_holds(dropout_run, fa
     made = page(dropout_run)
     assert made.title == "dropout.py - pipeline trace"
     assert made.contents == (
-        "This file holds: rows of real values from 2 captures; the source text of 1 file."
+        "This file holds: rows of real values from 2 forwards; the source text of 1 file."
     )
     assert "Sequential, 243 parameters · 5 epochs · cpu" in made.subtitle
-    assert page(failed_run).contents == "This file holds: rows of real values from 1 capture."
+    assert page(failed_run).contents == "This file holds: rows of real values from 1 forward."
+
+
+def test_the_head_is_short_and_of_a_failure_there_is_none(
+    dropout_run, folds_run, failed_run, section_of
+):
+    short = head(dropout_run)
+    assert short is not None
+    ids = [part.id for part in short.sections]
+    assert ids == ["provenance", "insight", "training", "notices"]
+    whole, training = (section_of(made, "training") for made in (page(dropout_run), short))
+    assert training.blocks == whole.blocks[: len(training.blocks)]
+    assert isinstance(training.blocks[-1], Remarks)
+    folds = head(folds_run)
+    assert folds is not None
+    assert len(section_of(folds, "training").blocks) == 1
+    assert "metrics" not in {part.id for part in folds.sections}
+    assert head(failed_run) is None
 
 
 def test_contents_say_what_was_left_out(dropout_run):

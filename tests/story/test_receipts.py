@@ -85,6 +85,7 @@ def test_the_receipt_says_that_it_compares_the_replay(traced):
     assert all(check.state == "yes" for check in receipts(recording.all(Capture)))
     (heading,) = (block for block in provenance(recording).blocks if isinstance(block, Text))
     assert heading.text == (
-        "Faithfulness receipt: each traced forward against the plain one, and what the replay left "
-        "against what it found: the call that was asked for may have moved buffers itself."
+        "Faithfulness receipt, did looking change anything? The output of each traced forward is "
+        "compared with that of the program's own, and the state that the replay left with the "
+        "state it found; buffers that the call itself moved are no difference."
     )

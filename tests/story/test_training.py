@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import statistics
+
 import msgspec
 import pytest
 import torch
+from torch import nn
 
 import pipetrace as pt
 from pipetrace.blocks import Chart, Remarks, Table, Text
@@ -80,39 +83,40 @@ def only(kind, recording: Recording):
 def test_the_seed_table_holds_the_records_numbers(dropout_run, section_of):
     section = section_of(page(dropout_run), "training")
     assert section.title == "Training trace, 5 epochs"
-    table, chart, told = section.blocks[:3]
-    assert isinstance(table, Table)
-    assert [head.label for head in table.heads] == [
-        "epoch", "loop loss", "loop accuracy", "train rows, dropout on: loss",
-        "train rows, dropout on: accuracy", "train rows, dropout off: loss",
-        "train rows, dropout off: accuracy", "held-out loss", "held-out accuracy",
-    ]  # fmt: skip
-    for row, epoch, probe, evaluation in zip(
-        table.rows, dropout_run.all(Epoch), dropout_run.all(Probe), dropout_run.all(Evaluation),
-        strict=True,
-    ):  # fmt: skip
-        scores = (epoch.score, probe.on, probe.off, evaluation.score)
-        numbers = [value for score in scores for value in (score.loss, score.accuracy)]
-        assert [float(cell) for cell in row[1:]] == pytest.approx(numbers, abs=5e-4)
+    losses, accuracies, chart, whole, told = section.blocks[:5]
+    for table, field in ((losses, "loss"), (accuracies, "accuracy")):
+        assert isinstance(table, Table)
+        assert table.caption == field.capitalize()
+        assert [head.label for head in table.heads] == [
+            "epoch", "loop", "dropout on", "dropout off", "held-out",
+        ]  # fmt: skip
+        for row, epoch, probe, evaluation in zip(
+            table.rows, dropout_run.all(Epoch), dropout_run.all(Probe),
+            dropout_run.all(Evaluation), strict=True,
+        ):  # fmt: skip
+            scores = (epoch.score, probe.on, probe.off, evaluation.score)
+            numbers = [getattr(score, field) for score in scores]
+            assert [float(cell) for cell in row[1:]] == pytest.approx(numbers, abs=5e-4)
     assert isinstance(chart, Chart)
     assert [line.label for line in chart.lines] == ["loop", "dropout on", "dropout off", "held-out"]
     assert chart.lines[2].values == tuple(probe.off.loss for probe in dropout_run.all(Probe))
     assert chart.x == (1, 2, 3, 4, 5)
+    assert isinstance(whole, Remarks)
     assert isinstance(told, Remarks)
-    assert [remark.where for remark in told.remarks][:5] == [f"epoch {n}" for n in range(1, 6)]
-    assert all(remark.id > "OBS200" for remark in told.remarks[5:])
+    assert (whole.title, told.title) == ("On the whole training", "Epoch by epoch")
+    assert all(remark.id > "OBS200" for remark in whole.remarks)
+    assert [remark.where for remark in told.remarks] == [f"epoch {n}" for n in range(1, 6)]
 
 
 def test_each_column_says_what_it_is_of(dropout_run, section_of):
     table = section_of(page(dropout_run), "training").blocks[0]
     notes = {head.label: head.note for head in table.heads if head.note}
     assert notes == {
-        "loop loss": "the loop's own mean, in train mode, over weights that change with every step",
-        "train rows, dropout on: loss": "1000 fixed training rows at the epoch's last "
+        "loop": "the loop's own mean, in train mode, over weights that change with every step",
+        "dropout on": "1000 fixed training rows at the epoch's last "
         "weights, dropout on, mean of 4 masks",
-        "train rows, dropout off: loss": "1000 fixed training rows at the epoch's last "
-        "weights, dropout off",
-        "held-out loss": "rows evaluated by the script, none of them equal to a row trained on; "
+        "dropout off": "1000 fixed training rows at the epoch's last weights, dropout off",
+        "held-out": "rows evaluated by the script, none of them equal to a row trained on; "
         "eval mode",
     }
 
@@ -120,7 +124,7 @@ def test_each_column_says_what_it_is_of(dropout_run, section_of):
 def test_a_regression_has_no_accuracy_and_says_what_is_missing(regression_run, section_of):
     section = section_of(page(regression_run), "training")
     table = section.blocks[0]
-    assert [head.label for head in table.heads] == ["epoch", "loop loss", "end loss"]
+    assert [head.label for head in table.heads] == ["epoch", "loop loss", "fixed rows loss"]
     assert section.blocks[-1] == Text(
         text="Not measured: held-out data (the script evaluated none). Accuracy does not apply: "
         "the loss compares values, not classes.",
@@ -129,7 +133,9 @@ def test_a_regression_has_no_accuracy_and_says_what_is_missing(regression_run, s
 
 
 def test_an_evaluation_is_called_held_out_only_where_that_is_known():
-    for seen, label in ((0.0, "held-out"), (None, "evaluation"), (0.8, "seen rows")):
+    for seen, label in (
+        (0.0, "held-out"), (None, "evaluation"), (0.02, "evaluation"), (0.8, "seen rows"),
+    ):  # fmt: skip
         table = only(Table, made([1.0, 0.9], held=[1.1, 1.0], seen=seen))
         assert table.heads[2].label == f"{label} loss"
 
@@ -169,12 +175,10 @@ def test_a_wide_table_is_cut_into_loss_and_accuracy():
     assert content is not None
     losses, accuracies = (block for block in content.blocks if isinstance(block, Table))
     assert [head.label for head in losses.heads] == [
-        "epoch", "loop loss", "train rows, dropout on: loss", "train rows, dropout off: loss",
-        "held-out loss", "learning rate",
+        "epoch", "loop", "dropout on", "dropout off", "held-out", "learning rate",
     ]  # fmt: skip
     assert [head.label for head in accuracies.heads] == [
-        "epoch", "loop accuracy", "train rows, dropout on: accuracy",
-        "train rows, dropout off: accuracy", "held-out accuracy",
+        "epoch", "loop", "dropout on", "dropout off", "held-out",
     ]  # fmt: skip
 
 
@@ -183,12 +187,45 @@ def test_folds_have_a_summary_and_a_table_each(folds_run, section_of):
     tables = [block for block in section.blocks if isinstance(block, Table)]
     assert section.title == "Training trace, 3 trainings"
     assert [table.caption for table in tables] == [
-        "Each training's last epoch",
-        "Training 1 of 3 by SGD, 2 epochs",
-        "Training 2 of 3 by SGD, 2 epochs",
-        "Training 3 of 3 by SGD, 2 epochs",
+        "Each training's last epoch; spread: standard deviation over the trainings",
+        *(
+            f"Training {number} of 3 by SGD, 2 epochs: {field}"
+            for number in (1, 2, 3)
+            for field in ("loss", "accuracy")
+        ),
     ]
-    assert len(tables[0].rows) == 3
+    *folds, mean, spread = tables[0].rows
+    assert (len(folds), mean[0], spread[0]) == (3, "mean", "spread")
+    for column in (4, 5, 6):
+        values = [float(row[column]) for row in folds]
+        assert float(mean[column]) == pytest.approx(statistics.mean(values), abs=1e-3)
+        assert float(spread[column]) == pytest.approx(statistics.stdev(values), abs=1e-3)
+
+
+def test_layers_and_functions_stand_in_the_order_of_a_forward():
+    class Late(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.last, self.first = nn.Linear(6, 2), nn.Linear(4, 6)
+
+        def forward(self, x):
+            return self.last(torch.relu(self.first(torch.relu(x))))
+
+    with pt.record() as run:
+        model = Late()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(2):
+            for batch in torch.randn(64, 4).split(8):
+                loss = nn.functional.cross_entropy(model(batch), torch.zeros(8, dtype=torch.long))
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+    content = training(run.recording)
+    assert content is not None
+    table = [block for block in content.blocks if isinstance(block, Table)][-1]
+    assert [row[0] for row in table.rows] == ["relu", "first Linear", "relu", "last Linear"]
+    assert " of 4" in table.rows[0][-1]
+    assert " of 6" in table.rows[2][-1]
 
 
 def test_a_long_training_is_thinned_but_its_chart_is_whole():
@@ -230,7 +267,7 @@ CASES = {
     "OBS101": (made([1.0, NAN]), "The loop's mean loss is NaN; it was 1.000 in the epoch before."),
     "OBS102": (
         made([1.0, 2.5]),
-        "The loop's mean loss rose from 1.000 to 2.500 (2.500 times as high).",
+        "The loop's mean loss rose from 1.000 to 2.500 (2.50 times as high).",
     ),
     "OBS103": (
         made([1.0, 0.9], held=[1.0, 1.1], offs=[0.9, 0.8]),

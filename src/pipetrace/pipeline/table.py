@@ -119,7 +119,9 @@ def _no_file(shown: str, file: Path) -> str:
 
 
 def _tables_in(folder: Path) -> str:
-    names = [path.name for path in _listed(folder) if path.suffix.lower() in _TEXT + _PARQUET]
+    # A .txt may hold a table, but seldom does.
+    kinds = [kind for kind in _TEXT + _PARQUET if kind != ".txt"]
+    names = [path.name for path in _listed(folder) if path.suffix.lower() in kinds]
     return f", for example {names[0]}" if names else ""
 
 

@@ -80,6 +80,8 @@ class Trace:
     staying: str = ""
     """What draws in eval mode too, by name: no probe switched it off."""
     model: Model | None = None
+    calls: tuple[tuple[str, str], ...] = ()
+    """Module and function of each op of a captured forward, in order."""
 
     @property
     def normalised(self) -> bool:
@@ -145,6 +147,7 @@ def traces(recording: Recording) -> list[Trace]:
             {item.epoch: item for item in layers.get(training.id, [])},
             recording.series.get(f"loss/{training.id}", ()),
             models.get(training.model),
+            _calls(recording, training.model),
         )
         for training in recording.all(TrainingRecord)
     ]
@@ -197,6 +200,12 @@ def _dropping(recording: Recording) -> set[int]:
     return found - {roots[capture] for capture in others - written if capture in roots}
 
 
+def _calls(recording: Recording, model: int) -> tuple[tuple[str, str], ...]:
+    """Return what a captured forward of a model called, in order."""
+    first = next((item.id for item in recording.all(Capture) if item.model == model), None)
+    return tuple((op.module, op.function) for op in recording.all(Op) if op.capture == first)
+
+
 def _staying(recording: Recording, model: int | None) -> str:
     found = staying(recording, model)
     if not found:
@@ -227,6 +236,7 @@ def _trace(
     layers: dict[int, Layers],
     series: Sequence[float],
     model: Model | None,
+    calls: tuple[tuple[str, str], ...],
 ) -> Trace:
     fresh = any(epoch.repeated == 0 for epoch in epochs)
     notes, scores = _evaluated(evaluations, loop, fresh)
@@ -253,7 +263,7 @@ def _trace(
         not epochs[-1].complete or (early and len(steps) == 2 and steps[1] < steps[0])
     )
     return Trace(training, rows, tuple(labels), notes, classes, drops, loop, broken_off, staying,
-                 model)  # fmt: skip
+                 model, calls)  # fmt: skip
 
 
 def _evaluated(
@@ -302,7 +312,8 @@ def _label(evaluation: Evaluation, loop: str, fresh: bool) -> tuple[str, str]:
         label = "held-out"
         note = f"rows evaluated by {loop}, {_UNEQUAL}"
     else:
-        label = "seen rows"
+        # A few equal rows, as tables often have, do not make an evaluation one of training rows.
+        label = "seen rows" if seen > 0.5 else "evaluation"
         note = f"rows evaluated by {loop}, {seen * 100:.0f} % of them equal to a row trained on"
     mode = {True: "train mode", False: "eval mode", None: "mixed modes"}[evaluation.mode]
     by = "; the loss is pipetrace's own computation" if evaluation.loss_by == "pipetrace" else ""

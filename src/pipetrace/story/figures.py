@@ -168,16 +168,26 @@ def listing(words: Iterable[str]) -> str:
     return " and ".join(part for part in (", ".join(items[:-1]), *items[-1:]) if part)
 
 
+def learning_rate(value: float) -> str:
+    """Write a learning rate, which a schedule may have given many digits.
+
+    >>> [learning_rate(value) for value in (0.1, 0.000692308, 2.5641e-05)]
+    ['0.1', '0.0006923', '2.564e-05']
+    """
+    return f"{value:.4g}"
+
+
 def relative(before: float, after: float) -> str:
     """Write how far `after` lies above or below `before`.
 
     >>> relative(0.5, 0.4), relative(0.5, 0.511), relative(0.5, 2.0)
-    ('20.0 % lower', '2.2 % higher', '4.000 times as high')
+    ('20.0 % lower', '2.2 % higher', '4.00 times as high')
     """
     if before <= 0 or after < 0:
         return f"{number(abs(after - before))} {'higher' if after > before else 'lower'}"
     if after >= 2 * before:
-        return f"{number(after / before)} times as high"
+        times = after / before
+        return f"{f'{times:.2f}' if times < 100 else number(times)} times as high"
     return f"{percent(abs(after - before) / before)} {'higher' if after > before else 'lower'}"
 
 

@@ -92,7 +92,9 @@ def _effect(trace: Trace, which: str) -> str:
     text = f"{head}, dropout {word} {moved} ({masks})"
     before, after = probe.off.accuracy, probe.on.accuracy
     if before is not None and after is not None:
-        text += f" and moved the accuracy from {accuracy(before)} to {accuracy(after)}"
+        far = accuracy(before) != accuracy(after)
+        moved = f"moved the accuracy from {accuracy(before)} to" if far else "left the accuracy at"
+        text += f" and {moved} {accuracy(after)}"
     return text
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pipetrace.blocks import AnyBlock, Head, Table
 from pipetrace.records import Layer, Layers, Units
 from pipetrace.story.epochs import Trace
@@ -17,8 +19,7 @@ def layers(trace: Trace) -> list[AnyBlock]:
     if not rows or rows[-1].layers is None:
         return []
     found = rows[-1].layers
-    order = [part.path for part in trace.model.modules] if trace.model else []
-    chosen = cells = _rows(found, {path: at for at, path in enumerate(order)})
+    chosen = cells = _rows(found, trace)
     if len(cells) > MOST:
         places = {round(index * (len(cells) - 1) / (MOST - 1)) for index in range(MOST)}
         chosen = [row for at, row in enumerate(cells) if at in places]
@@ -28,10 +29,11 @@ def layers(trace: Trace) -> list[AnyBlock]:
     heads = [Head(label="layer"), Head(label="parameters", number=True)]
     if found.layers:
         heads += [
-            Head(label="gradient norm", number=True, note="as the optimizer got it"),
-            Head(label="weight norm", number=True, note="before the step"),
+            Head(label="gradient norm", number=True,
+                 note="L2 norm over the layer's parameters, as the optimizer got it"),
+            Head(label="weight norm", number=True, note="of the parameters, before the step"),
             Head(label="update / weights", number=True,
-                 note="norm of the step's change over that norm; the usual rule of thumb is "
+                 note="norm of the step's change over the weight norm; the usual rule of thumb is "
                  f"about 0.001{taken}"),
         ]  # fmt: skip
     if found.activations:
@@ -44,19 +46,30 @@ def layers(trace: Trace) -> list[AnyBlock]:
     return [table]
 
 
-def _rows(found: Layers, order: dict[str, int]) -> list[tuple[str, ...]]:
-    """Write layers and activations in the order of the model's modules, each in a line."""
+def _rows(found: Layers, trace: Trace) -> list[tuple[str, ...]]:
+    """Write layers and activations in the order in which a forward calls them, each in a line."""
     blank = ("–",) * (4 if found.layers else 1)
     dead = ("–",) if found.activations else ()
+    listed = [part.path for part in trace.model.modules] if trace.model else []
+    called = [path for path, _ in trace.calls]
+    # Some layers are called under the name of a module around them, or not in that forward.
+    order = called if {layer.path for layer in found.layers} <= {*called} else listed
     rows = [
-        (layer.path, (_name(layer.path, layer.type), *_numbers(layer), *dead))
+        (_place(order, layer.path), (_name(layer.path, layer.type), *_numbers(layer), *dead))
         for layer in found.layers
     ]
-    rows += [
-        (units.path, (_name(units.path, units.function), *blank, _dead(units)))
-        for units in found.activations
-    ]
-    return [cells for _, cells in sorted(rows, key=lambda row: order.get(row[0], len(order)))]
+    places: dict[tuple[str, str], list[int]] = {}
+    for at, call in enumerate(trace.calls if order is called else ()):
+        places.setdefault(call, []).append(at)
+    for units in found.activations:
+        own = places.get((units.path, units.function))
+        at = own.pop(0) if own else _place(order, units.path)
+        rows.append((at, (_name(units.path, units.function), *blank, _dead(units))))
+    return [cells for _, cells in sorted(rows, key=lambda row: row[0])]
+
+
+def _place(order: Sequence[str], path: str) -> int:
+    return order.index(path) if path in order else len(order)
 
 
 def _numbers(layer: Layer) -> tuple[str, ...]:

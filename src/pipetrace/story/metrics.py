@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipetrace.blocks import AnyBlock, Text
+from pipetrace.blocks import AnyBlock, Table, Text
 from pipetrace.records import Capture, Dataset, Evaluation, Metrics, Training
 from pipetrace.story.epochs import finite
 from pipetrace.story.figures import percent
@@ -33,7 +33,9 @@ def metrics(recording: Recording) -> Content | None:
     if len(found) > MOST:
         words = f"Shown for the first {MOST} of {len(found)} trainings."
         blocks.append(Text(text=words, tone="muted"))
-    return Content(blocks=tuple(blocks))
+    to = next((at for at, block in enumerate(blocks, 1) if isinstance(block, Table)), 0)
+    brief = tuple(blocks[:to]) if len(trainings) < 2 else ()
+    return Content(blocks=tuple(blocks), brief=brief)
 
 
 def _chosen(recording: Recording, training: Training) -> tuple[Measured, Measured | None] | None:

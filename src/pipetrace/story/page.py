@@ -6,8 +6,6 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
-from msgspec.structs import replace
-
 import pipetrace
 from pipetrace.blocks import Crash, Page, Section
 from pipetrace.records import Capture, Ended, Epoch, Model, Provenance, SourceText, Training
@@ -27,6 +25,7 @@ from pipetrace.story import (
     steps,
     training,
 )
+from pipetrace.story.endings import ending
 from pipetrace.story.figures import plural, seconds
 from pipetrace.story.registry import Entry, Subject, entries
 from pipetrace.tracefile import Recording
@@ -36,8 +35,8 @@ SECTIONS = (
     prediction, questions, notices, source,
 )  # fmt: skip
 """The modules whose sections a page has: importing them registers these."""
-HEAD = ("provenance", "insight", "training", "notices")
-"""The ids of the sections that are printed when a run has ended; `show` prints all."""
+HEAD = ("provenance", "insight", "training", "metrics", "ranks", "notices")
+"""The ids of the sections that are printed, in short, when a run has ended; `show` prints all."""
 
 
 def page(recording: Recording) -> Page:
@@ -49,36 +48,43 @@ def page(recording: Recording) -> Page:
     Returns:
         The page. A section that raises is a `Crash` block; one with nothing to say is left out.
     """
+    return _page(recording, sections(entries(), recording))
+
+
+def head(recording: Recording) -> Page | None:
+    """Return what a page of a training says first, in short: what ran, what it found.
+
+    Nothing is returned where nothing was trained, or something failed: then all is worth reading.
+    """
+    wrong = [entry for entry in entries() if entry.id in ("failure", "broken")]
+    if not recording.first(Training) or sections(wrong, recording):
+        return None
+    chosen = [entry for entry in entries() if entry.id in HEAD]
+    return _page(recording, sections(chosen, recording, brief=True))
+
+
+def _page(recording: Recording, found: tuple[Section, ...]) -> Page:
     origin = recording.first(Provenance)
     return Page(
         title=f"{_name(origin)} - pipeline trace",
         subtitle=_subtitle(recording),
-        sections=sections(entries(), recording),
+        sections=found,
         contents=_contents(recording, origin),
         generator=f"pipetrace {pipetrace.__version__}",
     )
 
 
-def head(whole: Page) -> Page:
-    """Return what a page of a training says first: what ran, what it found, what was noticed.
-
-    Where nothing was trained, or something failed, that is the whole page.
-    """
-    ids = {section.id for section in whole.sections}
-    if "training" not in ids or ids & {"failure", "broken"}:
-        return whole
-    return replace(whole, sections=tuple(part for part in whole.sections if part.id in HEAD))
-
-
-def sections(found: Iterable[Entry[Subject]], subject: Subject) -> tuple[Section, ...]:
+def sections(
+    found: Iterable[Entry[Subject]], subject: Subject, brief: bool = False
+) -> tuple[Section, ...]:
     """Make the sections that have something to say; one that raises is a `Crash` block."""
-    made = (_guarded(entry, subject) for entry in found)
-    return tuple(section for section in made if section)
+    made = (_guarded(entry, subject, brief) for entry in found)
+    return tuple(section for section in made if section and (section.blocks or not brief))
 
 
-def _guarded(entry: Entry[Subject], subject: Subject) -> Section | None:
+def _guarded(entry: Entry[Subject], subject: Subject, brief: bool) -> Section | None:
     try:
-        return entry.make(subject)
+        return entry.make(subject, brief)
     except Exception as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(last.filename).name}, line {last.lineno}"
@@ -109,8 +115,12 @@ def _subtitle(recording: Recording) -> str:
     devices = dict.fromkeys(model.device for model in models if model.device)
     parts.extend(devices)
     ended, origin = recording.last(Ended), recording.first(Provenance)
+    if origin and origin.world > 1:
+        parts.append(f"rank {origin.rank} of {origin.world} ranks")
     if ended:
         parts.append(f"{ended.status} after {seconds(ended.seconds)}")
+    else:
+        parts.append(ending(recording).partition(",")[0])
     if origin and origin.started:
         parts.append(origin.started[:10])
     return " · ".join(parts)
@@ -124,7 +134,7 @@ def _contents(recording: Recording, origin: Provenance | None) -> str:
     texts = len(recording.all(SourceText))
     held = []
     if captures:
-        held.append(f"rows of real values from {plural(captures, 'capture')}")
+        held.append(f"rows of real values from {plural(captures, 'forward')}")
     if texts:
         held.append(f"the source text of {plural(texts, 'file')}")
     out = []

@@ -55,8 +55,7 @@ def _facts(recording: Recording) -> Iterable[Fact]:
         yield Fact(label="ran", value=command, note=_ORIGINS.get(origin.origin, origin.origin))
         if origin.started:
             yield Fact(label="started", value=origin.started.replace("T", " ")[:19])
-    if ended:
-        yield Fact(label="ended", value=ending(recording))
+    yield Fact(label="ended" if ended else "state", value=ending(recording))
     if origin:
         versions = [f"{name} {version}" for name, version in origin.versions.items()]
         if versions:

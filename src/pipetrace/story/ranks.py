@@ -36,9 +36,9 @@ def ranks(recording: Recording) -> Content | None:
     intro = "" if len(shown) == 1 else (
         f"All other sections are about rank {known[0]}. Each rank has a file of its own."
     )  # fmt: skip
-    return Content(
-        blocks=tuple(blocks), intro=intro, title=f"Ranks, {len(shown)} of {origin.world}"
-    )
+    brief = tuple(block for block in blocks if not isinstance(block, Chart))
+    title = f"Ranks, {len(shown)} of {origin.world}"
+    return Content(blocks=tuple(blocks), intro=intro, title=title, brief=brief)
 
 
 def _rank(recording: Recording) -> int:

@@ -9,8 +9,9 @@ from pipetrace.records import Capture, Receipt
 from pipetrace.story.figures import listing, number, plural
 
 HEADING = (
-    "Faithfulness receipt: each traced forward against the plain one, and what the replay left "
-    "against what it found: the call that was asked for may have moved buffers itself."
+    "Faithfulness receipt, did looking change anything? The output of each traced forward is "
+    "compared with that of the program's own, and the state that the replay left with the state "
+    "it found; buffers that the call itself moved are no difference."
 )
 
 

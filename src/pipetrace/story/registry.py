@@ -17,6 +17,8 @@ class Content:
     blocks: tuple[AnyBlock, ...]
     intro: str = ""
     title: str = ""
+    brief: tuple[AnyBlock, ...] | None = None
+    """What is printed of it when a run has ended; all, if that is not said."""
 
 
 Tell = Callable[[Recording], Content | None]
@@ -33,13 +35,14 @@ class Entry(Generic[Subject]):
     order: int
     tell: Callable[[Subject], Content | None]
 
-    def make(self, subject: Subject) -> Section | None:
-        """Return the section for this subject, or None where it has nothing to say."""
+    def make(self, subject: Subject, brief: bool = False) -> Section | None:
+        """Return the section for this subject, in short if asked, or None if there is nothing."""
         content = self.tell(subject)
         if content is None:
             return None
         title = content.title or self.title
-        return Section(id=self.id, title=title, blocks=content.blocks, intro=content.intro)
+        blocks = content.blocks if content.brief is None or not brief else content.brief
+        return Section(id=self.id, title=title, blocks=blocks, intro=content.intro)
 
 
 _entries: dict[str, Entry[Recording]] = {}

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from statistics import mean, stdev
 
 from pipetrace.blocks import AnyBlock, Chart, Head, Line, Remark, Remarks, Table, Text
 from pipetrace.records import Score
 from pipetrace.story.epochs import OWN, Row, Trace, finite, traces
-from pipetrace.story.figures import accuracy, listing, loss, losses, plural, setting, size, whole
+from pipetrace.story.figures import (
+    accuracy,
+    learning_rate,
+    listing,
+    loss,
+    losses,
+    plural,
+    size,
+    whole,
+)
 from pipetrace.story.layers import layers
 from pipetrace.story.observations import observe, overall
 from pipetrace.story.registry import Content, section
@@ -15,8 +25,10 @@ from pipetrace.tracefile import Recording
 
 LONGEST = 30
 """A table of more epochs is thinned."""
-WIDEST = 9
+WIDEST = 7
 """A table of more columns is cut in two, one for the loss and one for the accuracy."""
+FEW = 10
+"""Of more epochs, what is said of each is not printed when a run has ended."""
 MOST = 10
 """Of more trainings only so many are shown epoch by epoch."""
 STAYED = "what draws in eval mode too stayed on"
@@ -30,9 +42,12 @@ def training(recording: Recording) -> Content | None:
     if not found:
         return None
     blocks: list[AnyBlock] = [_summary(found)] if len(found) > 1 else []
+    brief = list(blocks)
     for number, trace in enumerate(found[:MOST], 1):
         heading = _heading(trace, number, len(found)) if len(found) > 1 else ""
-        blocks += _blocks(trace, heading)
+        short, told, details = _blocks(trace, heading)
+        brief += [*short, *(told if len(trace.rows) <= FEW else ())] if len(found) < 3 else []
+        blocks += [*short, *told, *details]
     if len(found) > MOST:
         words = f"The first {MOST} of {len(found)} trainings are shown epoch by epoch."
         blocks.append(Text(text=words, tone="muted"))
@@ -41,7 +56,7 @@ def training(recording: Recording) -> Content | None:
         if len(found) == 1
         else f"Training trace, {len(found)} trainings"
     )
-    return Content(blocks=tuple(blocks), title=title)
+    return Content(blocks=tuple(blocks), title=title, brief=tuple(brief))
 
 
 def thinned(trace: Trace) -> list[Row]:
@@ -73,26 +88,58 @@ def _heading(trace: Trace, number: int, count: int) -> str:
 
 
 def _summary(found: Sequence[Trace]) -> Table:
-    """Put the last epoch of every training side by side."""
+    """Put the last epoch of every training side by side, and what they come to on average."""
+    checked = all(trace.held.startswith("held-out") for trace in found)
     heads = [Head(label="training", number=True), Head(label="model"), Head(label="optimizer")]
     heads += [Head(label="epochs", number=True), Head(label="loop loss", number=True)]
-    heads += [Head(label=f"held-out {field}", number=True) for field in ("loss", "accuracy")]
-    rows = []
+    name = "held-out" if checked else "evaluation"
+    note = "" if checked else "over evaluated rows; each training says if it knew them"
+    heads.append(Head(label=f"{name} loss", number=True, note=note))
+    heads.append(Head(label=f"{name} accuracy", number=True))
+    rows, scores = [], []
     for number, trace in enumerate(found, 1):
         last = trace.epochs[-1] if trace.epochs else None
         loop = last.loop if last else None
-        held = last.scores.get(trace.held) if last and trace.held.startswith("held-out") else None
-        cells = [str(number), f"model {trace.training.model}", trace.training.optimizer]
-        cells += [str(len(trace.epochs) - trace.broken_off), loss(loop.loss if loop else None)]
-        cells += [loss(held.loss if held else None), accuracy(held.accuracy if held else None)]
-        rows.append(tuple(cells))
-    return Table(heads=tuple(heads), rows=tuple(rows), caption="Each training's last epoch")
+        held = last.scores.get(trace.held) if last else None
+        cells = [str(number), _model(trace), trace.training.optimizer]
+        cells += [str(len(trace.epochs) - trace.broken_off)]
+        scores.append((loop.loss if loop else None, held.loss if held else None,
+                       held.accuracy if held else None))  # fmt: skip
+        rows.append((*cells, *_written(scores[-1])))
+    caption = "Each training's last epoch"
+    if len({row[1:4] for row in rows}) == 1 and len(rows) > 2:
+        means, spreads = zip(
+            *(_spread(column) for column in zip(*scores, strict=True)), strict=True
+        )
+        rows.append(("mean", "", "", "", *_written(means)))
+        rows.append(("spread", "", "", "", *_written(spreads)))
+        caption += "; spread: standard deviation over the trainings"
+    return Table(heads=tuple(heads), rows=tuple(rows), caption=caption)
 
 
-def _blocks(trace: Trace, heading: str) -> list[AnyBlock]:
+def _model(trace: Trace) -> str:
+    known = trace.model
+    return known.type if known else f"model {trace.training.model}"
+
+
+def _written(scores: Sequence[float | None]) -> tuple[str, str, str]:
+    return loss(scores[0]), loss(scores[1]), accuracy(scores[2])
+
+
+def _spread(values: Sequence[float | None]) -> tuple[float | None, float | None]:
+    """Return the mean and the standard deviation of values, where all are known."""
+    known = [number for value in values if (number := finite(value)) is not None]
+    return (mean(known), stdev(known)) if len(known) == len(values) else (None, None)
+
+
+Told = Sequence[AnyBlock]
+
+
+def _blocks(trace: Trace, heading: str) -> tuple[Told, Told, Told]:
+    """Tell a training: in short, epoch by epoch, and in detail."""
     if not trace.rows:
         words = "Optimizer steps were seen, but no epoch was completed."
-        return [Text(text=f"{heading}: {words}" if heading else words, tone="muted")]
+        return [Text(text=f"{heading}: {words}" if heading else words, tone="muted")], (), ()
     shown = thinned(trace)
     blocks: list[AnyBlock] = [*_tables(trace, shown, heading)]
     chart = _chart(trace)
@@ -104,16 +151,17 @@ def _blocks(trace: Trace, heading: str) -> list[AnyBlock]:
             "do not tell its effect."
         )
         blocks.append(Text(text=words, tone="warning"))
-    remarks = _remarks(trace, shown)
-    if remarks:
-        blocks.append(Remarks(remarks=remarks))
-    blocks += layers(trace)
-    blocks += [
+    whole_training, each = overall(trace), _remarks(trace, shown)
+    if whole_training:
+        blocks.append(Remarks(remarks=whole_training, title="On the whole training"))
+    told = [Remarks(remarks=each, title="Epoch by epoch")] if each else []
+    details = layers(trace)
+    details += [
         Text(text=words, tone="muted")
         for words in (_fixed(trace), _costs(trace), _sparse(trace), _missing(trace))
         if words
     ]
-    return blocks
+    return blocks, told, details
 
 
 def _columns(trace: Trace) -> list[tuple[str, str, _Read]]:
@@ -134,18 +182,16 @@ def _columns(trace: Trace) -> list[tuple[str, str, _Read]]:
     fixed = f"{plural(rows, 'fixed training row')} at the epoch's last weights"
     if trace.random and trace.staying:
         on = f"{fixed}, train mode, mean of {plural(masks, 'draw')}"
-        columns.append(("train", on, lambda row: row.probe.on if row.probe else None))
-        columns.append(("eval", f"{fixed}, eval mode; {STAYED}: {trace.staying}", _off))
+        columns.append(("train mode", on, lambda row: row.probe.on if row.probe else None))
+        columns.append(("eval mode", f"{fixed}, eval mode; {STAYED}: {trace.staying}", _off))
     elif trace.random:
         what, drawn = ("dropout", "mask") if trace.drops else ("randomness", "draw")
         on = f"{fixed}, {what} on, mean of {plural(masks, drawn)}"
         aside = "; batch normalisation in eval mode in both" if trace.normalised else ""
-        columns.append(
-            (f"train rows, {what} on", on, lambda row: row.probe.on if row.probe else None)
-        )
-        columns.append((f"train rows, {what} off", f"{fixed}, {what} off{aside}", _off))
+        columns.append((f"{what} on", on, lambda row: row.probe.on if row.probe else None))
+        columns.append((f"{what} off", f"{fixed}, {what} off{aside}", _off))
     else:
-        columns.append(("end", f"{fixed}, eval mode", _off))
+        columns.append(("fixed rows", f"{fixed}, eval mode", _off))
     columns += [(label, trace.notes[label], _reader(label)) for label in trace.labels]
     return columns
 
@@ -174,8 +220,10 @@ def _tables(trace: Trace, shown: Sequence[Row], caption: str) -> list[Table]:
     both = _table(trace, shown, ("loss", "accuracy"), caption)
     if len(both.heads) <= WIDEST:
         return [both]
-    losses = _table(trace, shown, ("loss",), caption)
-    return [losses, _table(trace, shown, ("accuracy",), "")]
+    return [
+        _table(trace, shown, (part,), f"{caption}: {part}" if caption else part.capitalize())
+        for part in ("loss", "accuracy")
+    ]
 
 
 def _table(trace: Trace, shown: Sequence[Row], fields: Sequence[str], caption: str) -> Table:
@@ -185,20 +233,24 @@ def _table(trace: Trace, shown: Sequence[Row], fields: Sequence[str], caption: s
         written = note if "loss" in fields or not _measured(trace, read, "loss") else ""
         for field in fields:
             if _measured(trace, read, field):
-                heads.append(Head(label=_head(label, field), number=True, note=written))
+                name = _head(label, field) if len(fields) > 1 else label
+                heads.append(Head(label=name, number=True, note=written))
                 found = [getattr(read(row), field, None) for row in shown]
                 cells.append(losses(found) if field == "loss" else [accuracy(n) for n in found])
                 written = ""
     if len(_rates(trace)) > 1 and "loss" in fields:
         heads.append(Head(label="learning rate", number=True, note="at the epoch's end"))
         cells.append(
-            [setting(row.epoch.rates[0]) if row.epoch and row.epoch.rates else "–" for row in shown]
+            [
+                learning_rate(row.epoch.rates[0]) if row.epoch and row.epoch.rates else "–"
+                for row in shown
+            ]
         )
     return Table(heads=tuple(heads), rows=tuple(zip(*cells, strict=True)), caption=caption)
 
 
 def _head(label: str, field: str) -> str:
-    return f"{label}: {field}" if "," in label else f"{label} {field}"
+    return f"{label}: {field}" if label.endswith((" on", " off")) else f"{label} {field}"
 
 
 def _rates(trace: Trace) -> set[float]:
@@ -208,15 +260,11 @@ def _rates(trace: Trace) -> set[float]:
 def _chart(trace: Trace) -> Chart | None:
     if len(trace.rows) < 2:
         return None
-    styles = {"loop": "dotted", "train": "dashed"}
-    names = {"end": "training rows, eval mode"}
-    for what in ("dropout", "randomness"):
-        styles[f"train rows, {what} on"] = "dashed"
-        names |= {f"train rows, {what} {way}": f"{what} {way}" for way in ("on", "off")}
-    names |= {mode: f"training rows, {mode} mode" for mode in ("train", "eval")}
+    styles = {"loop": "dotted"}
+    styles |= dict.fromkeys(("dropout on", "randomness on", "train mode"), "dashed")
     lines = tuple(
         Line(
-            label=names.get(label, label),
+            label=label,
             values=tuple(score.loss if (score := read(row)) else None for row in trace.rows),
             style=styles.get(label, "solid"),
         )
@@ -232,12 +280,12 @@ def _chart(trace: Trace) -> Chart | None:
 
 
 def _remarks(trace: Trace, shown: Sequence[Row]) -> tuple[Remark, ...]:
-    """Return what is said of each epoch shown, of others that warn (60 at most), and of all."""
+    """Return what is said of each epoch shown, and of others that warn (60 at most)."""
     remarks = observe(trace)
     places = {f"epoch {row.index}" for row in shown}
     loud = [item.where for item in remarks if item.tone in ("bad", "warning")]
     places.update(loud[:LONGEST])
-    return (*(item for item in remarks if item.where in places), *overall(trace))
+    return tuple(item for item in remarks if item.where in places)
 
 
 def _fixed(trace: Trace) -> str:
@@ -246,7 +294,7 @@ def _fixed(trace: Trace) -> str:
     steps = {epoch.steps for epoch in epochs}
     parts = []
     if len(_rates(trace)) == 1:
-        parts.append(f"learning rate {setting(_rates(trace).pop())} throughout")
+        parts.append(f"learning rate {learning_rate(_rates(trace).pop())} throughout")
     if len(steps) == 1:
         parts.append(f"{plural(steps.pop(), 'optimizer step')} per epoch")
     rules = dict.fromkeys(epoch.rule for epoch in epochs if epoch.rule)
@@ -303,11 +351,11 @@ def _missing(trace: Trace) -> str:
     missing = []
     names = {
         "loop": "the loop's loss",
-        "train rows, dropout on": "the loss with dropout on",
-        "train rows, dropout off": "the loss with dropout off",
-        "train": "the loss of the fixed rows in train mode",
-        "eval": "the loss of the fixed rows in eval mode",
-        "end": "the loss at the end of each epoch",
+        "dropout on": "the loss with dropout on",
+        "dropout off": "the loss with dropout off",
+        "train mode": "the loss of the fixed rows in train mode",
+        "eval mode": "the loss of the fixed rows in eval mode",
+        "fixed rows": "the loss of the fixed rows",
     }
     for label, _, read in _columns(trace):
         if not _measured(trace, read, "loss"):

@@ -162,7 +162,7 @@ def _chart(value: blocks.Chart) -> str:
 
 
 def _remarks(value: blocks.Remarks) -> str:
-    lines = []
+    lines = [f"**{escaped(value.title)}**", ""] if value.title else []
     for remark in value.remarks:
         sign = SIGNS.get(remark.tone, "")
         place = f"**{escaped(remark.where)}**: " if remark.where else ""

@@ -227,7 +227,7 @@ def _remarks(value: blocks.Remarks, room: int) -> RenderableType:
         words = Text(sign, style).append_text(styled(remark.text))
         words.append(f"  [{text.line(remark.id, LABEL)}]", "dim")
         grid.add_row(Text(text.line(remark.where, 24)), words)
-    return grid
+    return Group(styled(value.title, style="bold"), grid) if value.title else grid
 
 
 def _code(value: blocks.Code, room: int) -> RenderableType:

@@ -19,7 +19,7 @@ from pipetrace.story.differences.pair import (
 from pipetrace.story.differences.stages import tensors
 from pipetrace.story.epochs import traces
 from pipetrace.story.figures import plural
-from pipetrace.story.observations import observe
+from pipetrace.story.observations import OBSERVATIONS, OVERALL, observe, overall
 from pipetrace.story.registry import Content
 from pipetrace.tracefile import Recording
 
@@ -34,8 +34,11 @@ def observations(pair: Pair) -> Content | None:
     ids = sorted({*a, *b})
     if not ids:
         return None
-    rows = [(key, _where(a.get(key, [])), _where(b.get(key, []))) for key in ids]
-    blocks: list[AnyBlock] = [table(("id", "A", "B"), rows)]
+    rules = {each.id: each.rule.__doc__ or "" for each in OBSERVATIONS}
+    rules |= {each.id: each.rule.__doc__ or "" for each in OVERALL}
+    rows = [
+        (key, _where(a.get(key, [])), _where(b.get(key, [])), rules.get(key, "")) for key in ids
+    ]
     alone = [(run, found[0]) for key in ids for run, found, other in
              (("A", a.get(key, []), b.get(key)), ("B", b.get(key, []), a.get(key)))
              if found and not other]  # fmt: skip
@@ -44,8 +47,8 @@ def observations(pair: Pair) -> Content | None:
                text=item.text, tone=item.tone)
         for run, item in alone
     )  # fmt: skip
-    if remarks:
-        blocks.append(Remarks(remarks=remarks))
+    blocks: list[AnyBlock] = [Remarks(remarks=remarks)] if remarks else []
+    blocks.append(table(("id", "A", "B", "it speaks where"), rows, caption="All, by id"))
     return Content(blocks=tuple(blocks))
 
 
@@ -54,7 +57,7 @@ def _remarks(recording: Recording) -> dict[str, list[Remark]]:
     trained = traces(recording)
     for number, trace in enumerate(trained, 1):
         which = f"training {number}, " if len(trained) > 1 else ""
-        for item in observe(trace):
+        for item in (*observe(trace), *overall(trace)):
             where = f"{which}{item.where}"
             remark = Remark(id=item.id, where=where, text=item.text, tone=item.tone)
             found.setdefault(item.id, []).append(remark)

@@ -42,7 +42,7 @@ def page(a: Recording, b: Recording) -> Page:
         ("model", "Model", stages.model),
         ("stages", "Stages", stages.stages),
         ("curves", "Training, side by side", curves.curves),
-        ("observations", "Observations and notices, by id", outcomes.observations),
+        ("observations", "Observations and notices", outcomes.observations),
         ("prediction", "Prediction", outcomes.prediction),
     )
     entries = [Entry(key, title, at, tell) for at, (key, title, tell) in enumerate(found)]
@@ -62,8 +62,9 @@ def first(pair: Pair) -> Content:
         curves.same_epochs(pair), outcomes.same_prediction(pair),
     ]  # fmt: skip
     state = {True: "yes", False: "no", None: "unknown"}
+    word = {True: "equal", False: "different", None: "not compared"}
     checks = tuple(
-        Check(label=f"{item.label} equal", state=state[item.equal], detail=item.words)
+        Check(label=f"{item.label}: {word[item.equal]}", state=state[item.equal], detail=item.words)
         for item in (*given, *computed)
     )
     alike = all(item.equal is not False for item in (*given, *computed))

@@ -24,7 +24,8 @@ __all__ = [
 def observe(trace: Trace) -> tuple[Remark, ...]:
     """Choose one observation for every epoch of a training.
 
-    A rule that spoke for the epoch before gives way to another, unless the numbers are bad.
+    A rule that spoke for one of the two epochs before gives way to another, a warning for the one
+    before alone; where the numbers are bad none does.
     """
     remarks: list[Remark] = []
     before: Row | None = None
@@ -32,7 +33,7 @@ def observe(trace: Trace) -> tuple[Remark, ...]:
     speeds: deque[float] = deque(maxlen=50)
     for row in trace.rows:
         if row.epoch is not None:
-            last = remarks[-1].id if remarks else ""
+            last = [remark.id for remark in remarks[-2:]]
             remarks.append(_choose(Sight(trace, row, before, best, speeds), last))
             before = row
             if row.speed:
@@ -43,19 +44,20 @@ def observe(trace: Trace) -> tuple[Remark, ...]:
     return tuple(remarks)
 
 
-def _choose(sight: Sight, last: str) -> Remark:
-    spare: Remark | None = None
+def _choose(sight: Sight, last: list[str]) -> Remark:
+    spare: list[Remark] = []
     for entry in OBSERVATIONS:
         text = entry.rule(sight)
         if text and not (spare and entry.id == "OBS199"):
             remark = Remark(
                 id=entry.id, where=f"epoch {sight.row.index}", text=text, tone=entry.tone
             )
-            if entry.tone == "bad" or entry.id != last:
+            recent = last[-1:] if entry.tone == "warning" else last
+            if entry.tone == "bad" or entry.id not in recent:
                 return remark
-            spare = spare or remark
-    assert spare is not None  # the last rule always speaks
-    return spare
+            spare.append(remark)
+    # The last rule always speaks; of rules that spoke lately, rather that of the epoch before last.
+    return next((remark for remark in spare if remark.id != last[-1]), spare[0])
 
 
 def overall(trace: Trace) -> tuple[Remark, ...]:

@@ -7,6 +7,7 @@ import math
 from pipetrace.story.epochs import finite
 from pipetrace.story.figures import (
     accuracy,
+    learning_rate,
     listing,
     loss,
     number,
@@ -26,6 +27,8 @@ from pipetrace.story.observations.rules import (
 )
 from pipetrace.story.observations.rules import pair as pair_of
 
+SHORTEST = 0.5
+"""Seconds of an epoch from which its speed is compared: shorter ones tell of the machine."""
 SPIKE = 6
 """Standard deviations above the mean of an epoch's other steps from which a loss is a spike."""
 
@@ -110,7 +113,8 @@ def rate(sight: Sight) -> str:
     if not before or not now or before[0] == now[0] or abs(now[0] - before[0]) < before[0] / 10:
         return ""
     after = f"; the loop's mean loss went {moved(sight.loop)}" if sight.loop else ""
-    return f"The learning rate went from {setting(before[0])} to {setting(now[0])}{after}."
+    was, is_now = learning_rate(before[0]), learning_rate(now[0])
+    return f"The learning rate went from {was} to {is_now}{after}."
 
 
 @observation("OBS112")
@@ -132,10 +136,11 @@ def decay(sight: Sight) -> str:
 
 @observation("OBS114", "warning")
 def slower(sight: Sight) -> str:
-    """Under half as many examples per second as in the median epoch before."""
+    """Under half as many examples per second as in the median epoch before, for half a second."""
     speeds = sorted(sight.speeds)
     now = sight.row.speed
-    if len(speeds) < 3 or not now or now >= speeds[len(speeds) // 2] / 2:
+    took = sight.row.epoch.seconds if sight.row.epoch else 0.0
+    if len(speeds) < 3 or not now or now >= speeds[len(speeds) // 2] / 2 or took < SHORTEST:
         return ""
     return (
         f"{whole(round(now))} examples per second; the median of the {len(speeds)} epochs before "

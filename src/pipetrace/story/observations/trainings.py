@@ -9,13 +9,12 @@ from pipetrace.records import Score
 from pipetrace.story.epochs import Row, Trace, finite
 from pipetrace.story.figures import (
     accuracy,
-    listing,
+    learning_rate,
     loss,
     number,
     percent,
     plural,
     relative,
-    setting,
     size,
 )
 from pipetrace.story.observations.rules import (
@@ -232,16 +231,19 @@ def rates(trace: Trace) -> Found | None:
         moves += 1
         before = [value for _, value in loop[max(0, at - 4) : at]]
         after = [value for _, value in loop[at - 1 : at + 3]]
-        if len(before) > 1 and len(after) > 1:
-            words = f"{setting(old)} to {setting(new)} in epoch {loop[at][0].index}"
-            told.append(f"{words}, {_pace(before)} before and {_pace(after)} from then on")
+        if len(before) > 2 and len(after) > 2:
+            told.append(
+                f"Learning rate {learning_rate(old)} to {learning_rate(new)} in epoch "
+                f"{loop[at][0].index}: the loop's mean loss changed by {_pace(before)} before, by "
+                f"{_pace(after)} from then on."
+            )
     if not told or moves > 3:
         return None
-    return Found(ALL, f"Learning rate and loop loss: {listing(told)}.")
+    return Found(ALL, " ".join(told))
 
 
 def _pace(values: Sequence[float]) -> str:
-    """Write the mean change by epoch: `-3.0 % an epoch (3 epochs)`."""
+    """Write the mean change by epoch: `-3.0 % an epoch over 3 epochs`."""
     if values[0] <= 0 or values[-1] <= 0:
         step = (values[-1] - values[0]) / (len(values) - 1)
         return f"{step:+.3g} an epoch over {plural(len(values) - 1, 'epoch')}"
@@ -263,14 +265,16 @@ def noisy(trace: Trace) -> Found | None:
         means.append(mean)
         errors.append(square)
     moved = means[1] - means[0]
+    way = "rose" if moved > 0 else "fell"
     error = math.sqrt(sum(e / len(r.losses) for e, r in zip(errors, (before, now), strict=True)))
     if not math.isfinite(error) or not error or abs(moved) > 2 * error:
         return None
     return Found(
         named(now),
-        f"The mean of the steps' losses changed by {number(abs(moved))}; "
-        f"{plural(len(now.losses), 'step')} spread by {number(math.sqrt(errors[1]))} (standard "
-        f"deviation), which makes the standard error of that change {number(error)}.",
+        f"From epoch {before.index} to {now.index} the mean of the steps' losses {way} by "
+        f"{number(abs(moved))}: within twice the standard error of that change, {number(error)}, "
+        f"which follows from how far the losses of {plural(len(now.losses), 'step')} lie apart "
+        f"(standard deviation {number(math.sqrt(errors[1]))}).",
     )
 
 

@@ -84,7 +84,7 @@ function table(block) {
 }
 
 function remarks(block) {
-  return make(
+  const list = make(
     "ul",
     { class: "remarks" },
     ...block.remarks.map((remark) =>
@@ -103,6 +103,8 @@ function remarks(block) {
       ),
     ),
   );
+  if (!block.title) return list;
+  return make("div", {}, make("p", { class: "caption" }, ...words(block.title)), list);
 }
 
 function bars(block) {
