@@ -27,7 +27,7 @@ from pipetrace.records import (
 )
 from pipetrace.story.epochs import traces
 from pipetrace.story.observations import OBSERVATIONS, OVERALL, observe, overall
-from pipetrace.story.observations.trainings import noise
+from pipetrace.story.observations.rules import noise
 from pipetrace.story.training import training
 from pipetrace.tracefile import Recording
 

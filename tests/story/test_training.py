@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from array import array
 
 import msgspec
 import pytest
@@ -68,6 +69,14 @@ def made(
             Capture(id=0, model=0, purpose="training", training=True, outputs=(("output", out),))
         )
     return Recording(facts, {}, None)
+
+
+def scattered(losses: list[float], spread: float) -> Recording:
+    """State epochs whose 32 steps lie as far above the mean as below it."""
+    recording = made(losses)
+    steps = [loss + spread * (-1) ** step for loss in losses for step in range(32)]
+    recording.series["loss/0"] = array("d", steps)
+    return recording
 
 
 def remarks(recording: Recording):
@@ -302,6 +311,11 @@ CASES = {
         made([0.4301, 0.4298]),
         "The loop's mean loss changed by 0.1 %: from 0.4301 to 0.4298.",
     ),
+    "OBS118": (
+        scattered([1.0, 1.02], 0.1),
+        "The loop's mean loss rose from 1.000 to 1.020 (2.0 % higher): within twice the standard "
+        "error of that change, 0.02540.",
+    ),
     "OBS110": (made([1.0, 1.2]), "The loop's mean loss rose from 1.000 to 1.200 (20.0 % higher)."),
     "OBS111": (
         made([1.0, 0.5], accuracies=[0.4, 0.7]),
@@ -338,7 +352,8 @@ SILENT = {
     "OBS107": made([1.0, 0.9], offs=[0.9, 0.8]),
     "OBS108": made([1.0, 0.9], held=[0.8, 0.81]),
     "OBS109": made([1.0, 0.98]),
-    "OBS110": made([1.0, 1.005]),
+    "OBS118": scattered([1.0, 1.02], 0.01),
+    "OBS110": scattered([1.0, 1.2], 1.0),
     "OBS111": made([1.0, 0.995]),
 }
 
@@ -399,8 +414,8 @@ def test_where_probes_get_rarer_the_page_says_so(fitted, words_of):
     assert len(probed) < 14
     assert (
         "After every epoch up to 10, then more rarely: the fixed training rows were probed at "
-        f"{len(probed)} of 14 epochs, so that probes cost little beside the steps of the loop; "
-        "– marks the others."
+        f"{len(probed)} of 14 epochs, and the loop's predictions counted, so that this costs "
+        "little beside the steps of the loop; – marks the others."
     ) in words_of(training(fitted).blocks)
 
 

@@ -60,12 +60,20 @@ def training(recording: Recording) -> Content | None:
 
 
 def thinned(trace: Trace) -> list[Row]:
-    """Return the rows to show: up to 30 epochs all, else first, best, last and an even choice."""
+    """Return the rows to show: up to 30 epochs all, else first, best, last and an even choice.
+
+    Near the places of an even choice, epochs whose fixed rows were probed come first.
+    """
     rows = trace.rows
     if len(rows) <= LONGEST:
         return list(rows)
     step = (len(rows) - 1) / (LONGEST * 2 // 3 - 1)
-    chosen = {round(index * step) for index in range(LONGEST * 2 // 3)}
+    probed = [at for at, row in enumerate(rows) if row.probe]
+    chosen = set()
+    for place in (round(index * step) for index in range(LONGEST * 2 // 3)):
+        near = [at for at in probed if abs(at - place) < step / 2]
+        inner = 0 < place < len(rows) - 1
+        chosen.add(min(near, key=lambda at: abs(at - place)) if near and inner else place)
     lowest = best(trace)
     return [row for at, row in enumerate(rows) if at in chosen or row is lowest]
 
@@ -341,8 +349,8 @@ def _sparse(trace: Trace) -> str:
     start = f"After every epoch up to {until}, then more rarely" if until else "Not every epoch"
     return (
         f"{start}: the fixed training rows were probed at {whole(len(probed))} of "
-        f"{whole(len(epochs))} epochs, so that probes cost little beside the steps of the loop; "
-        "– marks the others."
+        f"{whole(len(epochs))} epochs, and the loop's predictions counted, so that this "
+        "costs little beside the steps of the loop; – marks the others."
     )
 
 

@@ -22,6 +22,7 @@ from pipetrace.story.observations.rules import (
     Sight,
     change,
     moved,
+    noise,
     observation,
     with_accuracy,
 )
@@ -55,13 +56,17 @@ def diverging(sight: Sight) -> str:
 
 @observation("OBS103", "warning")
 def apart(sight: Sight) -> str:
-    """The held-out loss rose while the loss on training rows fell, both by over 1 %."""
+    """The held-out loss rose, over twice its noise, while training loss fell, both by over 1 %."""
     known = sight.off is not None
     training = sight.off or sight.loop
     held = sight.held
     if training is None or held is None or not sight.name.startswith("held-out"):
         return ""
     if change(held) < PLATEAU or change(training) > -PLATEAU:
+        return ""
+    scores = (row.scores.get(sight.trace.held) for row in sight.trace.epochs)
+    scatter = noise([value for score in scores if score and (value := finite(score.loss))])
+    if scatter is not None and held[1] - held[0] <= 2 * scatter:
         return ""
     which = "on training rows in eval mode" if known else "of the loop"
     return f"Held-out loss rose {moved(held)} while the loss {which} fell {moved(training)}."
@@ -203,20 +208,33 @@ def plateau(sight: Sight) -> str:
     return f"The loop's mean loss changed by {size}: from {number(pair[0])} to {number(pair[1])}."
 
 
+@observation("OBS118")
+def by_chance(sight: Sight) -> str:
+    """The loop's mean loss changed by over 1 %, within twice the standard error of that change."""
+    pair, error = sight.loop, sight.chance
+    if pair is None or error is None or abs(change(pair)) < PLATEAU:
+        return ""
+    way = "rose" if pair[1] > pair[0] else "fell"
+    return (
+        f"The loop's mean loss {way} {moved(pair)}: within twice the standard error of that "
+        f"change, {number(error)}."
+    )
+
+
 @observation("OBS110", "warning")
 def rising(sight: Sight) -> str:
-    """The loop's mean loss rose by over 1 %."""
+    """The loop's mean loss rose by over 1 %, and over twice the standard error of that change."""
     pair = sight.loop
-    if pair is None or change(pair) < PLATEAU:
+    if pair is None or change(pair) < PLATEAU or sight.chance is not None:
         return ""
     return f"The loop's mean loss rose {moved(pair)}."
 
 
 @observation("OBS111")
 def falling(sight: Sight) -> str:
-    """The loop's mean loss fell by over 1 %."""
+    """The loop's mean loss fell by over 1 %, and over twice the standard error of that change."""
     pair = sight.loop
-    if pair is None or change(pair) > -PLATEAU:
+    if pair is None or change(pair) > -PLATEAU or sight.chance is not None:
         return ""
     past = sight.before.loop if sight.before else None
     now = sight.row.loop

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -41,6 +42,12 @@ class Sight:
         """The held-out loss after the epoch before and after this one."""
         before = self.before.scores if self.before else {}
         return pair(before.get(self.trace.held), self.row.scores.get(self.trace.held))
+
+    @property
+    def chance(self) -> float | None:
+        """The standard error of the loop's change, where that change is within twice of it."""
+        error, pair = standard_error(self.before, self.row), self.loop
+        return error if error and pair and abs(pair[1] - pair[0]) <= 2 * error else None
 
     @property
     def name(self) -> str:
@@ -138,3 +145,37 @@ def named(row: Row, rows: Sequence[Row] = ()) -> str:
     """Name epochs: `epoch 3`, `epochs 3 to 7`."""
     last = rows[-1].index if rows else row.index
     return f"epoch {row.index}" if last == row.index else f"epochs {row.index} to {last}"
+
+
+def noise(values: Sequence[float]) -> float | None:
+    """Return how far values scatter around a smooth course; None of fewer than four.
+
+    The second differences of independent noise have six times its variance, and those of a
+    straight line are 0 (von Neumann et al. 1941, The mean square successive difference, with one
+    difference more).
+
+    >>> noise([4.0, 3.0, 2.0, 1.0])
+    0.0
+    """
+    if len(values) < 4:
+        return None
+    triples = zip(values, values[1:], values[2:], strict=False)
+    squares = [(a - 2 * b + c) ** 2 for a, b, c in triples]
+    return math.sqrt(math.fsum(squares) / len(squares) / 6)
+
+
+def variance(values: Sequence[float]) -> float:
+    """Return the sample variance of two values or more."""
+    mean = math.fsum(values) / len(values)
+    return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+
+
+def standard_error(before: Row | None, now: Row) -> float | None:
+    """Return the standard error of the change of the mean loss of the steps between two epochs.
+
+    None where an epoch has fewer than eight steps, or losses that are not finite.
+    """
+    if before is None or min(len(before.losses), len(now.losses)) < 8:
+        return None
+    error = math.sqrt(sum(variance(row.losses) / len(row.losses) for row in (before, now)))
+    return error if math.isfinite(error) else None

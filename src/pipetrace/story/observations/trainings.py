@@ -22,8 +22,11 @@ from pipetrace.story.observations.rules import (
     Found,
     change,
     named,
+    noise,
     overall,
     pair,
+    standard_error,
+    variance,
     with_accuracy,
 )
 
@@ -46,23 +49,6 @@ def _loop(trace: Trace) -> list[tuple[Row, float]]:
 
 def _off(row: Row) -> Score | None:
     return row.probe.off if row.probe else None
-
-
-def noise(values: Sequence[float]) -> float | None:
-    """Return how far values scatter around a smooth course; None of fewer than four.
-
-    The second differences of independent noise have six times its variance, and those of a
-    straight line are 0 (von Neumann et al. 1941, The mean square successive difference, with one
-    difference more).
-
-    >>> noise([4.0, 3.0, 2.0, 1.0])
-    0.0
-    """
-    if len(values) < 4:
-        return None
-    triples = zip(values, values[1:], values[2:], strict=False)
-    squares = [(a - 2 * b + c) ** 2 for a, b, c in triples]
-    return math.sqrt(math.fsum(squares) / len(squares) / 6)
 
 
 @overall("OBS201", "warning")
@@ -258,23 +244,17 @@ def noisy(trace: Trace) -> Found | None:
     if len(rows) < 2:
         return None
     before, now = rows[-2:]
-    means, errors = [], []
-    for row in (before, now):
-        mean = math.fsum(row.losses) / len(row.losses)
-        square = math.fsum((value - mean) ** 2 for value in row.losses) / (len(row.losses) - 1)
-        means.append(mean)
-        errors.append(square)
-    moved = means[1] - means[0]
+    moved = math.fsum(now.losses) / len(now.losses) - math.fsum(before.losses) / len(before.losses)
     way = "rose" if moved > 0 else "fell"
-    error = math.sqrt(sum(e / len(r.losses) for e, r in zip(errors, (before, now), strict=True)))
-    if not math.isfinite(error) or not error or abs(moved) > 2 * error:
+    error = standard_error(before, now)
+    if not error or abs(moved) > 2 * error:
         return None
     return Found(
         named(now),
         f"From epoch {before.index} to {now.index} the mean of the steps' losses {way} by "
         f"{number(abs(moved))}: within twice the standard error of that change, {number(error)}, "
         f"which follows from how far the losses of {plural(len(now.losses), 'step')} lie apart "
-        f"(standard deviation {number(math.sqrt(errors[1]))}).",
+        f"(standard deviation {number(math.sqrt(variance(now.losses)))}).",
     )
 
 
