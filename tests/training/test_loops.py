@@ -109,7 +109,7 @@ def test_rows_that_never_come_again_are_not_called_held_out(ran: Run):
     assert [epoch.repeated for epoch in recording.all(Epoch)] == [None, 0.0, None]
     (trace,) = traces(recording)
     assert trace.labels == ("evaluation",)
-    assert "training rows never came twice" in trace.notes["evaluation"]
+    assert "no training rows had come before" in trace.notes["evaluation"]
     (remade,) = traces(ran("remade_loaders").recording)
     assert remade.labels == ("held-out",)
     assert "none of them equal to a row trained on" in remade.notes["held-out"]

@@ -31,6 +31,8 @@ from pipetrace.tracefile import Recording
 OWN = "pipetrace's own training loop"
 """What trains where a table is fitted."""
 _UNEQUAL = "none of them equal to a row trained on"
+_CHANCE = 1e-3
+"""The chance of finding no row of an evaluation, had they been trained on, that says nothing."""
 OfTraining = TypeVar("OfTraining", Epoch, Probe, Layers, Evaluation)
 
 
@@ -228,8 +230,8 @@ def _trace(
     series: Sequence[float],
     model: Model | None,
 ) -> Trace:
-    fresh = any(epoch.repeated == 0 for epoch in epochs)
-    notes, scores = _evaluated(evaluations, loop, fresh)
+    again = next((epoch.repeated for epoch in epochs if epoch.repeated is not None), None)
+    notes, scores = _evaluated(evaluations, loop, again)
     every = len(series) == sum(epoch.steps for epoch in epochs)
     ends = dict(zip((e.index for e in epochs), accumulate(e.steps for e in epochs), strict=True))
     found = {epoch.index: epoch for epoch in epochs}
@@ -257,19 +259,22 @@ def _trace(
 
 
 def _evaluated(
-    evaluations: Sequence[Evaluation], loop: str, fresh: bool
+    evaluations: Sequence[Evaluation], loop: str, again: float | None
 ) -> tuple[dict[str, str], dict[int, dict[str, Score]]]:
     """Return what each label means, and each epoch's last score under each label."""
-    labels = {id(item): _label(item, loop, fresh) for item in evaluations}
+    labels = {id(item): _label(item, loop, again) for item in evaluations}
     for name in {item.name for item in evaluations}:
         own = [item for item in evaluations if item.name == name]
         checked = [item for item in own if item.seen is not None]
+        # Rows are looked up until there are too many: what is unknown before that says more.
+        first = [item for item in own if item.epoch or item.seen is not None][: len(checked)]
         one_pass = (
-            len({item.epoch for item in own}) == len(own)
+            first == checked
+            and len({item.epoch for item in own}) == len(own)
             and len({item.score.rows for item in own}) == 1
         )
         if one_pass and 0 < len(checked) < len(own) and not any(item.seen for item in checked):
-            label, note = _label(checked[0], loop, fresh)
+            label, note = _label(checked[0], loop, again)
             some = f"{_UNEQUAL}, as far as checked ({len(checked)} of {len(own)} times)"
             note = note.replace(_UNEQUAL, some)
             labels.update(dict.fromkeys(map(id, own), (label, note)))
@@ -282,18 +287,19 @@ def _evaluated(
     return notes, scores
 
 
-def _label(evaluation: Evaluation, loop: str, fresh: bool) -> tuple[str, str]:
+def _label(evaluation: Evaluation, loop: str, again: float | None) -> tuple[str, str]:
     """Name an evaluation by what is known of its rows, compared number by number.
 
-    Where no training row came a second time either, that no row is equal tells nothing.
+    Where few training rows came `again`, that no row of an evaluation is equal tells nothing.
     """
     name = f" ({evaluation.name})" if evaluation.name else ""
     seen = evaluation.seen
-    if fresh and not seen:
+    if again is not None and not seen and (1 - again) ** evaluation.score.rows > _CHANCE:
         label = "evaluation"
+        few = f"only {again * 100:.2g} % of the second epoch's" if again else "no"
         note = (
-            f"rows evaluated by {loop}; whether they were trained on is unknown, for training rows "
-            "never came twice"
+            f"rows evaluated by {loop}; whether they were trained on is unknown, for {few} "
+            "training rows had come before"
         )
     elif seen is None:
         label = "evaluation"
