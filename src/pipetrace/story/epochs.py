@@ -44,7 +44,7 @@ class Row:
     epoch: Epoch | None = None
     probe: Probe | None = None
     scores: dict[str, Score] = field(default_factory=dict)
-    """The last evaluation of the epoch under each label."""
+    """The last evaluation of the epoch under each label; those in a row have labels of their own."""
     layers: Layers | None = None
     losses: Sequence[float] = ()
     """Of each step, where every step has one."""
@@ -280,8 +280,14 @@ def _evaluated(
             labels.update(dict.fromkeys(map(id, own), (label, note)))
     notes: dict[str, str] = {}
     scores: dict[int, dict[str, Score]] = {}
+    turns: Counter[tuple[str, int, int]] = Counter()
     for item in evaluations:
         label, note = labels[id(item)]
+        # Other rows (a test set after the last epoch), or other weights: no part of one series.
+        turns[place := (label, item.epoch, item.step)] += 1
+        if turns[place] > 1:
+            label = f"{label} {turns[place]}"
+            note += f"; evaluation {turns[place]} in a row, without a step in between"
         notes[label] = note
         scores.setdefault(item.epoch, {})[label] = item.score
     return notes, scores
