@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TypeVar
 
+from pipetrace.parts import telling
 from pipetrace.records import (
     Capture,
     Dataset,
@@ -17,6 +18,7 @@ from pipetrace.records import (
     Evaluation,
     Layers,
     Model,
+    Notice,
     Op,
     Prediction,
     Probe,
@@ -31,8 +33,6 @@ from pipetrace.tracefile import Recording
 OWN = "pipetrace's own training loop"
 """What trains where a table is fitted."""
 _UNEQUAL = "none of them equal to a row trained on"
-_CHANCE = 1e-3
-"""The chance of finding no row of an evaluation, had they been trained on, that says nothing."""
 OfTraining = TypeVar("OfTraining", Epoch, Probe, Layers, Evaluation)
 
 
@@ -44,7 +44,7 @@ class Row:
     epoch: Epoch | None = None
     probe: Probe | None = None
     scores: dict[str, Score] = field(default_factory=dict)
-    """The last evaluation of the epoch under each label; those in a row have labels of their own."""
+    """The last evaluation of the epoch under each label; of those in a row each has its own."""
     layers: Layers | None = None
     losses: Sequence[float] = ()
     """Of each step, where every step has one."""
@@ -82,6 +82,8 @@ class Trace:
     staying: str = ""
     """What draws in eval mode too, by name: no probe switched it off."""
     model: Model | None = None
+    terms: bool = False
+    """Whether the loop's loss is another than what fixed rows and evaluations are scored with."""
 
     @property
     def normalised(self) -> bool:
@@ -132,6 +134,7 @@ def traces(recording: Recording) -> list[Trace]:
     ended = recording.last(Ended)
     early = ended is not None and ended.status != "finished"
     models = {model.id: model for model in recording.all(Model)}
+    notices = {notice.id for notice in recording.all(Notice)}
     several = len(recording.all(Model)) > len(recording.all(TrainingRecord))
     return [
         _trace(
@@ -147,6 +150,7 @@ def traces(recording: Recording) -> list[Trace]:
             {item.epoch: item for item in layers.get(training.id, [])},
             recording.series.get(f"loss/{training.id}", ()),
             models.get(training.model),
+            f"terms-{training.id}" in notices,
         )
         for training in recording.all(TrainingRecord)
     ]
@@ -229,6 +233,7 @@ def _trace(
     layers: dict[int, Layers],
     series: Sequence[float],
     model: Model | None,
+    terms: bool,
 ) -> Trace:
     again = next((epoch.repeated for epoch in epochs if epoch.repeated is not None), None)
     notes, scores = _evaluated(evaluations, loop, again)
@@ -255,7 +260,7 @@ def _trace(
         not epochs[-1].complete or (early and len(steps) == 2 and steps[1] < steps[0])
     )
     return Trace(training, rows, tuple(labels), notes, classes, drops, loop, broken_off, staying,
-                 model)  # fmt: skip
+                 model, terms)  # fmt: skip
 
 
 def _evaluated(
@@ -300,7 +305,7 @@ def _label(evaluation: Evaluation, loop: str, again: float | None) -> tuple[str,
     """
     name = f" ({evaluation.name})" if evaluation.name else ""
     seen = evaluation.seen
-    if again is not None and not seen and (1 - again) ** evaluation.score.rows > _CHANCE:
+    if not seen and not telling(again, evaluation.score.rows):
         label = "evaluation"
         few = f"only {again * 100:.2g} % of the second epoch's" if again else "no"
         note = (

@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
+from pipetrace.parts import telling
+
 _COLUMNS = 64
 _MOST = 50_000
 _LATER = 2_000
 _TWINS = 0.02
 """Share of training rows equal to another from which on equal rows tell nothing."""
-_CHANCE = 1e-3
-"""The chance of finding no row of an evaluation, had they been trained on, that says nothing."""
 _numbers = itertools.count()
 
 
@@ -54,10 +54,8 @@ class Rows:
         if found:
             twins = 1 - len(self._seen) / self._count
             return found if twins <= _TWINS else None
-        again = self.repeated()
         rows = sum(batch.shape[0] for batch in batches)
-        telling = again is None or (1 - again) ** rows < _CHANCE
-        return found if telling else None
+        return found if telling(self.repeated(), rows) else None
 
     def repeated(self) -> float | None:
         """Return which share of the second epoch's rows the first epoch had; None if unknown."""
