@@ -4,6 +4,23 @@ from __future__ import annotations
 
 import msgspec
 
+_CHANCE = 1e-3
+
+
+def telling(repeated: float | None, rows: int) -> bool:
+    """Tell whether it says something that none of so many rows equals a row trained on.
+
+    Had they been drawn as training rows are, each had been found with the chance `repeated`.
+
+    Args:
+        repeated: Share of the second epoch's rows that the first one had; None if unknown.
+        rows: How many rows were looked up.
+
+    >>> telling(1.0, 3), telling(0.1, 20), telling(0.1, 200), telling(0.0, 200)
+    (True, False, True, False)
+    """
+    return repeated is None or (1 - repeated) ** rows < _CHANCE
+
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A piece of a record: never stored alone."""

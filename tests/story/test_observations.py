@@ -19,6 +19,7 @@ from pipetrace.records import (
     Evaluation,
     Layer,
     Layers,
+    Notice,
     Probe,
     Score,
     Tensor,
@@ -297,6 +298,16 @@ def test_a_rule_on_an_epoch_speaks_and_is_silent(rule: str):
     last = observe(traces(case)[0])[-1]
     assert (last.id, last.text) == (rule, words)
     assert rule not in {remark.id for remark in observe(traces(miss)[0])}
+
+
+def test_a_loss_of_several_terms_is_not_compared_with_one_of_them():
+    recording = made([1.0, 0.6], offs=[0.9, 0.5])
+    notice = Notice(id="terms-0", text="The loop steps on more terms.")
+    several = Recording([*recording.facts, notice], {}, None)
+    assert "OBS204" in said(recording)
+    assert "OBS204" not in said(several)
+    first = next(each for each in observe(traces(several)[0]) if each.id == "OBS106")
+    assert "ln" not in first.text.split()
 
 
 def test_every_rule_has_a_case_a_docstring_and_a_line_in_the_documents():

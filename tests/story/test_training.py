@@ -165,6 +165,41 @@ def test_evaluations_of_one_pass_are_one_column_although_only_some_were_checked(
     )
 
 
+def test_an_evaluation_that_was_looked_at_in_vain_is_not_called_held_out_for_another():
+    facts = made([1.0, 0.9, 0.8], held=[1.1, 1.0, 0.9], seen=0.0).facts
+    facts = [
+        msgspec.structs.replace(fact, seen=None)
+        if isinstance(fact, Evaluation) and fact.epoch == 1
+        else fact
+        for fact in facts
+    ]
+    table = only(Table, Recording(facts, {}, None))
+    assert "evaluation loss" in [head.label for head in table.heads]
+
+
+def test_a_test_set_evaluated_after_the_last_epoch_is_no_part_of_the_held_out_series():
+    facts = made([1.0, 0.9], held=[1.1, 1.0], seen=0.0).facts
+    last = next(fact for fact in reversed(facts) if isinstance(fact, Evaluation))
+    test = msgspec.structs.replace(last, index=last.index + 1, score=Score(rows=40, loss=3.0))
+    recording = Recording([*facts, test], {}, None)
+    (trace,) = traces(recording)
+    assert trace.held == "held-out"
+    assert [row.scores["held-out"].loss for row in trace.rows] == [1.1, 1.0]
+    assert trace.rows[-1].scores["held-out 2"].loss == 3.0
+    assert "without a step in between" in trace.notes["held-out 2"]
+
+
+def test_rows_that_seldom_come_again_are_not_called_held_out():
+    for again, label in ((1.0, "held-out"), (0.001, "evaluation"), (0.0, "evaluation")):
+        facts = [
+            msgspec.structs.replace(fact, repeated=again)
+            if isinstance(fact, Epoch) and fact.index == 2
+            else fact
+            for fact in made([1.0, 0.9], held=[1.1, 1.0], seen=0.0).facts
+        ]
+        assert only(Table, Recording(facts, {}, None)).heads[2].label == f"{label} loss"
+
+
 def test_a_wide_table_is_cut_into_loss_and_accuracy():
     recording = made(
         [1.0, 0.9], accuracies=[0.4, 0.5], held=[1.0, 0.9], held_accuracies=[0.4, 0.5],

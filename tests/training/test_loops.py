@@ -109,7 +109,7 @@ def test_rows_that_never_come_again_are_not_called_held_out(ran: Run):
     assert [epoch.repeated for epoch in recording.all(Epoch)] == [None, 0.0, None]
     (trace,) = traces(recording)
     assert trace.labels == ("evaluation",)
-    assert "training rows never came twice" in trace.notes["evaluation"]
+    assert "no training rows had come before" in trace.notes["evaluation"]
     (remade,) = traces(ran("remade_loaders").recording)
     assert remade.labels == ("held-out",)
     assert "none of them equal to a row trained on" in remade.notes["held-out"]
@@ -120,7 +120,7 @@ def test_each_of_five_folds_is_a_training_on_the_page(ran: Run):
     assert content is not None
     assert content.title == "Training trace, 5 trainings"
     summary = next(block for block in content.blocks if isinstance(block, Table))
-    assert [row[3] for row in summary.rows] == ["2"] * 5
+    assert [row[3] for row in summary.rows[:5]] == ["2"] * 5
     captions = [block.caption for block in content.blocks if isinstance(block, Table)]
     folds = [f"Training {number} of 5 by Adam, 2 epochs" for number in range(1, 6)]
     assert [caption for caption in captions if caption.startswith("Training ")] == folds

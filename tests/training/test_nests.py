@@ -198,3 +198,26 @@ def test_another_line_or_another_caller_is_not_the_same_place():
         first = step()
         second = step()
     assert (first, second) == (True, False)
+
+
+def test_what_a_function_keeps_of_its_own_variables_is_left_alone():
+    found = []
+    settings, kept = "mine", locals()
+    exec("made = 1")
+    before = set(kept)
+    for number in range(3):
+        found.append(here())
+        assert number < 3
+    assert kept["settings"] == settings
+    assert sys.version_info >= (3, 13) or set(kept) == before
+    assert eval("made", None, kept) == 1  # what `exec` has made lives in the snapshot alone
+    assert [key for key, _ in found[0]] == [key for key, _ in found[-1]]
+
+
+def test_an_attribute_called_eval_is_no_look_at_variables():
+    model, found = torch.nn.Identity(), []
+    for number in range(2):
+        model.eval()
+        found.append(values(here())[-1])
+        assert number < 2
+    assert found == [0, 1]

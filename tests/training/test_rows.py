@@ -51,8 +51,24 @@ def test_training_rows_that_never_come_again_tell_nothing():
     assert rows.share([x[40:]]) is None
     assert rows.share([x[:10]]) == 1.0
     rows.add(x[:40], 1)
-    assert rows.repeated() == 1.0
+    assert rows.repeated() == 0.5
     assert rows.share([x[40:]]) == 0.0
+
+
+def test_windows_drawn_at_random_tell_nothing_where_few_of_them_come_again():
+    x = torch.arange(4000.0).unfold(0, 16, 1)
+    rows, draw = Rows(), torch.Generator().manual_seed(0)
+
+    def windows(count: int) -> torch.Tensor:
+        return x[torch.randint(len(x), (count,), generator=draw)]
+
+    rows.add(windows(200))
+    rows.add(windows(200), 1)
+    again = rows.repeated()
+    assert again is not None
+    assert 0 < again < 0.15
+    assert rows.share([x[:2] + 0.5]) is None
+    assert rows.share([windows(200) + 0.5]) == 0.0
 
 
 def test_wide_rows_are_known_by_64_numbers():

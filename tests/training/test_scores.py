@@ -132,6 +132,15 @@ def test_a_small_slice_does_not_keep_a_large_storage_alive():
     assert thin.unchanged()
 
 
+def test_a_thousand_steps_of_a_batch_cut_in_two_hold_little_memory():
+    waiting = []
+    for _ in range(3):
+        rows = torch.randn(500, 200)  # 0.4 MB, features and target in one tensor
+        waiting.append(scores.thinned(called("mse_loss", torch.randn(500, 1), rows[:, -1:])))
+    held = [t.untyped_storage().nbytes() for call in waiting for t in (call.input, call.target)]
+    assert sum(held) == 3 * 2 * 500 * 4
+
+
 @pytest.mark.parametrize("rows", [1, 16])
 def test_of_large_pictures_evenly_spread_pixels_of_all_rows_are_kept(rows: int):
     logits = torch.randn(rows, 5, 256, 256)

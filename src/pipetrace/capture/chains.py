@@ -10,6 +10,7 @@ import torch
 
 from pipetrace.capture import again, names
 from pipetrace.capture.flags import counted
+from pipetrace.capture.handlers import pass_on
 from pipetrace.capture.tracer import Heard
 from pipetrace.parts import Mask
 from pipetrace.summarise import ROW, pick
@@ -270,7 +271,8 @@ def _met(
     try:
         with torch._C.DisableTorchFunction(), torch.no_grad():
             flags = (again.values(heard, known.source) != 0) != known.opposite
-    except Exception:
+    except Exception as error:
+        pass_on(error)
         return "its random numbers could not be drawn again"
     if not kept_where_one:
         flags = ~flags

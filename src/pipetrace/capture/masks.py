@@ -12,6 +12,7 @@ import torch
 from pipetrace.capture import again, chains, draws, hidden, names, quiet
 from pipetrace.capture.draws import Draw, Form, drawing
 from pipetrace.capture.flags import counted
+from pipetrace.capture.handlers import pass_on
 from pipetrace.capture.tracer import Heard
 from pipetrace.parts import Mask
 from pipetrace.summarise import ROW, pick
@@ -42,6 +43,7 @@ def masks(heard: Sequence[Heard], *, rows: int | None, row: int) -> dict[int, Ma
                 row_of = row if op.shapes and op.shapes[0][:1] == (rows,) else None
                 mask = _dropout(heard, op, row_of)
         except Exception as error:
+            pass_on(error)
             # A tensor subclass may refuse anything, with any exception.
             mask = f"it could not be drawn again: {type(error).__name__}"
         if mask is not None:

@@ -17,6 +17,7 @@ from pipetrace.capture.contrast import contrast
 from pipetrace.capture.copies import copied
 from pipetrace.capture.failures import Failed
 from pipetrace.capture.guard import Modes, Snapshot, Streams
+from pipetrace.capture.handlers import pass_on
 from pipetrace.capture.hunting import Hunt, suspicious
 from pipetrace.capture.tracer import Tracer
 from pipetrace.parts import Check, Receipt, Tensor
@@ -196,7 +197,8 @@ def again(call: Call, modes: Modes = None) -> tuple[Any, ...]:
     """Play a forward again plainly: its output alone, or nothing where it raises this time."""
     try:
         return (play(call, modes),)
-    except Exception:
+    except Exception as error:
+        pass_on(error)
         return ()
 
 
@@ -220,6 +222,7 @@ def _play_traced(call: Call, modes: Modes, **settings: Any) -> Played:
                 try:
                     output = call.model(*args, **kwargs)
                 except Exception as error:
+                    pass_on(error)
                     tracer.blame(error)
                     raised = Raised(type(error), failures.message(error))
             random = not call.snapshot.streams.same(Streams.take())

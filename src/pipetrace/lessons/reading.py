@@ -6,6 +6,7 @@ import math
 from typing import NamedTuple
 
 from pipetrace.lessons.drafts import number
+from pipetrace.parts import telling
 from pipetrace.records import Capture, Contrast, Epoch, Evaluation, Mask, Op, Probe, Training
 from pipetrace.tracefile import Recording
 
@@ -174,12 +175,13 @@ def heldout_losses(recording: Recording) -> dict[int, float]:
     """Return the loss on rows that were not trained on, by epoch, of the first training run."""
     first = recording.first(Training)
     losses: dict[int, float] = {}
-    if any(epoch.repeated == 0 for epoch in recording.all(Epoch)):
-        return losses  # no row comes twice: that none is equal tells nothing
+    again = next((e.repeated for e in recording.all(Epoch) if e.repeated is not None), None)
     for evaluation in recording.all(Evaluation):
         loss = evaluation.score.loss
         held_out = evaluation.seen == 0.0 and evaluation.epoch > 0
         if first is None or evaluation.training != first.id or not held_out:
+            continue
+        if not telling(again, evaluation.score.rows):
             continue
         if loss is not None and math.isfinite(loss):
             losses.setdefault(evaluation.epoch, loss)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TypeVar
 
+from pipetrace.parts import telling
 from pipetrace.records import (
     Capture,
     Dataset,
@@ -17,6 +18,7 @@ from pipetrace.records import (
     Evaluation,
     Layers,
     Model,
+    Notice,
     Op,
     Prediction,
     Probe,
@@ -42,7 +44,7 @@ class Row:
     epoch: Epoch | None = None
     probe: Probe | None = None
     scores: dict[str, Score] = field(default_factory=dict)
-    """The last evaluation of the epoch under each label."""
+    """The last evaluation of the epoch under each label; of those in a row each has its own."""
     layers: Layers | None = None
     losses: Sequence[float] = ()
     """Of each step, where every step has one."""
@@ -82,6 +84,8 @@ class Trace:
     model: Model | None = None
     calls: tuple[tuple[str, str], ...] = ()
     """Module and function of each op of a captured forward, in order."""
+    terms: bool = False
+    """Whether the loop's loss is another than what fixed rows and evaluations are scored with."""
 
     @property
     def normalised(self) -> bool:
@@ -132,6 +136,7 @@ def traces(recording: Recording) -> list[Trace]:
     ended = recording.last(Ended)
     early = ended is not None and ended.status != "finished"
     models = {model.id: model for model in recording.all(Model)}
+    notices = {notice.id for notice in recording.all(Notice)}
     several = len(recording.all(Model)) > len(recording.all(TrainingRecord))
     return [
         _trace(
@@ -148,6 +153,7 @@ def traces(recording: Recording) -> list[Trace]:
             recording.series.get(f"loss/{training.id}", ()),
             models.get(training.model),
             _calls(recording, training.model),
+            f"terms-{training.id}" in notices,
         )
         for training in recording.all(TrainingRecord)
     ]
@@ -237,9 +243,10 @@ def _trace(
     series: Sequence[float],
     model: Model | None,
     calls: tuple[tuple[str, str], ...],
+    terms: bool,
 ) -> Trace:
-    fresh = any(epoch.repeated == 0 for epoch in epochs)
-    notes, scores = _evaluated(evaluations, loop, fresh)
+    again = next((epoch.repeated for epoch in epochs if epoch.repeated is not None), None)
+    notes, scores = _evaluated(evaluations, loop, again)
     every = len(series) == sum(epoch.steps for epoch in epochs)
     ends = dict(zip((e.index for e in epochs), accumulate(e.steps for e in epochs), strict=True))
     found = {epoch.index: epoch for epoch in epochs}
@@ -263,47 +270,57 @@ def _trace(
         not epochs[-1].complete or (early and len(steps) == 2 and steps[1] < steps[0])
     )
     return Trace(training, rows, tuple(labels), notes, classes, drops, loop, broken_off, staying,
-                 model, calls)  # fmt: skip
+                 model, calls, terms)  # fmt: skip
 
 
 def _evaluated(
-    evaluations: Sequence[Evaluation], loop: str, fresh: bool
+    evaluations: Sequence[Evaluation], loop: str, again: float | None
 ) -> tuple[dict[str, str], dict[int, dict[str, Score]]]:
     """Return what each label means, and each epoch's last score under each label."""
-    labels = {id(item): _label(item, loop, fresh) for item in evaluations}
+    labels = {id(item): _label(item, loop, again) for item in evaluations}
     for name in {item.name for item in evaluations}:
         own = [item for item in evaluations if item.name == name]
         checked = [item for item in own if item.seen is not None]
+        # Rows are looked up until there are too many: what is unknown before that says more.
+        first = [item for item in own if item.epoch or item.seen is not None][: len(checked)]
         one_pass = (
-            len({item.epoch for item in own}) == len(own)
+            first == checked
+            and len({item.epoch for item in own}) == len(own)
             and len({item.score.rows for item in own}) == 1
         )
         if one_pass and 0 < len(checked) < len(own) and not any(item.seen for item in checked):
-            label, note = _label(checked[0], loop, fresh)
+            label, note = _label(checked[0], loop, again)
             some = f"{_UNEQUAL}, as far as checked ({len(checked)} of {len(own)} times)"
             note = note.replace(_UNEQUAL, some)
             labels.update(dict.fromkeys(map(id, own), (label, note)))
     notes: dict[str, str] = {}
     scores: dict[int, dict[str, Score]] = {}
+    turns: Counter[tuple[str, int, int]] = Counter()
     for item in evaluations:
         label, note = labels[id(item)]
+        # Other rows (a test set after the last epoch), or other weights: no part of one series.
+        turns[place := (label, item.epoch, item.step)] += 1
+        if turns[place] > 1:
+            label = f"{label} {turns[place]}"
+            note += f"; evaluation {turns[place]} in a row, without a step in between"
         notes[label] = note
         scores.setdefault(item.epoch, {})[label] = item.score
     return notes, scores
 
 
-def _label(evaluation: Evaluation, loop: str, fresh: bool) -> tuple[str, str]:
+def _label(evaluation: Evaluation, loop: str, again: float | None) -> tuple[str, str]:
     """Name an evaluation by what is known of its rows, compared number by number.
 
-    Where no training row came a second time either, that no row is equal tells nothing.
+    Where few training rows came `again`, that no row of an evaluation is equal tells nothing.
     """
     name = f" ({evaluation.name})" if evaluation.name else ""
     seen = evaluation.seen
-    if fresh and not seen:
+    if not seen and not telling(again, evaluation.score.rows):
         label = "evaluation"
+        few = f"only {again * 100:.2g} % of the second epoch's" if again else "no"
         note = (
-            f"rows evaluated by {loop}; whether they were trained on is unknown, for training rows "
-            "never came twice"
+            f"rows evaluated by {loop}; whether they were trained on is unknown, for {few} "
+            "training rows had come before"
         )
     elif seen is None:
         label = "evaluation"

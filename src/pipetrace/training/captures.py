@@ -12,6 +12,7 @@ from torch import nn
 from pipetrace.capture import replay, roots
 from pipetrace.capture.alone import CollectiveError
 from pipetrace.capture.failures import Failed
+from pipetrace.capture.handlers import pass_on
 from pipetrace.records import Notice
 from pipetrace.training.tallies import Seen
 
@@ -61,6 +62,7 @@ class Captures:
                 return replay.Later(plain)
             return replay.prepare(plain, args, kwargs)
         except Exception as error:
+            pass_on(error)
             root.tries[purpose] = 0
             self._recorder.emit(_not_captured(root.id, purpose, error))
             return None
@@ -88,6 +90,7 @@ class Captures:
                 self._recorder.course.probing.captured(prepared, seen, outcome)
                 self._compare_modes(root, prepared, outcome, capture)
         except Exception as error:
+            pass_on(error)
             self._recorder.emit(_not_captured(root.id, purpose, error))
         self._recorder.spend("captures", started)
 
@@ -105,6 +108,7 @@ class Captures:
                 found = replay.other_mode(prepared, outcome, capture)
             self._recorder.emit(*found)
         except Exception as error:
+            pass_on(error)
             self._recorder.emit(_not_captured(root.id, "mode-switched", error))
 
     def failed(
@@ -125,7 +129,8 @@ class Captures:
                     call, id=self._recorder.next_capture(), model_id=root.id, purpose="failure",
                     compare=False, **self._now(),
                 )  # fmt: skip
-        except Exception:
+        except Exception as own:
+            pass_on(own)
             return None
         if outcome.failed is None or outcome.raised is None:
             return None

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from pipetrace.capture import roots, trees
+from pipetrace.capture.handlers import pass_on
 from pipetrace.records import Evaluation
 from pipetrace.training import scores
 from pipetrace.training.measuring import Evaluated, Measures
@@ -195,7 +196,8 @@ class Evaluations:
         try:
             prediction = strand.pairing.of(seen.output)
             value = scores.apply(strand.call, prediction, seen.target)
-        except Exception:
+        except Exception as error:
+            pass_on(error)
             return None
         call = scores.loss_call(strand.call.name, (prediction, seen.target), {}, value)
         if call is not None:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from pipetrace.capture.guard import Snapshot, cuda_in_use
+from pipetrace.capture.handlers import pass_on
 from pipetrace.capture.quiet import eagerly
 from pipetrace.capture.replay import Call, Outcome, in_mode
 from pipetrace.parts import Units
@@ -112,7 +113,8 @@ def probe(fixed: Fixed, training: int, epoch: int) -> tuple[Probe | None, tuple[
             on = [_drawn(fixed, model, seed) for seed in range(masks)] or off
             losses = read([scores.apply(fixed.call, each, target) for each in (*off, *on)])
             rights = [_accuracy(fixed, predictions) for predictions in (off, on)]
-    except Exception:
+    except Exception as error:
+        pass_on(error)
         return None, ()
     rows = int(target.shape[0])
     units = () if listening is None else listening.units(fixed.activations, rows)

@@ -18,6 +18,7 @@ from torch._subclasses.functional_tensor import FunctionalTensor
 
 from pipetrace.capture import models, places, replay, roots, trees
 from pipetrace.capture.failures import Failed
+from pipetrace.capture.handlers import pass_on
 from pipetrace.records import Fact, Notice, Seed
 from pipetrace.tracefile import Writer
 from pipetrace.training.captures import Captures, Prepared, Root, untraceable
@@ -135,6 +136,7 @@ class Recorder:
 
     def give_up(self, error: Exception) -> None:
         """Record no more after an error of our own; the program goes on as if alone."""
+        pass_on(error)
         if self._on:
             self.watch.end()
             where = traceback.extract_tb(error.__traceback__)[-1]

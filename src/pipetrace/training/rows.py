@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from pipetrace.parts import telling
+
 _COLUMNS = 64
 _MOST = 50_000
 _LATER = 2_000
@@ -24,7 +26,8 @@ class Rows:
         self._waiting: list[torch.Tensor] = []
         self._later: list[torch.Tensor] = []
         self._count = self._more = 0
-        self._repeats: float | None = None
+        self._again = self._looked = 0
+        """Rows of the second epoch that the first one had, and of how many."""
         self.full = False
 
     def add(self, batch: torch.Tensor, epochs: int = 0) -> None:
@@ -42,8 +45,8 @@ class Rows:
         """Return which share of rows, given as columns, equals rows trained on.
 
         None if that is unknown, or could not tell: where training rows equal each other often,
-        others will equal them by chance; where they never come again (drawn anew, or changed at
-        random), none will equal them.
+        others will equal them by chance; where few come again (drawn anew, or changed at random),
+        none need equal them though all come from the same data.
         """
         if self.full or not self._count or not batches:
             return None
@@ -51,15 +54,17 @@ class Rows:
         if found:
             twins = 1 - len(self._seen) / self._count
             return found if twins <= _TWINS else None
-        return None if found is None or self.repeated() == 0 else found
+        rows = sum(batch.shape[0] for batch in batches)
+        return found if telling(self.repeated(), rows) else None
 
     def repeated(self) -> float | None:
         """Return which share of the second epoch's rows the first epoch had; None if unknown."""
         if self._later and self._count and not self.full:
-            # One batch of the second epoch may be all new: more are looked at as they come.
-            share, self._later = self._share(self._later) or 0.0, []
-            self._repeats = share if self._repeats is None else max(share, self._repeats)
-        return self._repeats
+            looked = sum(batch.shape[0] for batch in self._later)
+            self._again += round((self._share(self._later) or 0.0) * looked)
+            self._looked += looked
+            self._later = []
+        return self._again / self._looked if self._looked else None
 
     def _share(self, batches: list[torch.Tensor]) -> float | None:
         for batch in self._waiting:

@@ -27,8 +27,8 @@ _VALUES = {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"}
 LARGE = 1 << 16
 """Batches of more numbers than this are scored on evenly spread targets only."""
 _GOLDEN = (math.sqrt(5) - 1) / 2
-_STORAGE = 1 << 20
-"""Bytes that a small tensor may keep alive."""
+_STORAGE = 1 << 16
+"""Bytes that a small tensor may keep alive: a thousand steps may wait to be added up."""
 
 
 class LossCall(msgspec.Struct):

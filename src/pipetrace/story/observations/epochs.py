@@ -162,7 +162,7 @@ def first(sight: Sight) -> str:
     known = sight.trace.classes
     steps = sight.row.epoch.steps if sight.row.epoch else 0
     over = f"over {plural(steps, 'step')} of the first epoch"
-    if "cross_entropy" in sight.trace.training.loss and known:
+    if "cross_entropy" in sight.trace.training.loss and known and not sight.trace.terms:
         return (
             f"Mean loss {loss(now.loss)}{with_accuracy(now)} {over}; guessing evenly among "
             f"{known} classes has loss ln {known} = {math.log(known):.3f}."

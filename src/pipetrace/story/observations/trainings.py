@@ -154,7 +154,7 @@ def no_better(trace: Trace) -> Found | None:
 def modes(trace: Trace) -> Found | None:
     """Without anything random, the loop's train-mode loss is far from the one in eval mode."""
     probed = [row for row in trace.epochs if row.probe and row.epoch and row.epoch.mode]
-    if trace.random or not probed:
+    if trace.random or trace.terms or not probed:
         return None
     both = pair(_off(probed[-1]), probed[-1].loop)
     if both is None or abs(change(both)) < 0.1:
