@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import weakref
 from collections.abc import Callable, Hashable
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 _FOLD = 512
 """Forwards and steps kept before they are folded into sums."""
+_KEPT = 4_000_000
+"""Numbers of what loss functions were given that wait to be folded at most."""
 _SOON = 0.25
 """An epoch's facts wait for at most so many seconds after the last flush."""
 
@@ -50,7 +53,7 @@ class Course:
         self.strand: Strand | None = None
         """The run of training in progress."""
         self.steps = 0
-        self._stepper: torch.optim.Optimizer | None = None
+        self._stepper: Callable[[], torch.optim.Optimizer | None] = lambda: None
         self.strands = 0
         """Runs of training that have begun."""
         self._learned: set[int] = set()
@@ -58,6 +61,7 @@ class Course:
         self._forwards: list[Seen] = []
         """Those that are not folded into the epoch or stated as an evaluation yet."""
         self._most = 2 * _FOLD
+        self._kept = 0
         self._unsettled = True
         self.steady = False
         """The last step was a simple one of a loop that is known, and nothing has come since."""
@@ -165,7 +169,7 @@ class Course:
 
     def _add(self, seen: Seen) -> None:
         self._forwards.append(seen)
-        if len(self._forwards) > self._most:
+        if len(self._forwards) > self._most or self._kept > _KEPT:
             self._fold()
             self._most = len(self._forwards) + 2 * _FOLD
 
@@ -175,6 +179,7 @@ class Course:
             self.evaluations.loss_called(seen, call)
             return
         seen.used = scores.thinned(call)
+        self._kept += seen.used.input.numel()
         self._backwards.loss_called(call)
         if seen.turn >= 0:
             self.probing.learns(seen, call, output, self._may_pair(seen))
@@ -218,10 +223,12 @@ class Course:
         """An optimizer has stepped; None stands for parameters that were changed by hand."""
         strand, backwards = self.strand, self._backwards
         expected, self.expected = self.expected, False
-        expected = expected and optimizer is self._stepper and backwards.alone is None
-        if strand is None or (optimizer is not self._stepper and not strand.owns(optimizer)):
+        same = optimizer is not None and optimizer is self._stepper()
+        expected = expected and same and backwards.alone is None
+        if strand is None or not (same or strand.owns(optimizer)):
             strand = self._join(optimizer)
-        self._stepper = optimizer
+        if not same:
+            self._stepper = (lambda: None) if optimizer is None else weakref.ref(optimizer)
         if not expected and self.phases.overdue():
             self.close()
         self.steps += 1
@@ -390,6 +397,7 @@ class Course:
 
     def _fold(self) -> None:
         """Move the forwards that a backward went through into the epoch's sums."""
+        self._kept = 0
         trained = self._take(lambda seen: seen.trained)
         self._modes |= {seen.mode for seen in trained}
         self._learned |= {seen.model for seen in trained}

@@ -64,7 +64,9 @@ class Gauge:
             optimizer: The one that is about to step.
             closure: Whether it computes the gradients itself, by a closure.
         """
-        if self._open or not _quiet():
+        if self._open:  # a step that raised never ended
+            self._open, self._found, self._done = [], {}, set()
+        if not _quiet():
             return
         groups = optimizer.param_groups
         mine = {id(parameter) for group in groups for parameter in group["params"]}

@@ -240,6 +240,19 @@ class Watch:
         self._hooks, self._early = hooks, early
 
 
+def _leave_alone(*functions: Any) -> None:
+    """Let the compiler of PyTorch run our hooks as they are, not take them into its graphs."""
+    frames = getattr(getattr(torch._C, "_dynamo", None), "eval_frame", None)
+    names = "_FrameExecStrategy", "_FrameAction", "set_code_exec_strategy"
+    strategy, action, choose = (getattr(frames, name, None) for name in names)
+    if strategy is not None and action is not None and choose is not None:
+        for function in functions:
+            choose(function.__code__, strategy(action.SKIP, action.SKIP))
+
+
+_leave_alone(Watch._before_step, Watch._after_step)
+
+
 def original(name: str) -> Callable[..., Any]:
     """Return a loss function as PyTorch made it, also while it is watched."""
     function: Callable[..., Any] = getattr(nn.functional, name)
