@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -20,6 +23,35 @@ NAMES = (
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 )
+
+
+TRAINING = """
+import torch
+
+model = torch.nn.Linear(4, 3)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+while True:
+    torch.nn.functional.cross_entropy(model(torch.ones(8, 4)), torch.ones(8).long()).backward()
+    optimizer.step()
+    print("step", flush=True)
+"""
+
+
+@pytest.fixture(scope="session")
+def interrupted() -> int:
+    """Return how plain Python ends when Ctrl-C is pressed while a model is trained.
+
+    By the signal, unless a library that PyTorch found installed runs code at exit: then with 1.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", TRAINING], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode in (-signal.SIGINT, 1)
+    return process.returncode
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import torch
 
 import pipetrace as pt
 from pipetrace.records import Probe
+from pipetrace.story.page import page
 from pipetrace.story.training import training
 from pipetrace.tracefile import Recording
 
