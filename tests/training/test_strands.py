@@ -53,10 +53,8 @@ def test_several_backwards_before_a_step_are_one_loss_and_a_step_without_one_kee
     strand.step(0.1, [])
     strand.step(0.1, [torch.tensor(1.0), torch.tensor(3.0)])
     strand.step(None, [])
-    strand.step(torch.tensor(0.05), [torch.tensor(4.0)])
-    assert strand.waiting() == 4
+    assert strand.step(torch.tensor(0.05), [torch.tensor(4.0)]) == 4
     strand.write(writer)
-    assert strand.waiting() == 0
     series = writer.recording().series
     assert repr(list(series["loss/0"])) == "[nan, 2.0, nan, 4.0]"
     assert repr([round(rate, 3) for rate in series["rate/0"]]) == "[0.1, 0.1, nan, 0.05]"

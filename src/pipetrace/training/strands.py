@@ -157,10 +157,6 @@ class Strand:
         writer.scalars(f"rate/{self.id}", rates)
         writer.breathe()
 
-    def waiting(self) -> int:
-        """Return how many steps were not handed over yet."""
-        return len(self._rates)
-
     def mean_loss(self) -> float | None:
         """Return the mean of the steps' losses since the last call; None where there were none."""
         mean = self._sum / self._count if self._count else None
