@@ -116,12 +116,15 @@ def level(trace: Trace) -> Found | None:
 
 @overall("OBS205")
 def still_falling(trace: Trace) -> Found | None:
-    """Of at least three epochs, the last lowered both the loop's and the held-out loss by 1 %."""
+    """The last of three epochs or more lowered both losses by 1 %, the loop's beyond its noise."""
     loop, held = _loop(trace), _held(trace)
     if min(len(loop), len(held)) < 3 or loop[-1][0] is not held[-1][0]:
         return None
     ours, theirs = (loop[-2][1], loop[-1][1]), (held[-2][1], held[-1][1])
     if change(ours) > -PLATEAU or change(theirs) > -PLATEAU or theirs[1] > min(v for _, v in held):
+        return None
+    error = standard_error(loop[-2][0], loop[-1][0])
+    if error is not None and ours[0] - ours[1] <= 2 * error:
         return None
     name = trace.held.partition(" (")[0]
     return Found(
