@@ -107,7 +107,8 @@ def _subtitle(recording: Recording) -> str:
         parts.append(f"{models[0].type}, {plural(models[0].parameters, 'parameter')}")
     elif models:
         parts.append(plural(len(models), "model"))
-    trainings, epochs = recording.all(Training), recording.all(Epoch)
+    trainings = recording.all(Training)
+    epochs = [epoch for epoch in recording.all(Epoch) if epoch.complete]
     if len(trainings) > 1:
         parts.append(plural(len(trainings), "training"))
     if epochs:
