@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -52,6 +53,20 @@ def interrupted() -> int:
         process.communicate(timeout=60)
     assert process.returncode in (-signal.SIGINT, 1)
     return process.returncode
+
+
+@pytest.fixture(scope="session")
+def press_ctrl_c() -> Callable[[subprocess.Popen[bytes]], None]:
+    """Return what presses Ctrl-C until a process ends: on a busy machine one was lost once."""
+
+    def press(process: subprocess.Popen[bytes]) -> None:
+        for _ in range(3):
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(30)
+                return
+
+    return press
 
 
 @pytest.fixture(scope="session")

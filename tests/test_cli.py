@@ -12,7 +12,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -400,13 +400,14 @@ def test_progress_is_one_line_of_a_terminal_and_gone_at_the_end(shell: Shell):
     assert shell.type(*words)[1] == ""
 
 
-def test_ctrl_c_ends_a_fit_with_its_page_and_without_its_line(shell: Shell, interrupted: int):
+def test_ctrl_c_ends_a_fit_with_its_page_and_without_its_line(
+    shell: Shell, interrupted: int, press_ctrl_c: Callable[[subprocess.Popen[bytes]], None]
+):
     (shell.path / "table.csv").write_text(TABLE)
     words = ("fit", "table.csv", "--target", "kind", "--epochs", "1000000")
     with in_a_terminal(shell, *words) as (process, terminal):
-        assert process.stdout is not None
         assert b"epoch" in read(terminal, b" left")
-        process.send_signal(signal.SIGINT)
+        press_ctrl_c(process)
         end = read(terminal)
         out = process.stdout.read().decode()
     assert process.returncode == interrupted
