@@ -208,3 +208,22 @@ def test_a_step_of_fewer_micro_batches_has_the_same_loss_as_the_others(task: Any
     epochs = run.recording.all(Epoch)
     told = [sum(losses[:3]) / 3, sum(losses[3:]) / 3]
     assert [epoch.score.loss for epoch in epochs] == pytest.approx(told, rel=1e-6)
+
+
+def test_large_micro_batches_are_folded_in_the_middle_of_a_step_and_keep_their_loss():
+    torch.manual_seed(0)
+    model = torch.nn.Linear(4, 8192)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    x, y = torch.randn(8, 4), torch.randint(8192, (8,))
+    losses = []
+    with pipetrace.record() as run:
+        for _ in pipetrace.epochs(range(1)):
+            for number in range(1, 81):
+                loss = F.cross_entropy(model(x), y)
+                losses.append(loss.item())
+                (loss / 4).backward()
+                if number % 4 == 0:
+                    optimizer.step()
+                    optimizer.zero_grad()
+    (epoch,) = run.recording.all(Epoch)
+    assert epoch.score.loss == pytest.approx(sum(losses) / 80, rel=1e-5)

@@ -49,3 +49,40 @@ def test_where_targets_are_ignored_every_step_is_looked_at(task: Any):
                 loss.backward()
                 task.optimizer.step()
     assert all(epoch.score.accuracy is not None for epoch in run.recording.all(Epoch))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_of_two_losses_of_a_step_the_one_that_is_trained_on_is_told(task: Any, first: bool):
+    losses = []
+    with pipetrace.record() as run:
+        for _ in range(30):
+            for x, y in task.loader:
+                logits = task.model(x)
+                two = (
+                    F.cross_entropy(logits, y),
+                    F.cross_entropy(logits, y, label_smoothing=0.3),
+                )
+                loss = two[0] if first else two[1]
+                task.optimizer.zero_grad()
+                loss.backward()
+                task.optimizer.step()
+                losses.append(loss.item())
+    assert list(run.recording.series["loss/0"]) == pytest.approx(losses)
+    means = [sum(losses[at : at + 3]) / 3 for at in range(0, 90, 3)]
+    epochs = run.recording.all(Epoch)
+    assert [epoch.score.loss for epoch in epochs] == pytest.approx(means, rel=1e-5)
+
+
+def test_a_loss_for_the_log_after_the_backward_changes_nothing(task: Any):
+    losses = []
+    with pipetrace.record() as run:
+        for _ in range(30):
+            for x, y in task.loader:
+                logits = task.model(x)
+                loss = F.cross_entropy(logits, y)
+                task.optimizer.zero_grad()
+                loss.backward()
+                F.cross_entropy(logits, y, label_smoothing=0.3)
+                task.optimizer.step()
+                losses.append(loss.item())
+    assert list(run.recording.series["loss/0"]) == pytest.approx(losses)

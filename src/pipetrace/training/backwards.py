@@ -65,6 +65,13 @@ class Backwards:
         summed = call.options.get("reduction") == "sum"
         self._results.append((call.value, call.counted if summed and call.counted else 1))
 
+    def expected(self, seen: Seen) -> None:
+        """A backward begins in a step of which nothing but the loss is kept."""
+        if seen.loss is not None:
+            self.losses.append(seen.loss)
+        self.alone = None
+        self._results.clear()
+
     def begin(self, root: torch.Tensor, direct: bool) -> None:
         """A backward begins; `direct` says that it starts from a loss function's very result."""
         results, self._results = self._results, []
@@ -129,6 +136,8 @@ class Backwards:
         trained = [seen for seen in trained if seen.turn >= 0]
         for turn, group in groupby(trained, key=lambda seen: seen.turn):
             value = self._values.pop(turn, None)
+            if self._accumulates:  # of a step in progress
+                value = self._whole.pop(turn, value)
             own = [seen for seen in group if not seen.again]
             if turn in self._others:
                 self._others.discard(turn)

@@ -75,7 +75,7 @@ class Course:
         self._modes: set[bool] = set()
         self.clock = Clock()
         self.aim = Aim(recorder.watch.ask_before_step)
-        self._backwards = Backwards()
+        self.backwards = Backwards()
         self._shares = False
         self.probing = Probing(recorder)
         self.passes = Passes(self)
@@ -117,13 +117,8 @@ class Course:
         if passes.ending is not None and not learning and self.phases.training(passes.ending):
             passes.end()
         strand = self.strand
-        if (
-            learning
-            and strand
-            and strand.model_id != id
-            and strand.epochs
-            and not self.phases.steps
-        ):
+        over = strand is not None and strand.epochs > 0 and not self.phases.steps
+        if strand is not None and over and learning and strand.model_id != id:
             strand.kept = None  # another model learns: this one need not live on for us
         passes.due -= 1
         rows = first.shape[0] if first is not None and first.shape else 0
@@ -135,7 +130,7 @@ class Course:
         if first is not None and len(self.passes.described) < 2:
             seen.shape = tuple(first.shape[1:])
         if torch.is_grad_enabled():
-            self._backwards.forward(seen, first)
+            self.backwards.forward(seen, first)
         self._add(seen)
         if not learning:
             if not self._unsettled:
@@ -163,7 +158,7 @@ class Course:
         self.steady, self.expected = False, True
         passes = self.passes
         passes.due -= 1
-        seen = self._backwards.alone = Seen(id, True, rows, self.steps, passes.key, turn=-1)
+        seen = self.backwards.alone = Seen(id, True, rows, self.steps, passes.key, turn=-1)
         self._add(seen)
         return seen
 
@@ -180,7 +175,7 @@ class Course:
             return
         seen.used = scores.thinned(call)
         self._kept += seen.used.input.numel()
-        self._backwards.loss_called(call)
+        self.backwards.loss_called(call)
         if seen.turn >= 0:
             self.probing.learns(seen, call, output, self._may_pair(seen))
 
@@ -188,7 +183,7 @@ class Course:
         """A loss function has been called after one that was called after the same forward."""
         if not result.requires_grad or seen.used is None:
             return
-        self._backwards.loss_called(call)
+        self.backwards.loss_called(call)
         if scores.task(call.name) and not scores.task(seen.used.name):
             seen.used = scores.thinned(call)
             self.probing.learns(seen, call, output, self._may_pair(seen))
@@ -208,20 +203,13 @@ class Course:
         if self.strand is None:
             self._shares = not torch.isclose(mean, loss.detach().to(mean.dtype), rtol=1e-3).item()
 
-    def learned(self, seen: Seen) -> None:
-        """A backward begins in a step of which nothing but the loss is kept."""
-        backwards = self._backwards
-        if seen.loss is not None:
-            backwards.losses.append(seen.loss)
-        backwards.alone = None
-
     def backward_called(self, root: torch.Tensor, direct: bool) -> None:
         """A backward begins."""
-        self._backwards.begin(root, direct)
+        self.backwards.begin(root, direct)
 
     def stepped(self, optimizer: torch.optim.Optimizer | None, around: Nest) -> None:
         """An optimizer has stepped; None stands for parameters that were changed by hand."""
-        strand, backwards = self.strand, self._backwards
+        strand, backwards = self.strand, self.backwards
         expected, self.expected = self.expected, False
         same = optimizer is not None and optimizer is self._stepper()
         expected = expected and same and backwards.alone is None
@@ -378,7 +366,7 @@ class Course:
         strand.per_row = strand.per_row if self.brief else self._tally.per_row
         self._tally, self._modes = Tally(), set()
         steps = self.phases.steps
-        self._backwards.closed()
+        self.backwards.closed()
         self.phases.closed()
         self._standing.clear()
         activations = self.probing.probe(strand) if due else ()
@@ -401,7 +389,7 @@ class Course:
         trained = self._take(lambda seen: seen.trained)
         self._modes |= {seen.mode for seen in trained}
         self._learned |= {seen.model for seen in trained}
-        counted = self._backwards.counted(trained)
+        counted = self.backwards.counted(trained)
         self._trained = self._trained or next(iter(counted), None)
         for seen in counted:
             if seen.inputs is not None:

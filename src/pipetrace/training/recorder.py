@@ -55,20 +55,16 @@ class Recorder:
     def __init__(
         self, writer: Writer, *, steps: int | None = None, values: bool = True, sample: int = 0
     ) -> None:
-        self.writer = writer
-        self.values = values
+        self.writer, self.values = writer, values
         self.costs: dict[str, float] = {}
-        self.captures = 0
-        self.forwards = 0
-        self.backwards = 0
+        self.captures = self.forwards = self.backwards = 0
         self.watch: Watch = Watch(self)
         self.course = Course(self, sample)
         self._captures = Captures(self)
         self.batch_came = self.course.passes.came
         self.pass_ended = self.course.passes.ended
         self.failure: tuple[int, Failed] | None = None
-        self._limit = steps
-        self._count = 0
+        self._limit, self._count = steps, 0
         self._seed: Seed | None = None
         self._roots: dict[int, Root] = {}
         self._others: dict[int, weakref.ref[nn.Module]] = {}
@@ -186,9 +182,7 @@ class Recorder:
             self._raised(root, None, model, args, kwargs, error)
             raise
         try:
-            first = (
-                args[0] if args and type(args[0]) is torch.Tensor else trees.first((args, kwargs))
-            )
+            first = trees.first(args or kwargs)
             shape = () if first is None else first.shape
             seen = self.course.again(root.id, shape[0] if shape else 0)
             self._last, self._output = seen, output
@@ -212,7 +206,7 @@ class Recorder:
         self._inner = []
         course = self.course
         learning = torch.is_grad_enabled() and model.training
-        first = trees.first(args) if args else trees.first(kwargs)
+        first = trees.first(args or kwargs)
         if first is not None and first.is_meta:  # shapes are tried out: nothing is computed
             return None
         around: Nest = ()
@@ -275,7 +269,11 @@ class Recorder:
     def _brief(self, seen: Seen | None, args: Any, kwargs: Any, result: Any) -> bool:
         """Keep the loss alone in a step of a known loop, where all else is known well enough."""
         course = self.course
-        if seen is None or seen.turn >= 0 or not course.brief or seen.loss is not None:
+        if seen is None or seen.turn >= 0 or not course.brief:
+            return False
+        if seen.loss is not None:
+            if not seen.trained:  # of two losses the backward tells which one is trained on
+                self._direct = seen.loss = seen.uncounted = None
             return False
         plain = type(result) is torch.Tensor and kwargs.get("reduction", "mean") == "mean"
         if not plain or not args or args[0] is not self._output or course.strand is None:
@@ -289,9 +287,11 @@ class Recorder:
         parted = isinstance(result, torch.Tensor) and plain(result) is None
         if parted and not isinstance(result, _STAND_INS) and not self._told:
             self._told = True
-            kind = type(result).__name__
-            text = f"What {name} returned is a {kind}, whose numbers pipetrace does not read: "
-            self.emit(Notice(id="loss-type", text=text + "its losses and metrics are missing."))
+            text = (
+                f"What {name} returned is a {type(result).__name__}, whose numbers pipetrace does "
+            )
+            text += "not read: its losses and metrics are missing."
+            self.emit(Notice(id="loss-type", text=text))
 
     def call_raised(
         self, name: str, args: tuple[Any, ...], error: BaseException
@@ -307,9 +307,9 @@ class Recorder:
             return
         self.backwards += 1
         direct, seen = roots[0] is self._direct, self._last
-        if direct and seen is not None and seen.uncounted is not None:
+        if direct and seen and seen.uncounted is not None:
             seen.trained, self._node = True, None
-            self.course.learned(seen)
+            self.course.backwards.expected(seen)
             return
         if self._node is not None:
             if direct and self._last is not None:
@@ -427,8 +427,8 @@ class Recorder:
             self._seed = Seed(
                 value=None if value == _UNSEEDED else value, threads=torch.get_num_threads()
             )
-        root = self._roots[key] = Root(model)
-        return root
+        self._roots[key] = Root(model)
+        return self._roots[key]
 
     def _state(self, root: Root, model: nn.Module) -> None:
         """State what a root is, now that it computes."""
