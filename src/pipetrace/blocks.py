@@ -76,6 +76,15 @@ class Line(Piece, frozen=True):
     """`solid`, `dashed` or `dotted`."""
 
 
+class Pin(Piece, frozen=True):
+    """A sentence that belongs to one x of a chart, with its rule's id. `tone` as in Text."""
+
+    x: float
+    text: str
+    id: str = ""
+    tone: str = "plain"
+
+
 class Chart(Block, frozen=True):
     """Curves over a common x."""
 
@@ -84,6 +93,32 @@ class Chart(Block, frozen=True):
     y_label: str
     x: tuple[float, ...]
     lines: tuple[Line, ...]
+    pins: tuple[Pin, ...] = ()
+
+
+class Histogram(Piece, frozen=True):
+    """Counts of numbers in equally wide intervals from `low` to `high`."""
+
+    low: float
+    high: float
+    counts: tuple[int, ...]
+
+
+class Panel(Piece, frozen=True):
+    """One distribution at each moment; None where it was not measured."""
+
+    label: str
+    histograms: tuple[Histogram | None, ...]
+    note: str = ""
+
+
+class Distributions(Block, frozen=True):
+    """Histograms that move with a common moment, an epoch for example."""
+
+    title: str
+    x_label: str
+    moments: tuple[float, ...]
+    panels: tuple[Panel, ...]
 
 
 class Remark(Piece, frozen=True):
@@ -129,6 +164,28 @@ class Strip(Piece, frozen=True):
     note: str = ""
 
 
+class Picture(Piece, frozen=True):
+    """An image: rows of pixels from the top, one byte for each channel, as base64."""
+
+    label: str
+    width: int
+    height: int
+    channels: int
+    """1 for grey, 3 for red, green and blue."""
+    pixels: str
+    note: str = ""
+
+
+class Tokens(Piece, frozen=True):
+    """A row of token ids with their texts, where a vocabulary was found; `total` if more."""
+
+    label: str
+    ids: tuple[int, ...]
+    texts: tuple[str, ...] = ()
+    total: int = 0
+    note: str = ""
+
+
 class Stage(Piece, frozen=True):
     """One station of a flow."""
 
@@ -147,12 +204,104 @@ class Stage(Piece, frozen=True):
     stages: tuple[Stage, ...] = ()
     alike: bool = False
     """The same as the stage before but for its numbers: a view that cannot fold may count it."""
+    pictures: tuple[Picture, ...] = ()
+    tokens: tuple[Tokens, ...] = ()
+    again: str = ""
+    """Names the stage to the action `rerun`, where a host offers it; empty if it cannot be run."""
+    rate: float | None = None
+    """The probability that a rerun may change."""
 
 
 class Flow(Block, frozen=True):
-    """Stages in order."""
+    """Stages in order, beside the source text that their spots point into."""
 
     stages: tuple[Stage, ...]
+    sources: tuple[Code, ...] = ()
+    """A spot points into the text whose `path` is its `file`."""
+
+
+class Effect(Piece, frozen=True):
+    """What a later place computed: once without dropping, and under each draw of each rate."""
+
+    label: str
+    off: tuple[float, ...]
+    draws: tuple[tuple[tuple[float, ...], ...], ...]
+    """For each rate, for each draw, the values; there may be fewer draws than masks."""
+    names: tuple[str, ...] = ()
+    note: str = ""
+
+
+class Draws(Block, frozen=True):
+    """Values that pass one dropout layer, with masks that the layer itself drew at several rates.
+
+    With dropping on, element i of draw d becomes `values[i] * scale` where it was kept, else 0;
+    with dropping off it stays `values[i]`.
+    """
+
+    title: str
+    values: tuple[float, ...]
+    rates: tuple[float, ...]
+    """Probabilities of being dropped, in ascending order."""
+    scales: tuple[float, ...]
+    """For each rate, what a kept element was multiplied with."""
+    masks: tuple[tuple[str, ...], ...]
+    """For each rate, for each draw: kept flags as hexadecimal digits, the first element in the
+    highest bit of the first digit; bits beyond the last element are 0."""
+    chosen: int = 0
+    """Which of the rates is the layer's own."""
+    names: tuple[str, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    again: str = ""
+    """Names the layer to the action `rerun`, where a host offers it."""
+    note: str = ""
+
+
+class Column(Piece, frozen=True):
+    """Units side by side in a network: their values for one sample; `struck`: dropped ones."""
+
+    label: str
+    values: tuple[float, ...]
+    names: tuple[str, ...] = ()
+    struck: tuple[bool, ...] = ()
+
+
+class Wires(Piece, frozen=True):
+    """Weights between two columns, a row for each unit of `target`; none: unit to unit."""
+
+    source: int
+    target: int
+    weights: tuple[tuple[float, ...], ...] = ()
+    bias: tuple[float, ...] = ()
+
+
+class Network(Block, frozen=True):
+    """A small network: every unit and every weight."""
+
+    title: str
+    columns: tuple[Column, ...]
+    wires: tuple[Wires, ...]
+    note: str = ""
+
+
+class Node(Piece, frozen=True):
+    """A module or operation of a graph; one with `nodes` can be folded."""
+
+    id: str
+    name: str
+    words: str = ""
+    shape: str = ""
+    nodes: tuple[Node, ...] = ()
+    sources: tuple[str, ...] = ()
+    """The ids of the leaves whose output it takes; only leaves have sources."""
+    tone: str = "plain"
+
+
+class Graph(Block, frozen=True):
+    """What feeds what: nodes in the order of their calls."""
+
+    title: str
+    nodes: tuple[Node, ...]
+    note: str = ""
 
 
 class Bar(Piece, frozen=True):
@@ -201,8 +350,26 @@ class Crash(Block, frozen=True):
     text: str
 
 
+class Tab(Piece, frozen=True):
+    """One of several views of which a page shows one at a time. `tone` as in Text."""
+
+    id: str
+    label: str
+    blocks: tuple[AnyBlock, ...]
+    note: str = ""
+    tone: str = "plain"
+
+
+class Tabs(Block, frozen=True):
+    """Views to choose from."""
+
+    title: str
+    tabs: tuple[Tab, ...]
+
+
 AnyBlock = (
     Text | Facts | Checks | Table | Chart | Remarks | Code | Flow | Bars | Question | Crash
+    | Distributions | Draws | Network | Graph | Tabs
 )  # fmt: skip
 
 

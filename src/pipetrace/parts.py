@@ -26,6 +26,10 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A piece of a record: never stored alone."""
 
 
+class Record(Part, frozen=True, kw_only=True, tag_field="kind", tag=str.lower):
+    """A fact of a run: appended to its file, never edited."""
+
+
 class Place(Part, frozen=True):
     """A line of the user's code."""
 
@@ -126,6 +130,21 @@ class ModulePart(Part, frozen=True):
     trainable: int = 0
     training: bool = True
     made: Place | None = None
+
+
+class Spread(Part, frozen=True):
+    """One sample under dropout: what the model gives over many draws of its masks."""
+
+    draws: int
+    kind: str = "outputs"
+    """`probabilities` or `outputs`."""
+    low: tuple[float, ...] = ()
+    """The 5 % quantile of each output."""
+    mean: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+    """The 95 % quantile of each output."""
+    votes: tuple[int, ...] = ()
+    """How many draws chose each class; empty where values are predicted."""
 
 
 class Score(Part, frozen=True):

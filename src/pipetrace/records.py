@@ -22,15 +22,25 @@ from pipetrace.parts import (
     Part,
     Place,
     Receipt,
+    Record,
     Regression,
     Score,
+    Spread,
     Tensor,
     Units,
 )
-
-
-class Record(Part, frozen=True, kw_only=True, tag_field="kind", tag=str.lower):
-    """A fact of a run: appended to its file, never edited."""
+from pipetrace.probed import (
+    Contrast,
+    Draws,
+    Histograms,
+    InputImage,
+    InputTokens,
+    Outputs,
+    Ranked,
+    Ranking,
+    Spectrum,
+    Weights,
+)
 
 
 class Provenance(Record, frozen=True):
@@ -177,25 +187,6 @@ class NotFinite(Record, frozen=True):
     nans: int
     infinities: int
     total: int
-
-
-class Contrast(Record, frozen=True):
-    """The batch of a capture once more, in the other mode, op by op."""
-
-    capture: int
-    training: bool
-    """The mode of the other pass."""
-    paired: int
-    """Ops found in both."""
-    differing: int
-    """Paired ops whose outputs differ, for whatever reason."""
-    only_here: int = 0
-    """Ops that only the capture has, and those that only the other pass has."""
-    only_there: int = 0
-    sources: tuple[Difference, ...] = ()
-    """Where differences come in; the other ops pass them on."""
-    drawing: tuple[int, ...] = ()
-    """Ops of the capture that draw random numbers in eval mode."""
 
 
 class Training(Record, frozen=True):
@@ -346,6 +337,9 @@ class Prediction(Record, frozen=True):
     """Whether two eval passes gave the same bits."""
     train_difference: float | None = None
     """Largest absolute difference of a train-mode pass, where one was made."""
+    role: str = "chosen"
+    """Why this sample: `chosen` by the user, `wrong` or `uncertain`."""
+    spread: Spread | None = None
 
 
 class Failure(Record, frozen=True):
@@ -428,7 +422,8 @@ class Ended(Record, frozen=True):
 Fact = (
     Provenance | Seed | SourceText | Model | Dataset | Op | Capture | Gradient | NotFinite
     | Contrast | Training | Epoch | Probe | Layers | Checksum | Evaluation | Metrics | Prediction
-    | Failure | Column | Preparation | Question | Notice | Ended
+    | Failure | Column | Preparation | Question | Notice | Ended | Draws | Histograms | Weights
+    | Ranking | InputImage | InputTokens
 )  # fmt: skip
 
 KINDS: dict[str, type[Record]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Fact)}
@@ -436,9 +431,10 @@ KINDS: dict[str, type[Record]] = {str(kind.__struct_config__.tag): kind for kind
 
 __all__ = [
     "KINDS", "Argument", "Bin", "Capture", "Check", "Checksum", "Choice", "Classification",
-    "Column", "Contrast", "Dataset", "Difference", "Ended", "Epoch", "Evaluation", "Fact",
-    "Failure", "Gradient", "Labelling", "Layer", "Layers", "Link", "Mask", "Metrics", "Model",
-    "ModulePart", "NotFinite", "Notice", "Op", "Outcome", "Part", "Place", "Prediction",
-    "Preparation", "Probe", "Provenance", "Question", "Receipt", "Record", "Regression", "Score",
-    "Seed", "SourceText", "Tensor", "Training", "Units",
+    "Column", "Contrast", "Dataset", "Difference", "Draws", "Ended", "Epoch", "Evaluation",
+    "Fact", "Failure", "Gradient", "Histograms", "InputImage", "InputTokens", "Labelling",
+    "Layer", "Layers", "Link", "Mask", "Metrics", "Model", "ModulePart", "NotFinite", "Notice",
+    "Op", "Outcome", "Outputs", "Part", "Place", "Prediction", "Preparation", "Probe",
+    "Provenance", "Question", "Ranked", "Ranking", "Receipt", "Record", "Regression", "Score",
+    "Seed", "SourceText", "Spectrum", "Spread", "Tensor", "Training", "Units", "Weights",
 ]  # fmt: skip
