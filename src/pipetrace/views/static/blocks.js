@@ -1,7 +1,10 @@
 // Each block is drawn without its neighbours; one that fails becomes a red block.
 import { make, pane, sign, words } from "./dom.js";
 import { chart } from "./chart.js";
+import { draws } from "./draws.js";
 import { definitions, flow } from "./flow.js";
+import { graph } from "./graph.js";
+import { network } from "./network.js";
 import { code, question } from "./question.js";
 
 const FIRST_ROWS = 200;
@@ -157,6 +160,9 @@ const DRAW = {
   bars,
   question,
   crash,
+  draws,
+  network,
+  graph,
 };
 
 export function drawBlock(block, context) {
