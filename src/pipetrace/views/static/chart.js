@@ -4,6 +4,12 @@ import { toNumber, unique, visible, words } from "./dom.js";
 
 const DASHES = { solid: null, dashed: "8 5", dotted: "2 5" };
 const SMOOTH = { off: 0, some: 0.6, much: 0.9 };
+const MARKS = [
+  "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0",
+  "M-3.5-3.5h7v7h-7z",
+  "M0-5l5 9h-10z",
+  "M0-5.5l5.5 5.5-5.5 5.5-5.5-5.5z",
+];
 const LARGEST = 1e300;
 const COLOURS = 6;
 const FEW = 12;
@@ -55,15 +61,8 @@ function smoothed(values, weight) {
 }
 
 function marker(kind, x, y) {
-  const shapes = [
-    () => draw("circle", { cx: x, cy: y, r: 4 }),
-    () => draw("rect", { x: x - 3.5, y: y - 3.5, width: 7, height: 7 }),
-    () => draw("path", { d: `M${x} ${y - 5}l5 9h-10z` }),
-    () => draw("path", { d: `M${x} ${y - 5.5}l5.5 5.5l-5.5 5.5l-5.5 -5.5z` }),
-  ];
-  const shape = shapes[kind % shapes.length]();
-  shape.setAttribute("class", "dot");
-  return shape;
+  const around = { class: "dot", transform: `translate(${x} ${y})` };
+  return draw("path", { ...around, d: MARKS[kind % MARKS.length] });
 }
 
 function sample(line, index) {
@@ -84,18 +83,13 @@ function path(points) {
 export function chart(block, context) {
   const xs = block.x.map(toNumber);
   const lines = block.lines.map((line) => ({ ...line, ys: line.values.map(toNumber) }));
-  const numbers = lines.flatMap((line) => line.ys.filter((y) => Math.abs(y ?? NaN) <= LARGEST));
+  const known = (y) => Math.abs(y ?? NaN) <= LARGEST;
+  const finite = lines.flatMap((line) => line.ys.filter(known));
   const view = { log: false, smooth: "off" };
   const title = unique("chart");
-  const plot = make("div", {
-    class: "plot",
-    role: "slider",
-    tabindex: 0,
-    "aria-labelledby": title,
-    "aria-orientation": "horizontal",
-    "aria-valuemin": 0,
-    "aria-valuemax": Math.max(xs.length - 1, 0),
-  });
+  const named = { class: "plot", role: "slider", tabindex: 0, "aria-labelledby": title };
+  const ends = { "aria-valuemin": 0, "aria-valuemax": Math.max(xs.length - 1, 0) };
+  const plot = make("div", { ...named, ...ends, "aria-orientation": "horizontal" });
   const where = make("span", { class: "where" });
   const readings = lines.map(() => make("span", { class: "reading" }));
   const legend = make("ul", { class: "legend" }, make("li", {}, where));
@@ -112,14 +106,14 @@ export function chart(block, context) {
   const choices = Object.keys(SMOOTH).map((name) => make("option", { value: name }, name));
   const smooth = make("select", { onchange: () => change("smooth", smooth.value) }, ...choices);
   const tools = make("div", { class: "tools" });
-  if (numbers.length > 1 && Math.min(...numbers) > 0) tools.append(log);
+  if (finite.length > 1 && finite.every((y) => y > 0)) tools.append(log);
   if (xs.length > FEW) tools.append(make("label", {}, "Smoothing ", smooth));
 
   let [cursor, frame, width] = [0, null, 0];
   const pinsAt = (index) => (block.pins ?? []).filter((pin) => Number(pin.x) === xs[index]);
   const point = (index) => {
     if (!xs.length) return;
-    cursor = context.memory.cursor = Math.max(0, Math.min(xs.length - 1, index));
+    cursor = Math.max(0, Math.min(xs.length - 1, index));
     where.textContent = visible(`${block.x_label} ${showNumber(xs[cursor])}`);
     const said = lines.map((line, number) => {
       readings[number].textContent = showNumber(line.ys[cursor]);
@@ -134,6 +128,7 @@ export function chart(block, context) {
     pinned.replaceChildren(...pins.map(item));
     frame?.move(cursor);
   };
+  // A reader who has not chosen a place sees the last, also when it is a new one.
   const settle = (index) => {
     point(index);
     context.keep("at", cursor === xs.length - 1 ? "" : String(cursor));
@@ -149,7 +144,7 @@ export function chart(block, context) {
   plot.addEventListener("click", (event) => frame && settle(frame.nearest(event.clientX)));
   const redraw = () => {
     width = Math.round(plot.clientWidth);
-    if (width) frame = sketch(block, xs, lines, plot, { ...view, width, pinsAt });
+    if (width) frame = sketch(block, xs, lines, plot, { ...view, width, pinsAt, finite });
     point(cursor);
   };
   const apply = () => {
@@ -157,7 +152,7 @@ export function chart(block, context) {
     view.smooth = context.state.smooth in SMOOTH ? context.state.smooth : "off";
     log.setAttribute("aria-pressed", String(view.log));
     smooth.value = view.smooth;
-    cursor = Number(context.state.at ?? context.memory.cursor ?? xs.length - 1);
+    cursor = Number(context.state.at ?? xs.length - 1);
     redraw();
   };
   const change = (name, value) => {
@@ -173,9 +168,8 @@ export function chart(block, context) {
   return figure;
 }
 
-function sketch(block, xs, lines, plot, { log, smooth, width, pinsAt }) {
+function sketch(block, xs, lines, plot, { log, smooth, width, pinsAt, finite }) {
   const height = Math.round(Math.min(320, Math.max(200, width * 0.42)));
-  const finite = lines.flatMap((line) => line.ys.filter((y) => Math.abs(y ?? NaN) <= LARGEST));
   const places = xs.filter(Number.isFinite);
   if (!finite.length || !places.length) {
     const nothing = "Nothing to draw: no finite value was measured.";
