@@ -8,20 +8,23 @@ function extentOf(panel) {
   const known = panel.histograms.filter(Boolean);
   const low = Math.min(...known.map((each) => Number(each.low)));
   const high = Math.max(...known.map((each) => Number(each.high)));
-  const dense = (each) =>
-    Math.max(...each.counts) / ((each.high - each.low) / each.counts.length || 1);
-  return { low, high, most: Math.max(...known.map(dense)) };
+  // One value alone stands in the middle.
+  return high > low ? { low, high } : { low: low - 0.5, high: high + 0.5 };
 }
 
-function outline(histogram, { low, high, most }) {
-  const across = (value) => (high > low ? ((value - low) / (high - low)) * WIDTH : WIDTH / 2);
-  const step = (histogram.high - histogram.low) / histogram.counts.length;
-  let d = `M${across(histogram.low).toFixed(1)} ${HEIGHT}`;
-  histogram.counts.forEach((count, index) => {
-    const y = HEIGHT - (count / (step || 1) / most) * (HEIGHT - 4);
-    d += `V${y.toFixed(1)}H${Math.max(across(histogram.low + (index + 1) * step), 1).toFixed(1)}`;
+function outline(histogram, extent) {
+  const { counts } = histogram;
+  const across = (value) => ((value - extent.low) / (extent.high - extent.low)) * WIDTH;
+  const [first, last] = [across(histogram.low), across(histogram.high)];
+  // What has no width would not be seen.
+  const width = Math.max(last - first, 3);
+  const start = Math.min(first, WIDTH - width);
+  const most = Math.max(...counts, 1);
+  const bars = counts.map((count, index) => {
+    const y = HEIGHT - (count / most) * (HEIGHT - 4);
+    return `V${y.toFixed(1)}H${(start + (width * (index + 1)) / counts.length).toFixed(1)}`;
   });
-  return `${d}V${HEIGHT}Z`;
+  return `M${start.toFixed(1)} ${HEIGHT}${bars.join("")}V${HEIGHT}Z`;
 }
 
 function mean({ low, high, counts }) {
