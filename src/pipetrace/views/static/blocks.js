@@ -1,11 +1,13 @@
 // Each block is drawn without its neighbours; one that fails becomes a red block.
 import { make, pane, sign, words } from "./dom.js";
 import { chart } from "./chart.js";
+import { distributions } from "./distributions.js";
 import { draws } from "./draws.js";
 import { definitions, flow } from "./flow.js";
 import { graph } from "./graph.js";
 import { network } from "./network.js";
 import { code, question } from "./question.js";
+import { tabs } from "./tabs.js";
 
 const FIRST_ROWS = 200;
 
@@ -160,6 +162,8 @@ const DRAW = {
   bars,
   question,
   crash,
+  distributions,
+  tabs,
   draws,
   network,
   graph,
