@@ -11,8 +11,7 @@ from pipetrace.story.forwards import Forward, Step, entry, fold, name
 from pipetrace.story.nesting import runs
 
 LEAVES = 2_000
-"""Of more operations the modules of the two upper levels are the leaves."""
-_LEVELS = 2
+"""Of more operations modules are the leaves, as deep inside as there is room for."""
 
 
 def graph(forward: Forward) -> Graph | None:
@@ -24,13 +23,34 @@ def graph(forward: Forward) -> Graph | None:
     _, steps = fold(forward.ops)
     if not steps:
         return None
-    whole_graph = len(steps) <= LEAVES
-    made = _Graph(forward, steps, None if whole_graph else _LEVELS)
+    levels = _levels(steps)
+    made = _Graph(forward, steps, levels)
     note = f"{plural(len(steps), 'operation')}; views of the same values are left out"
-    if not whole_graph:
-        note += "; shown are the modules of the two upper levels"
+    if levels is not None:
+        note += f"; modules more than {plural(levels, 'level')} deep are not unfolded"
     title = f"Graph of {forward.model.type if forward.model else 'the model'}"
     return Graph(title=title, nodes=(*made.inputs(), *made.nodes), note=f"{note}.")
+
+
+def _levels(steps: Sequence[Step]) -> int | None:
+    """Return how many levels of modules can be unfolded; None for all."""
+    if len(steps) <= LEAVES:
+        return None
+    levels = 1
+    while _count(steps, "", levels + 1) <= LEAVES:
+        levels += 1
+    return levels
+
+
+def _count(steps: Sequence[Step], prefix: str, levels: int) -> int:
+    """Count the leaves where only so many levels are unfolded."""
+    found = 0
+    for path, members in runs(steps, prefix):
+        if path is None or len(members) == 1:
+            found += len(members)
+        else:
+            found += _count(members, path, levels - 1) if levels > 1 else 1
+    return found
 
 
 class _Graph:
