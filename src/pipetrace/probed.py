@@ -85,7 +85,10 @@ class Histograms(Record, frozen=True):
 
 
 class Weights(Record, frozen=True):
-    """All numbers of one parameter, at the end of the run: of small models only."""
+    """All numbers of one parameter of a small model, in its first captured training forward.
+
+    They are those that this forward was computed with: picture, values and weights belong together.
+    """
 
     model: int
     path: str

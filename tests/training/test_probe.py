@@ -16,7 +16,7 @@ import pipetrace
 from pipetrace.capture import roots
 from pipetrace.records import Probe
 from pipetrace.training import scores
-from pipetrace.training.probe import MASKS, Fixed, probe
+from pipetrace.training.probe import MASKS, Fixed, Probed, probe
 
 
 def fixed(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> Fixed:
@@ -40,7 +40,7 @@ def plain(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> tuple[float, fl
 
 
 def test_dropout_off_is_a_plain_pass_in_eval_mode(task: Any):
-    found, _ = probe(fixed(task.model, task.x, task.y), 3, 7)
+    found, *_ = probe(fixed(task.model, task.x, task.y), 3, 7)
     assert found is not None
     loss, accuracy = plain(task.model, task.x, task.y)
     assert found.off.loss == pytest.approx(loss, abs=1e-6)
@@ -58,7 +58,7 @@ def test_masks_of_every_epoch_are_the_same(task: Any):
 
 
 def test_without_randomness_on_is_off(task: Any):
-    found, _ = probe(fixed(task.model, task.x, task.y)._replace(random=False), 0, 1)
+    found, *_ = probe(fixed(task.model, task.x, task.y)._replace(random=False), 0, 1)
     assert found is not None
     assert found.masks == 0
     assert found.on == found.off
@@ -92,7 +92,7 @@ def test_nothing_is_left_behind():
 def test_a_model_that_cannot_be_called_again_gives_no_probe(task: Any):
     rows = fixed(task.model, task.x, task.y)
     task.model[0] = nn.Linear(3, 6)
-    assert probe(rows, 0, 1) == (None, ())
+    assert probe(rows, 0, 1) == Probed()
     assert task.model.training
 
 

@@ -10,7 +10,7 @@ from pipetrace.lessons import anymodel, dropout
 from pipetrace.lessons.answering import Answers, Execute, Rejection, answer
 from pipetrace.lessons.drafts import Draft
 from pipetrace.lessons.registry import LEVELS, NEEDS, Template, templates
-from pipetrace.records import Capture, Question
+from pipetrace.records import Capture, Op, Prediction, Question
 from pipetrace.tracefile import Recording
 
 FAMILIES = (dropout, anymodel)
@@ -33,6 +33,7 @@ def draft(recording: Recording, seed: int = 0) -> list[Draft]:
         recording: the run.
         seed: of the choice and of the numbers in it.
     """
+    recording = _of_chosen(recording)
     found: list[Draft] = []
     for count, candidates in _slots(recording, seed):
         drafts = (template.draft(recording, seed) for template in candidates)
@@ -48,6 +49,7 @@ def questions(recording: Recording, execute: Execute, seed: int = 0) -> Answers:
         execute: `pipetrace.probes.execute.execute`.
         seed: of the choice, the numbers and the order of the options.
     """
+    recording = _of_chosen(recording)
     asked: list[Question] = []
     rejections: list[Rejection] = []
     for count, candidates in _slots(recording, seed):
@@ -60,6 +62,20 @@ def questions(recording: Recording, execute: Execute, seed: int = 0) -> Answers:
             rejections += answers.rejections
             open_places -= len(answers.questions)
     return Answers(questions=tuple(asked), rejections=tuple(rejections))
+
+
+def _of_chosen(recording: Recording) -> Recording:
+    """Leave out what is known of other samples than the chosen one: nobody is asked about them."""
+    others = {item.capture for item in recording.all(Prediction) if item.role != "chosen"}
+    if not others:
+        return recording
+    facts = [
+        fact
+        for fact in recording.facts
+        if not (isinstance(fact, (Op, Prediction)) and fact.capture in others)
+        and not (isinstance(fact, Capture) and fact.id in others)
+    ]
+    return Recording(facts, recording.series, recording.path, recording.written, recording.ranks)
 
 
 def _ask(template: Template, recording: Recording, execute: Execute, seed: int) -> Answers:

@@ -16,6 +16,7 @@ from pipetrace.records import (
     Ended,
     Epoch,
     Evaluation,
+    Histograms,
     Layers,
     Model,
     Notice,
@@ -33,7 +34,7 @@ from pipetrace.tracefile import Recording
 OWN = "pipetrace's own training loop"
 """What trains where a table is fitted."""
 _UNEQUAL = "none of them equal to a row trained on"
-OfTraining = TypeVar("OfTraining", Epoch, Probe, Layers, Evaluation)
+OfTraining = TypeVar("OfTraining", Epoch, Probe, Layers, Evaluation, Histograms)
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ class Trace:
     """Module and function of each op of a captured forward, in order."""
     terms: bool = False
     """Whether the loop's loss is another than what fixed rows and evaluations are scored with."""
+    histograms: tuple[Histograms, ...] = ()
 
     @property
     def normalised(self) -> bool:
@@ -130,6 +132,7 @@ def traces(recording: Recording) -> list[Trace]:
     probes = _by_training(recording.all(Probe))
     layers = _by_training(recording.all(Layers))
     evaluations = _by_training(recording.all(Evaluation))
+    histograms = _by_training(recording.all(Histograms))
     dropping = _dropping(recording)
     origin = recording.first(Provenance)
     loop = OWN if origin and origin.origin == "table" else "the script"
@@ -154,6 +157,7 @@ def traces(recording: Recording) -> list[Trace]:
             models.get(training.model),
             _calls(recording, training.model),
             f"terms-{training.id}" in notices,
+            tuple(histograms.get(training.id, ())),
         )
         for training in recording.all(TrainingRecord)
     ]
@@ -244,6 +248,7 @@ def _trace(
     model: Model | None,
     calls: tuple[tuple[str, str], ...],
     terms: bool,
+    histograms: tuple[Histograms, ...],
 ) -> Trace:
     again = next((epoch.repeated for epoch in epochs if epoch.repeated is not None), None)
     notes, scores = _evaluated(evaluations, loop, again)
@@ -270,7 +275,7 @@ def _trace(
         not epochs[-1].complete or (early and len(steps) == 2 and steps[1] < steps[0])
     )
     return Trace(training, rows, tuple(labels), notes, classes, drops, loop, broken_off, staying,
-                 model, calls, terms)  # fmt: skip
+                 model, calls, terms, histograms)  # fmt: skip
 
 
 def _evaluated(

@@ -21,6 +21,7 @@ from pipetrace.records import (
     NotFinite,
     Op,
     Place,
+    Prediction,
     Preparation,
     Provenance,
     Tensor,
@@ -67,8 +68,15 @@ class Step:
     """Counting in a buffer, and views of what is no input and was not computed."""
 
 
-def forwards(recording: Recording) -> list[Forward]:
-    """Return every captured forward of a run with its operations, in the order of the run."""
+def forwards(recording: Recording, *, samples: bool = False) -> list[Forward]:
+    """Return every captured forward of a run with its operations, in the order of the run.
+
+    Args:
+        recording: the run.
+        samples: whether those of other samples than the chosen one are among them.
+    """
+    others = {item.capture for item in recording.all(Prediction) if item.role != "chosen"}
+    left_out = set() if samples else others
     origin = recording.first(Provenance)
     models = {model.id: model for model in recording.all(Model)}
     roles = {data.role: data for data in recording.all(Dataset)}
@@ -82,6 +90,8 @@ def forwards(recording: Recording) -> list[Forward]:
     broken = {item.capture: item for item in recording.all(NotFinite)}
     found = []
     for capture in recording.all(Capture):
+        if capture.id in left_out:
+            continue
         forward = Forward(
             capture=capture,
             ops=ops.get(capture.id, []),

@@ -79,7 +79,7 @@ class _Nesting:
 
     def nodes(self, steps: Sequence[Step], prefix: str) -> list[_Node]:
         nodes: list[_Node] = []
-        for path, members in _runs(steps, prefix):
+        for path, members in runs(steps, prefix):
             if path is None or len(members) == 1:
                 nodes += [self._single(step, path or "") for step in members]
                 continue
@@ -215,7 +215,7 @@ class _Nesting:
             yield Fact(label="parameters", value=f"{each}{whole(sum(held))} in all")
 
 
-def _runs(steps: Sequence[Step], prefix: str) -> Iterator[tuple[str | None, Sequence[Step]]]:
+def runs(steps: Sequence[Step], prefix: str) -> Iterator[tuple[str | None, Sequence[Step]]]:
     """Cut steps into calls of the children of `prefix`; its own operations have no child."""
     for path, group in groupby(steps, key=lambda step: _child(step.op.module, prefix)):
         members = list(group)

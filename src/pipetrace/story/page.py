@@ -8,7 +8,16 @@ from pathlib import Path, PurePath
 
 import pipetrace
 from pipetrace.blocks import Crash, Page, Section
-from pipetrace.records import Capture, Ended, Epoch, Model, Provenance, SourceText, Training
+from pipetrace.records import (
+    Capture,
+    Ended,
+    Epoch,
+    Model,
+    Provenance,
+    SourceText,
+    Training,
+    Weights,
+)
 from pipetrace.story import (
     broken,
     contrast,
@@ -16,6 +25,7 @@ from pipetrace.story import (
     flow,
     insight,
     metrics,
+    network,
     notices,
     prediction,
     provenance,
@@ -31,7 +41,7 @@ from pipetrace.story.registry import Entry, Subject, entries
 from pipetrace.tracefile import Recording
 
 SECTIONS = (
-    provenance, failure, broken, insight, flow, contrast, training, metrics, steps, ranks,
+    provenance, failure, broken, insight, flow, network, contrast, training, metrics, steps, ranks,
     prediction, questions, notices, source,
 )  # fmt: skip
 """The modules whose sections a page has: importing them registers these."""
@@ -133,9 +143,12 @@ def _contents(recording: Recording, origin: Provenance | None) -> str:
         any(tensor.row for _, tensor in capture.inputs) for capture in recording.all(Capture)
     )
     texts = len(recording.all(SourceText))
+    numbers = sum(len(item.values) for item in recording.all(Weights))
     held = []
     if captures:
         held.append(f"rows of real values from {plural(captures, 'forward')}")
+    if numbers:
+        held.append(f"{plural(numbers, 'weight')} of the model")
     if texts:
         held.append(f"the source text of {plural(texts, 'file')}")
     out = []

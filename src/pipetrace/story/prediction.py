@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
-from pipetrace.blocks import AnyBlock, Bar, Bars, Check, Checks, Fact, Facts, Flow, Text
-from pipetrace.records import Column, Dataset, Prediction
-from pipetrace.story.figures import number, plural
-from pipetrace.story.forwards import forwards
+from pipetrace.blocks import (
+    AnyBlock,
+    Bar,
+    Bars,
+    Check,
+    Checks,
+    Fact,
+    Facts,
+    Flow,
+    Tab,
+    Tabs,
+    Text,
+)
+from pipetrace.records import Column, Dataset, Prediction, Ranking
+from pipetrace.story.figures import listing, number, plural
+from pipetrace.story.forwards import Forward, forwards
+from pipetrace.story.ranking import tables
 from pipetrace.story.registry import Content, section
+from pipetrace.story.spreads import spreads
 from pipetrace.story.stages import stages
 from pipetrace.tracefile import Recording
 
@@ -18,32 +34,84 @@ MOST = 10
 
 @section(id="prediction", title="Prediction trace", order=50)
 def prediction(recording: Recording) -> Content | None:
-    """Tell how one sample became a prediction, and whether a second pass agrees."""
-    told = recording.last(Prediction)
+    """Tell how one sample became a prediction, and a few others that are worth a look."""
+    told = chosen(recording)
     if told is None:
         return None
+    every = {item.capture.id: item for item in forwards(recording, samples=True)}
+    flow = stages(every[told.capture]) if told.capture in every else ()
+    title = f"Prediction trace, {plural(len(flow), 'layer')}" if flow else ""
+    others = [item for item in recording.all(Prediction) if item.role != "chosen"]
     blocks: list[AnyBlock] = []
-    title = ""
-    forward = next((item for item in forwards(recording) if item.capture.id == told.capture), None)
-    if forward:
-        found = stages(forward)
-        title = f"Prediction trace, {plural(len(found), 'layer')}"
-        blocks.append(Flow(stages=found))
-    names = _names(recording)
-    if told.task == "values":
-        blocks.append(_value(recording, told))
-    elif told.probabilities:
-        blocks += [_bars(told, names), _verdict(told, names)]
-    elif told.scores:
-        blocks.append(_value(recording, told))
-    blocks += _passes(told)
+    if others:
+        tabs = [_tab(recording, item, every) for item in (told, *others)]
+        blocks.append(Tabs(title="Samples", tabs=tuple(tabs)))
+    else:
+        blocks += _sample(recording, told, every)
+    ranking = recording.last(Ranking)
+    if ranking:
+        blocks += tables(ranking, partial(_label, names=_names(recording)))
     rows = {
         True: "held out from training",
         False: "one of the training rows",
         None: "whether it was trained on is unknown",
     }[told.heldout]
     intro = f"Sample {told.sample}, {rows}, through the trained model in eval mode."
+    if others:
+        counts = Counter(item.role for item in others)
+        which = [f"{counts[role]} {words}" for role, words in _PLURAL.items() if counts[role]]
+        intro += f" Beside it: {listing(which)} of the rows ranked below."
     return Content(blocks=tuple(blocks), intro=intro, title=title)
+
+
+def chosen(recording: Recording) -> Prediction | None:
+    """Return the prediction of the sample that was asked for."""
+    found = [item for item in recording.all(Prediction) if item.role == "chosen"]
+    return found[-1] if found else None
+
+
+_PLURAL = {"wrong": "of highest loss", "uncertain": "least certain"}
+
+
+def _sample(
+    recording: Recording, told: Prediction, every: Mapping[int, Forward]
+) -> Iterator[AnyBlock]:
+    """Yield how one sample went through the model, and what came out."""
+    names = _names(recording)
+    if told.capture in every:
+        yield Flow(stages=stages(every[told.capture]))
+    if told.task == "values":
+        yield _value(recording, told)
+    elif told.probabilities:
+        yield _bars(told, names)
+        yield _verdict(told, names)
+    elif told.scores:
+        yield _value(recording, told)
+    yield from spreads(recording, told, partial(_class, names=names))
+    yield from _passes(told)
+
+
+def _tab(recording: Recording, told: Prediction, every: Mapping[int, Forward]) -> Tab:
+    """Tell one sample of several; the others of its kind have tabs of their own."""
+    names = _names(recording)
+    right = told.truth is not None and told.predicted == told.truth
+    words = {"wrong": "highest loss" if right or told.task == "values" else "most wrong",
+             "uncertain": "least certain"}.get(told.role, "")  # fmt: skip
+    note, tone = "", "plain"
+    if told.probabilities and told.predicted is not None:
+        verdict = _verdict(told, names)
+        note, tone = verdict.text, verdict.tone
+    return Tab(
+        id=f"sample-{told.sample}",
+        label=f"Sample {told.sample}, {words}" if words else f"Sample {told.sample}",
+        blocks=tuple(_sample(recording, told, every)),
+        note=note,
+        tone=tone,
+    )
+
+
+def _label(value: float | None, names: Sequence[str]) -> str:
+    return "–" if value is None else _class(int(value), names)
 
 
 def _names(recording: Recording) -> tuple[str, ...]:

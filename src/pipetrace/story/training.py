@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from statistics import mean, stdev
 
-from pipetrace.blocks import AnyBlock, Chart, Head, Line, Remark, Remarks, Table, Text
+from pipetrace.blocks import AnyBlock, Chart, Head, Line, Pin, Remark, Remarks, Table, Text
 from pipetrace.records import Score
+from pipetrace.story.distributions import distributions
 from pipetrace.story.epochs import OWN, Row, Trace, finite, traces
 from pipetrace.story.figures import (
     accuracy,
@@ -150,7 +151,8 @@ def _blocks(trace: Trace, heading: str) -> tuple[Told, Told, Told]:
         return [Text(text=f"{heading}: {words}" if heading else words, tone="muted")], (), ()
     shown = thinned(trace)
     blocks: list[AnyBlock] = [*_tables(trace, shown, heading)]
-    chart = _chart(trace)
+    whole_training, each = overall(trace), _remarks(trace, shown)
+    chart = _chart(trace, each)
     if chart:
         blocks.append(chart)
     if trace.random and trace.staying:
@@ -159,11 +161,12 @@ def _blocks(trace: Trace, heading: str) -> tuple[Told, Told, Told]:
             "do not tell its effect."
         )
         blocks.append(Text(text=words, tone="warning"))
-    whole_training, each = overall(trace), _remarks(trace, shown)
     if whole_training:
         blocks.append(Remarks(remarks=whole_training, title="On the whole training"))
     told = [Remarks(remarks=each, title="Epoch by epoch")] if each else []
+    lowest = best(trace)
     details = layers(trace)
+    details += distributions(trace, lowest.index if lowest else None, heading)
     details += [
         Text(text=words, tone="muted")
         for words in (_fixed(trace), _costs(trace), _sparse(trace), _missing(trace))
@@ -265,7 +268,8 @@ def _rates(trace: Trace) -> set[float]:
     return {row.epoch.rates[0] for row in trace.rows if row.epoch and row.epoch.rates}
 
 
-def _chart(trace: Trace) -> Chart | None:
+def _chart(trace: Trace, remarks: Sequence[Remark]) -> Chart | None:
+    """Draw the losses, with what is said of an epoch pinned to it."""
     if len(trace.rows) < 2:
         return None
     styles = {"loop": "dotted"}
@@ -284,7 +288,13 @@ def _chart(trace: Trace) -> Chart | None:
     x = tuple(float(row.index) for row in trace.rows)
     name = trace.training.loss
     title = "Loss by epoch" + (f" ({name})" if name else "")
-    return Chart(title=title, x_label="epoch", y_label="loss", x=x, lines=lines)
+    places = {f"epoch {row.index}": float(row.index) for row in trace.rows}
+    pins = tuple(
+        Pin(x=places[item.where], text=item.text, id=item.id, tone=item.tone)
+        for item in remarks
+        if item.where in places
+    )
+    return Chart(title=title, x_label="epoch", y_label="loss", x=x, lines=lines, pins=pins)
 
 
 def _remarks(trace: Trace, shown: Sequence[Row]) -> tuple[Remark, ...]:

@@ -25,9 +25,10 @@ from pipetrace.training.layers import gradient_norm, total
 from pipetrace.training.nests import Nest, Standing, site
 from pipetrace.training.passes import Passes
 from pipetrace.training.phases import CUT, FULL, LOADER, OPEN, Phases
-from pipetrace.training.prediction import first_row, predict
+from pipetrace.training.prediction import first_row
 from pipetrace.training.probing import Probing
 from pipetrace.training.rows import Places, columns
+from pipetrace.training.samples import predict
 from pipetrace.training.scores import LossCall
 from pipetrace.training.strands import Strand, settings
 from pipetrace.training.tallies import Seen, Tally
@@ -289,12 +290,13 @@ class Course:
             strand.write(recorder.writer)
             if strand.probed != strand.epochs:
                 self.probing.probe(strand)
+            recorder.emit(*strand.moments.end())
         started = time.perf_counter()
         chosen = self.evaluations.chosen or first_row(strand)
         if chosen is not None and chosen.heldout and self.evaluations.rows.repeated() == 0:
             chosen.heldout = None
         if chosen is not None:
-            recorder.emit(*predict(recorder, chosen, strand))
+            recorder.emit(*predict(recorder, chosen, strand, self.evaluations.kept))
         recorder.spend("prediction", started)
 
     def _join(self, optimizer: torch.optim.Optimizer | None) -> Strand:
@@ -306,6 +308,7 @@ class Course:
             if strand is not None:
                 before = self._take(lambda seen: not seen.trained and seen.key is None)
                 self.evaluations.settle(before, strand, 0)
+                self.recorder.emit(*strand.moments.end())
             strand = self.strand = Strand(self.strands, model, self.recorder.model(model))
             strand.shares, self._shares, self.brief = self._shares, False, False
             self.strands += 1
@@ -354,6 +357,7 @@ class Course:
             repeated=self.evaluations.rows.repeated() if strand.epochs == 2 else None,
         )  # fmt: skip
         recorder.emit(epoch)
+        strand.trained += score.rows
         if strand.epochs == 1:
             self.evaluations.settle_early()
             if self._trained is not None:

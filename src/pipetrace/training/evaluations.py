@@ -14,6 +14,7 @@ from pipetrace.capture import roots, trees
 from pipetrace.capture.handlers import pass_on
 from pipetrace.records import Evaluation
 from pipetrace.training import scores
+from pipetrace.training.kept import Kept
 from pipetrace.training.measuring import Evaluated, Measures
 from pipetrace.training.metrics import digested
 from pipetrace.training.prediction import Chosen
@@ -39,6 +40,8 @@ class Evaluations:
         self.rows = Rows()
         self.measures = Measures(course.recorder.emit)
         self.chosen: Chosen | None = None
+        self.kept = Kept()
+        """Rows of the evaluation that the chosen one is of."""
         self._course = course
         self._sample = sample
         self._offset = 0
@@ -55,6 +58,7 @@ class Evaluations:
         self.rows = Rows()
         self.measures.settle()
         self.chosen = None
+        self.kept = Kept()
         self._offset = 0
         self._shares.clear()
         self._looks = self._held = 0
@@ -81,23 +85,29 @@ class Evaluations:
             seen.inputs = columns(first)
         if strand is None or strand.evaluations:
             return
+        if roots.opaque(roots.unwrapped(model)):
+            self._offset += seen.rows
+            return
         row = self._sample - self._offset
+        if self._course.recorder.values:
+            self.kept.add(seen, self._offset, args, kwargs)
         self._offset += seen.rows
-        if (
-            self.chosen is None
-            and 0 <= row < seen.rows
-            and not roots.opaque(roots.unwrapped(model))
-        ):
+        if self.chosen is None and 0 <= row < seen.rows:
             self.chosen = Chosen(seen, row, self._sample, args, kwargs)
-            if seen.target is not None:
-                self.chosen.take_target(seen.target)
+        if seen.target is not None:
+            self._truth(seen, seen.target)
 
     def loss_called(self, seen: Seen, call: LossCall) -> None:
         """The program scored a forward itself."""
         seen.output = None
         seen.used = digested(call)
+        self._truth(seen, call.target)
+
+    def _truth(self, seen: Seen, target: torch.Tensor) -> None:
+        """The targets of a forward are known: kept rows get theirs."""
+        self.kept.take_target(seen, target)
         if self.chosen is not None and self.chosen.seen is seen:
-            self.chosen.take_target(call.target)
+            self.chosen.take_target(target)
 
     def settle(self, forwards: list[Seen], strand: Strand | None, during: int) -> None:
         """State the evaluations among forwards that no backward went through.
@@ -126,7 +136,7 @@ class Evaluations:
             if group[0].site not in self._beside and not part:
                 self._state(group, strand)
             elif self.chosen is not None and self.chosen.seen in group:
-                self.chosen, self._offset = None, 0
+                self.chosen, self._offset, self.kept = None, 0, Kept()
         self._held = 0
 
     def _score(self) -> None:
@@ -148,6 +158,7 @@ class Evaluations:
         share = None if strand is None else self._share(group)
         if self.chosen is not None and self.chosen.seen in group:
             self.chosen.heldout = None if share is None else {0.0: True, 1.0: False}.get(share)
+            self.kept.settle(group, tally.rows)
         self._course.passes.describe("evaluation", tally.rows, group[0])
         if strand is not None:
             strand.evaluations += 1

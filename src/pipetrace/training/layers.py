@@ -43,7 +43,7 @@ class Gauge:
         self.step = 0
         """The epoch's step that was measured last."""
         self.exact = True
-        named = [] if _sharded(model) else model.named_modules()
+        named = [] if sharded(model) else model.named_modules()
         self._modules = [
             (path, module) for path, module in named if any(True for _ in _own(module))
         ]
@@ -71,7 +71,7 @@ class Gauge:
         groups = optimizer.param_groups
         mine = {id(parameter) for group in groups for parameter in group["params"]}
         self._open = [own for own in self._owned if id(own.parameter) in mine - self._done]
-        if not self._open or any(_foreign(own.parameter) for own in self._open):
+        if not self._open or any(foreign(own.parameter) for own in self._open):
             self._open = []
             return
         # Several closures in one step have a gradient each, and none is the step's.
@@ -160,7 +160,7 @@ def gradient_norm(model: nn.Module | None) -> float | None:
     """Return the L2 norm of all gradients that are there; None where there are none, or all 0."""
     parameters = [] if model is None else list(model.parameters())
     grads = [_values(p.grad) for p in parameters if p.grad is not None]
-    if not grads or any(map(_foreign, parameters)):
+    if not grads or any(map(foreign, parameters)):
         return None
     return math.hypot(*read(_norms(grads))) or None
 
@@ -201,18 +201,18 @@ def _owned(modules: Sequence[tuple[str, nn.Module]]) -> Iterator[_Own]:
     seen: set[int] = set()
     for index, (_, module) in enumerate(modules):
         for parameter in _own(module):
-            if id(parameter) not in seen and not _strange(parameter):
+            if id(parameter) not in seen and not strange(parameter):
                 seen.add(id(parameter))
                 yield _Own(index, parameter)
 
 
-def _strange(parameter: torch.Tensor) -> bool:
+def strange(parameter: torch.Tensor) -> bool:
     """Tell parameters without values that a norm could be taken of."""
     plain = parameter.is_floating_point() or parameter.is_complex()
     return is_lazy(parameter) or not plain or parameter.is_meta or parameter.layout != torch.strided
 
 
-def _foreign(parameter: torch.Tensor) -> bool:
+def foreign(parameter: torch.Tensor) -> bool:
     """Tell parameters that are spread over processes, or whose arithmetic is their own.
 
     A norm of them could wait for the other processes.
@@ -221,7 +221,7 @@ def _foreign(parameter: torch.Tensor) -> bool:
     return own is not torch.Tensor.__torch_dispatch__
 
 
-def _sharded(model: nn.Module) -> bool:
+def sharded(model: nn.Module) -> bool:
     """Tell a model whose parameters are shards that look like whole ones."""
     parallel = sys.modules.get("torch.distributed.fsdp")
     kind = getattr(parallel, "FullyShardedDataParallel", ())

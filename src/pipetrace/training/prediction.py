@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 import torch
 
 from pipetrace.capture import comparing, replay, trees
 from pipetrace.records import Capture, Fact, Notice, Prediction
 from pipetrace.summarise import values
 from pipetrace.training import scores
+from pipetrace.training.spread import spread
 from pipetrace.training.tallies import Seen
 
 if TYPE_CHECKING:
@@ -58,12 +60,31 @@ def first_row(strand: Strand | None) -> Chosen | None:
     return chosen
 
 
-def predict(recorder: Recorder, chosen: Chosen, strand: Strand | None) -> list[Fact]:
-    """State the prediction for the chosen row, or why there is none."""
+class Traced(NamedTuple):
+    """A row that went through the model op by op."""
+
+    facts: list[Fact]
+    """The ops and the capture."""
+    prediction: Prediction
+    call: replay.Call
+    output: Any
+
+
+def trace(
+    recorder: Recorder, chosen: Chosen, strand: Strand | None, role: str = "chosen"
+) -> Traced | Notice:  # fmt: skip
+    """Play the model for a row in eval mode, or say why that cannot be.
+
+    Args:
+        recorder: Whose program has ended.
+        chosen: The row.
+        strand: The training that knows the loss function.
+        role: Why this row. Replays of others than the chosen one are not compared once more.
+    """
     root = chosen.seen.model
     model = recorder.model(root)
     if model is None:
-        return [_missing("the model was gone when the program ended")]
+        return _missing("the model was gone when the program ended")
     try:
         with torch.no_grad():
             call = replay.prepare(model, chosen.args, chosen.kwargs)
@@ -72,14 +93,27 @@ def predict(recorder: Recorder, chosen: Chosen, strand: Strand | None) -> list[F
         second = replay.play(call, False, seed=_OTHER)
         outcome = replay.replay(
             call, id=recorder.next_capture(), model_id=root, purpose="prediction", original=first,
-            modes=False, values=recorder.values,
+            modes=False, values=recorder.values, compare=role == "chosen",
             epoch=recorder.course.epochs, step=recorder.course.steps,
         )  # fmt: skip
         if outcome.raised is not None:
-            return [_missing(outcome.raised.words())]
-        return [*outcome.facts, _prediction(chosen, strand, call, first, second, outcome)]
+            return _missing(outcome.raised.words())
+        told = _prediction(chosen, strand, call, first, second, outcome)
+        return Traced(outcome.facts, msgspec.structs.replace(told, role=role), call, first)
     except Exception as error:
-        return [_missing(f"{type(error).__name__}: {error}")]
+        return _missing(f"{type(error).__name__}: {error}")
+
+
+def spreading(traced: Traced, strand: Strand | None, rows: float) -> Prediction:
+    """Return the prediction with what many draws of dropout give.
+
+    Args:
+        traced: The row.
+        strand: The training that knows what draws.
+        rows: How many rows may go through the model for it.
+    """
+    found = spread(traced.call, traced.output, strand, rows)
+    return msgspec.structs.replace(traced.prediction, spread=found)
 
 
 def _prediction(

@@ -14,8 +14,8 @@ from pipetrace.capture.handlers import pass_on
 from pipetrace.capture.quiet import eagerly
 from pipetrace.capture.replay import Call, Outcome, in_mode
 from pipetrace.parts import Units
-from pipetrace.records import Op, Probe, Score
-from pipetrace.training import scores
+from pipetrace.records import Op, Probe, Score, Spectrum
+from pipetrace.training import distributions, scores
 from pipetrace.training.rectified import RECTIFIERS, Rectified
 from pipetrace.training.scores import LossCall, Pairing
 from pipetrace.training.tallies import Seen, read
@@ -43,6 +43,18 @@ class Fixed(NamedTuple):
     """Whether a forward in these modes draws random numbers."""
     activations: tuple[str, ...] = ()
     """Modules that call a ReLU-like function, in the order of the calls."""
+    leaves: tuple[str, ...] = ()
+    """Modules whose outputs are counted."""
+
+
+class Probed(NamedTuple):
+    """What one look at the fixed rows gave."""
+
+    probe: Probe | None = None
+    """None where the model is gone, or it or the loss function cannot be called again."""
+    units: tuple[Units, ...] = ()
+    """The units that gave nothing for any row in eval mode."""
+    activations: tuple[Spectrum, ...] = ()
 
 
 class Gathering:
@@ -56,6 +68,7 @@ class Gathering:
         ops = [fact for fact in outcome.facts if isinstance(fact, Op)]
         self._drawing = {op.module for op in ops if op.random or op.mask}
         self._activations = tuple(op.module for op in ops if op.function in RECTIFIERS)
+        self._leaves = distributions.modules(call.model, ops)
         self._more: list[tuple[torch.Tensor, Seen]] = []
         parameters = sum(p.numel() for p in call.model.parameters())
         self._free = min(_ROWS, _WORK // max(1, parameters * (MASKS + 1))) - seen.rows
@@ -87,27 +100,25 @@ class Gathering:
             for i in self._call.snapshot.insides
         )
         return Fixed(weakref.ref(model), args, self._call.kwargs, torch.cat(targets), call,
-                     pairing, modes, self._random, self._activations)  # fmt: skip
+                     pairing, modes, self._random, self._activations, self._leaves)  # fmt: skip
 
 
-def probe(fixed: Fixed, training: int, epoch: int) -> tuple[Probe | None, tuple[Units, ...]]:
-    """Measure; None where the model is gone, or it or the loss function cannot be called again.
+def probe(fixed: Fixed, training: int, epoch: int) -> Probed:
+    """Measure, with one forward in eval mode and one for each mask.
 
     The masks of every epoch start from the same seeds, so that epochs differ by their weights.
-
-    Returns:
-        The probe, and the units that gave nothing for any row in eval mode.
     """
     target, masks = fixed.target, MASKS if fixed.random else 0
     model = fixed.model()
     if model is None:
-        return None, ()
+        return Probed()
     snapshot = Snapshot(model)
-    listening = Rectified() if fixed.activations else None
+    rectified = Rectified() if fixed.activations else None
+    listening = distributions.Listening(model, fixed.leaves)
     try:
         with torch.no_grad(), eagerly(), snapshot.kept():
             snapshot.switch(False)
-            with listening or contextlib.nullcontext():
+            with rectified or contextlib.nullcontext(), listening.on():
                 off = [_predict(fixed, model, False)]
             snapshot.switch(fixed.modes)
             on = [_drawn(fixed, model, seed) for seed in range(masks)] or off
@@ -115,15 +126,16 @@ def probe(fixed: Fixed, training: int, epoch: int) -> tuple[Probe | None, tuple[
             rights = [_accuracy(fixed, predictions) for predictions in (off, on)]
     except Exception as error:
         pass_on(error)
-        return None, ()
+        return Probed()
     rows = int(target.shape[0])
-    units = () if listening is None else listening.units(fixed.activations, rows)
-    return Probe(
+    units = () if rectified is None else rectified.units(fixed.activations, rows)
+    found = Probe(
         training=training, epoch=epoch, masks=masks,
         on=Score(rows=rows, loss=sum(losses[1:]) / len(on), accuracy=rights[1]),
         off=Score(rows=rows, loss=losses[0], accuracy=rights[0]),
         on_low=min(losses[1:]), on_high=max(losses[1:]),
-    ), units  # fmt: skip
+    )  # fmt: skip
+    return Probed(found, units, listening.spectra())
 
 
 def _drawn(fixed: Fixed, model: nn.Module, seed: int) -> torch.Tensor:

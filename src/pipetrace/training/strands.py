@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from pipetrace.capture import roots
-from pipetrace.records import Argument, Checksum
+from pipetrace.records import Argument, Checksum, Histograms
 from pipetrace.tracefile import Writer
+from pipetrace.training.distributions import Moments
 from pipetrace.training.probe import Fixed
 from pipetrace.training.scores import LossCall, Pairing
 from pipetrace.training.tallies import read
@@ -69,9 +70,14 @@ class Strand:
         self.call: LossCall | None = None
         self.pairing: Pairing | None = None
         self.fixed: Fixed | None = None
+        self.trained = 0
+        """Rows of all its epochs."""
         self.probed = 0
         """The epoch of the last probe."""
         self.probing = Pace()
+        self.initial: Histograms | None = None
+        """Of the weights before its first step, where they were captured then."""
+        self.moments = Moments()
         self.per_row: float | None = None
         """The weight of a row in the mean loss, where the last epoch counted had one for all."""
         self.evaluations = 0

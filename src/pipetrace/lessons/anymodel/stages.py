@@ -239,7 +239,7 @@ def activation(recording: Recording, random: Random) -> Draft | None:
 @question(id="A104", group="quiz", level="medium", needs="run")
 def probability_of_class(recording: Recording, random: Random) -> Draft | None:
     """Which probability the softmax of the real scores gives."""
-    prediction = recording.first(Prediction)
+    prediction = recording.last(Prediction)
     if prediction is None or prediction.task != "classes" or not prediction.probabilities:
         return None
     scores, count = prediction.scores, len(prediction.scores)
