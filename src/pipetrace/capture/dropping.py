@@ -52,7 +52,7 @@ def seeded(seed: int) -> None:
 
 
 def draw(
-    call: replay.Call, ops: Sequence[Op], index: int, *, rates: Sequence[float] = (),
+    call: replay.Call, ops: Sequence[Op], index: int, *, rate: float | None = None,
     count: int = 32, seed: int = _SEED, drops: bool = True, read: Read | None = None,
 ) -> Draws | None:  # fmt: skip
     """Run a forward again and again, and say what one dropout op of it dropped.
@@ -64,8 +64,9 @@ def draw(
         call: A forward of one row.
         ops: The ops of its capture, in order.
         index: Which of them drops.
-        rates: Probabilities to drop with; the op's own and 0, 0.1, ..., 0.9 if none is given.
-        count: How many masks are drawn at each rate.
+        rate: A probability to drop with.
+        count: How many masks are drawn at each rate. Of one alone the rate is the op's own, if none
+            is given; of several the rates are 0, 0.1, ..., 0.9 and the op's own.
         seed: Decides the masks.
         drops: Whether the op drops; else it is in eval mode like all others.
         read: Finds probabilities in the model's output.
@@ -85,15 +86,17 @@ def draw(
     off = run(1, None, False, seed)
     if off is None or off.rate is None or not off.entered.numel():
         return None
-    others = [rate for rate in RATES if abs(rate - off.rate) > _NEAR]
-    chosen = tuple(rates) or tuple(sorted([*others, off.rate]))
+    others = [tenth for tenth in RATES if abs(tenth - off.rate) > _NEAR]
+    chosen = tuple(sorted([*others, off.rate]))
+    if count == 1 or rate is not None:
+        chosen = (off.rate if rate is None else rate,)
     batched = count > 1 and _alike(lambda: run(count, None, False, seed), off)
     count = count if batched else min(count, SHOWN)
     drawn: list[list[Pass]] = []
-    for rate in chosen:
+    for p in chosen:
         # Of one seed at every rate: another rate changes as little of a mask as it can.
         starts = range(seed, seed + (1 if batched else count))
-        made = [run(count if batched else 1, rate, drops, start) for start in starts]
+        made = [run(count if batched else 1, p, drops, start) for start in starts]
         drawn.append([each for each in made if each is not None])
         if len(drawn[-1]) < len(made):
             return None

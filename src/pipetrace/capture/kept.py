@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import nn
 
 from pipetrace.capture import inputs, trees
 from pipetrace.capture.copies import copied
-from pipetrace.capture.dropping import Read
 from pipetrace.capture.inputs import Ids
-from pipetrace.capture.vocabulary import spelled
 from pipetrace.probed import InputImage, InputTokens
 from pipetrace.records import Fact
+
+if TYPE_CHECKING:
+    from pipetrace.capture.dropping import Read
 
 _SMALL = 65_536
 """Inputs of so many elements are kept whole; of larger ones the sample's row."""
@@ -107,5 +108,7 @@ class AtHand:
 
     def tokens(self) -> list[InputTokens]:
         """Return the inputs that are token ids, with the texts that are known at the end."""
+        from pipetrace.capture.vocabulary import spelled
+
         waiting, self._ids = self._ids, []
         return [spelled(each, model()) for model, each in waiting]
