@@ -168,7 +168,9 @@ def record(
         raise
     finally:
         session.end()
-        run.recording = completed(session, status, code, error).recording
+        done = completed(session, status, code, error)
+        run.recording = done.recording
+        run.actions.update(done.actions)
 
 
 def fit(

@@ -24,6 +24,7 @@ from pipetrace.story import (
     failure,
     flow,
     insight,
+    lab,
     metrics,
     network,
     notices,
@@ -41,8 +42,8 @@ from pipetrace.story.registry import Entry, Subject, entries
 from pipetrace.tracefile import Recording
 
 SECTIONS = (
-    provenance, failure, broken, insight, flow, network, contrast, training, metrics, steps, ranks,
-    prediction, questions, notices, source,
+    provenance, failure, broken, insight, flow, lab, network, contrast, training, metrics, steps,
+    ranks, prediction, questions, notices, source,
 )  # fmt: skip
 """The modules whose sections a page has: importing them registers these."""
 HEAD = ("provenance", "insight", "training", "metrics", "ranks", "notices")

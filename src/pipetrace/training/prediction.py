@@ -10,7 +10,7 @@ import torch
 from pipetrace.capture import comparing, replay, trees
 from pipetrace.records import Capture, Fact, Notice, Prediction
 from pipetrace.summarise import values
-from pipetrace.training import scores
+from pipetrace.training import drawing, scores
 from pipetrace.training.spread import spread
 from pipetrace.training.tallies import Seen
 
@@ -99,7 +99,8 @@ def trace(
         if outcome.raised is not None:
             return _missing(outcome.raised.words())
         told = _prediction(chosen, strand, call, first, second, outcome)
-        return Traced(outcome.facts, msgspec.structs.replace(told, role=role), call, first)
+        facts = [*outcome.facts, *drawing.looked_at(recorder, call, strand, outcome.facts)]
+        return Traced(facts, msgspec.structs.replace(told, role=role), call, first)
     except Exception as error:
         return _missing(f"{type(error).__name__}: {error}")
 
