@@ -15,8 +15,11 @@ from pathlib import Path
 from pipetrace.blocks import Page
 from pipetrace.views import data, text
 
-MODULES = ("dom.js", "chart.js", "flow.js", "question.js", "blocks.js", "viewer.js")
-SHEETS = ("viewer.css", "blocks.css", "flow.css")
+MODULES = (
+    *("dom.js", "chart.js", "code.js", "stage.js", "flow.js", "question.js", "blocks.js"),
+    "viewer.js",
+)
+SHEETS = ("viewer.css", "blocks.css", "code.css", "stage.css", "flow.css")
 START = """
 const el = document.getElementById("page");
 const page = JSON.parse(document.getElementById("data").textContent);

@@ -1,8 +1,10 @@
 // Each block is drawn without its neighbours; one that fails becomes a red block.
 import { make, pane, sign, words } from "./dom.js";
 import { chart } from "./chart.js";
-import { definitions, flow } from "./flow.js";
-import { code, question } from "./question.js";
+import { code } from "./code.js";
+import { definitions } from "./stage.js";
+import { flow } from "./flow.js";
+import { question } from "./question.js";
 
 const FIRST_ROWS = 200;
 
