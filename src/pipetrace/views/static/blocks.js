@@ -1,10 +1,12 @@
 // Each block is drawn without its neighbours; one that fails becomes a red block.
 import { make, pane, sign, words } from "./dom.js";
 import { chart } from "./chart.js";
+import { distributions } from "./distributions.js";
 import { code } from "./code.js";
 import { definitions } from "./stage.js";
 import { flow } from "./flow.js";
 import { question } from "./question.js";
+import { tabs } from "./tabs.js";
 
 const FIRST_ROWS = 200;
 
@@ -159,6 +161,8 @@ const DRAW = {
   bars,
   question,
   crash,
+  distributions,
+  tabs,
 };
 
 export function drawBlock(block, context) {
