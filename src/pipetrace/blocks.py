@@ -152,6 +152,8 @@ class Spot(Piece, frozen=True):
     file: str
     line: int
     text: str = ""
+    role: str = ""
+    """What it did for the stage: `made`, `called`, `made and called`, `failed` or empty."""
 
 
 class Strip(Piece, frozen=True):

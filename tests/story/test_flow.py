@@ -100,6 +100,7 @@ def test_stages_carry_the_line_that_made_and_the_line_that_called(record_forward
     (_, stage) = _stages(Recording([folder, *facts], {}, None))
     assert (stage.spots[0].file, stage.spots[0].line) == ("a.py", 3)
     assert stage.spots[1].file.endswith("conftest.py")
+    assert [spot.role for spot in stage.spots] == ["made", "called"]
 
 
 def test_a_failed_forward_ends_in_a_bad_stage(failed_run, section_of, stages_of):
@@ -110,6 +111,7 @@ def test_a_failed_forward_ends_in_a_bad_stage(failed_run, section_of, stages_of)
     assert last.words.startswith("Failed with RuntimeError: mat1 and mat2")
     assert last.shape == "8 × 10 → nothing"
     assert (last.spots[0].file, last.spots[0].line) == ("wrong.py", 12)
+    assert last.spots[-1].role == "failed"
     assert [stage.tone for stage in stages[:-1]] == ["plain"] * 3
 
 

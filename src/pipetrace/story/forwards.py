@@ -156,13 +156,16 @@ def spots(forward: Forward, op: Op) -> tuple[Spot, ...]:
     """Return the line that made the operation's module, then the line that called it."""
     part = forward.parts.get(op.module)
     made = part.made if part and op.module not in forward.around else None
-    places = [place for place in (made, op.called) if place]
-    return tuple(spot(forward.folder, place) for place in dict.fromkeys(places))
+    roles: dict[Place, str] = {}
+    for place, role in ((made, "made"), (op.called, "called")):
+        if place:
+            roles[place] = f"{roles[place]} and {role}" if place in roles else role
+    return tuple(spot(forward.folder, place, role) for place, role in roles.items())
 
 
-def spot(folder: str, place: Place) -> Spot:
+def spot(folder: str, place: Place, role: str = "") -> Spot:
     """Return a place of the user's code, its file named from the user's folder."""
-    return Spot(file=short(folder, place.file), line=place.line, text=place.text)
+    return Spot(file=short(folder, place.file), line=place.line, text=place.text, role=role)
 
 
 def short(folder: str, file: str) -> str:

@@ -315,14 +315,14 @@ def _failed(forward: Forward, failure: Failure | None) -> Stage:
     if given:
         facts.append(Fact(label="was given", value=given))
     made = forward.parts.get(failure.module)
-    places = [made.made] if made and made.made and failure.module else []
-    places += list(failure.frames[-1:])
+    places = [(made.made, "made")] if made and made.made and failure.module else []
+    places += [(frame, "failed") for frame in failure.frames[-1:]]
     return Stage(
         id=name,
         name=(failure.module and failure.module_type) or failure.function or "The forward",
         words=f"Failed with {failure.type}: {failure.message}",
         shape=f"{shape(failure.input_shapes[0])} → nothing" if given else "",
         facts=tuple(facts),
-        spots=tuple(spot(forward.folder, place) for place in places),
+        spots=tuple(spot(forward.folder, place, role) for place, role in places),
         tone="bad",
     )

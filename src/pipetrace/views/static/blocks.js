@@ -2,11 +2,13 @@
 import { make, pane, sign, words } from "./dom.js";
 import { chart } from "./chart.js";
 import { distributions } from "./distributions.js";
+import { code } from "./code.js";
 import { draws } from "./draws.js";
-import { definitions, flow } from "./flow.js";
+import { flow } from "./flow.js";
 import { graph } from "./graph.js";
 import { network } from "./network.js";
-import { code, question } from "./question.js";
+import { question } from "./question.js";
+import { definitions } from "./stage.js";
 import { tabs } from "./tabs.js";
 
 const FIRST_ROWS = 200;

@@ -1,112 +1,12 @@
 // A flow is one tree with one selected stage; only the rows in sight exist.
-import { make, showNumber, sign, toNumber, unique, unseen, words } from "./dom.js";
+import { make, sign, unique } from "./dom.js";
+import { sourcePane } from "./code.js";
+import { VIEWS, badge, details } from "./stage.js";
 
-const FIRST_VALUES = 64;
 const UNFOLDED = 24;
 const MARGIN = 8;
-
-export function definitions(facts) {
-  const list = make("dl", { class: "facts" });
-  for (const fact of facts) {
-    const value = make("dd", {}, ...words(fact.value));
-    if (fact.note) value.append(" ", make("span", { class: "note" }, ...words(fact.note)));
-    list.append(make("div", {}, make("dt", {}, ...words(fact.label)), value));
-  }
-  return list;
-}
-
-function strip(block) {
-  const label = unique("strip");
-  const values = block.values.map(toNumber);
-  const struck = block.struck ?? [];
-  const size = (value) => (Number.isFinite(value) ? Math.abs(value) : 0);
-  const largest = values.reduce((most, value) => Math.max(most, size(value)), 1e-300);
-  const cells = make("ol", { class: "cells", "aria-labelledby": label });
-  const add = (from, to) => {
-    for (let index = from; index < Math.min(to, values.length); index += 1) {
-      const value = values[index];
-      const share = size(value) / largest;
-      const bar = make("span", { class: value < 0 ? "size below" : "size", "aria-hidden": "true" });
-      bar.style.setProperty("--share", share.toFixed(3));
-      const shown = showNumber(value);
-      cells.append(
-        struck[index]
-          ? make("li", { class: "struck" }, make("s", {}, shown), unseen(" dropped"))
-          : make("li", {}, shown, bar),
-      );
-    }
-  };
-  add(0, FIRST_VALUES);
-  const total = Math.max(block.total ?? 0, values.length);
-  const dropped = struck.filter(Boolean).length;
-  const said = [
-    values.length < total ? `${values.length} of ${total} values` : `${values.length} values`,
-  ];
-  if (dropped) said.push(`${dropped} dropped, struck out`);
-  const heading = make(
-    "p",
-    { class: "strip-head" },
-    make("strong", { id: label }, ...words(block.label)),
-    " ",
-    make("span", { class: "note" }, said.join(", ")),
-  );
-  const whole = make("div", { class: "strip" }, heading, cells);
-  if (values.length > FIRST_VALUES) {
-    const more = make(
-      "button",
-      { type: "button", class: "quiet" },
-      `Show all ${values.length} values`,
-    );
-    more.addEventListener("click", () => {
-      add(FIRST_VALUES, values.length);
-      cells.tabIndex = -1;
-      cells.focus();
-      more.remove();
-    });
-    whole.append(more);
-  }
-  if (block.note) whole.append(make("p", { class: "note" }, ...words(block.note)));
-  return whole;
-}
-
-function badge(mode) {
-  return mode && make("span", { class: mode.startsWith("train") ? "badge train" : "badge" }, mode);
-}
-
-function details(row, choose) {
-  const stage = row.stage;
-  const parts = [
-    make(
-      "h3",
-      {},
-      make("span", { class: "ordinal" }, row.number),
-      sign(stage.tone),
-      ...words(stage.name),
-      badge(stage.mode),
-    ),
-  ];
-  if (stage.shape) parts.push(make("p", { class: "shape" }, stage.shape));
-  if (stage.words) parts.push(make("p", {}, ...words(stage.words)));
-  for (const each of stage.strips ?? []) parts.push(strip(each));
-  if (stage.facts?.length) parts.push(definitions(stage.facts));
-  for (const spot of stage.spots ?? []) {
-    const place = make("span", { class: "place" }, `${spot.file}:${spot.line}`);
-    parts.push(
-      make("div", { class: "spot" }, place, spot.text && make("code", {}, spot.text.trim())),
-    );
-  }
-  if (stage.stages?.length && choose) {
-    const count = stage.stages.length;
-    const inside = make(
-      "button",
-      { type: "button", class: "quiet" },
-      `Go inside: ${count} stage${count > 1 ? "s" : ""}`,
-    );
-    inside.addEventListener("click", () => choose(`${row.key}.0`));
-    parts.push(inside);
-  }
-  return parts;
-}
+const FEW = 6;
+const FOLDS_KEPT = 60;
 
 function every(stages, visit, prefix = "", parent = "") {
   stages.forEach((stage, index) => {
@@ -117,20 +17,55 @@ function every(stages, visit, prefix = "", parent = "") {
   });
 }
 
+// Spaces and the sign of multiplication do not matter: `32x20` finds `32 × 20`.
+const squeeze = (text) => text.toLowerCase().replaceAll("×", "x").replace(/\s+/g, "");
+
+function searched(row) {
+  const { name, mode, shape, words, facts } = row.stage;
+  const module = facts?.find((fact) => fact.label === "module")?.value ?? /`[^`]+`/.exec(words);
+  row.text ??= [name, mode, shape, module].map((part) => squeeze(String(part ?? ""))).join("\n");
+  return row.text;
+}
+
 export function flow(block, context) {
   const uid = unique("flow");
   const all = new Map();
-  every(block.stages, (row) => all.set(row.key, row));
+  every(block.stages, (row) => all.set(row.key, { ...row, at: all.size }));
+  if (!all.size) return make("p", { class: "muted" }, "No stage was recorded.");
   const memory = context.memory ?? {};
   const parents = [...all.values()].filter((row) => row.stage.stages?.length);
-  memory.open ??= new Set(all.size <= UNFOLDED ? parents.map((row) => row.key) : []);
-  memory.selected ??= "0";
+  const inside = (key) => all.get(key).stage.stages ?? [];
+  const above = (key) => key.slice(0, Math.max(0, key.lastIndexOf(".")));
+  const unfolded = (text) => {
+    if (text === "none") return new Set();
+    if (text && text !== "all") return new Set(text.split(",").filter((key) => all.has(key)));
+    return new Set(text || all.size <= UNFOLDED ? parents.map((row) => row.key) : []);
+  };
+  const recall = () => {
+    const { open, find, view } = context.state ?? {};
+    memory.open = unfolded(open);
+    memory.filter = find ?? "";
+    memory.view = view in VIEWS ? view : "numbers";
+  };
+  const keep = (name, value) => context.keep?.(name, value);
+  const keepFolds = () => {
+    const keys = [...memory.open];
+    const whole = keys.length === parents.length ? "all" : keys.join(",") || "none";
+    keep("open", whole === "all" || keys.length <= FOLDS_KEPT ? whole : "");
+  };
+  if (!memory.open) recall();
+  // A page that grows may have moved the stage to another place.
+  if (memory.id !== undefined && all.get(memory.selected)?.stage.id !== memory.id)
+    memory.selected = [...all.values()].find((row) => row.stage.id === memory.id)?.key;
   if (!all.has(memory.selected)) memory.selected = "0";
-  if (!all.size) return make("p", { class: "muted" }, "No stage was recorded.");
+  memory.turned ??= new Set();
 
   let rows = [];
   let places = new Map();
   let height = 56;
+  let hits = null;
+  let over = new Set();
+  let shown = new Set();
   const space = make("div", { class: "space", role: "presentation" });
   const tree = make(
     "div",
@@ -141,58 +76,92 @@ export function flow(block, context) {
   const previous = make("button", { type: "button" }, "← Previous");
   const next = make("button", { type: "button" }, "Next →");
   const status = make("span", { class: "status", role: "status" });
+  const folder = make("button", { type: "button", class: "quiet" });
+  const hint = ["keys: ", make("kbd", {}, "j"), " next, ", make("kbd", {}, "k"), " previous"];
   const tools = make("div", { class: "tools" }, previous, next, status);
-  const root = make(
-    "div",
-    { class: "flow", tabindex: -1 },
-    tools,
-    make("div", { class: "halves" }, tree, panel),
-  );
+  if (parents.length) tools.append(folder);
+  const search = make("input", { type: "search", placeholder: "name, mode, shape or module" });
+  const found = make("p", { class: "note", role: "status" });
+  const find = make("div", { class: "find" }, make("label", {}, "Find ", search), found);
+  const rail = make("div", { class: "rail" }, all.size > FEW && find, tree);
+  if (all.size > FEW) hint.push(", ", make("kbd", {}, "/"), " find");
+  tools.append(make("span", { class: "hint" }, ...hint));
+  const choose = (key, path) => select(key, true, path);
+  const source =
+    block.sources?.length && sourcePane(block.sources, all.values(), memory, choose);
+  const seen = make("div", { class: "seen" }, panel);
+  const halves = make("div", { class: "halves" }, rail, source && source.root, seen);
+  halves.classList.toggle("sourced", Boolean(source));
+  const root = make("div", { class: "flow", tabindex: -1 }, tools, halves);
 
+  const isOpen = (key) => (hits ? over.has(key) !== memory.turned.has(key) : memory.open.has(key));
+  const setOpen = (key, open) => {
+    const keys = hits ? memory.turned : memory.open;
+    if (hits ? over.has(key) !== open : open) keys.add(key);
+    else keys.delete(key);
+  };
+  // While a filter is on: what matches, what stands over it, and what is inside of it.
+  const sift = () => {
+    const needle = squeeze(memory.filter);
+    hits = needle ? new Set() : null;
+    over = new Set();
+    shown = new Set();
+    const sieve = (stages, parent, within) =>
+      stages.reduce((any, stage, index) => {
+        const key = parent ? `${parent}.${index}` : String(index);
+        const hit = searched(all.get(key)).includes(needle);
+        if (hit) hits.add(key);
+        const below = sieve(stage.stages ?? [], key, within || hit);
+        if (below) over.add(key);
+        if (hit || below || within) shown.add(key);
+        return any || hit || below;
+      }, false);
+    if (hits) sieve(block.stages, "", false);
+    search.value = memory.filter;
+    found.textContent = hits ? `${hits.size} of ${all.size} stages match` : "";
+    folder.hidden = Boolean(hits);
+  };
   const flatten = () => {
     rows = [];
     const walk = (stages, parent) =>
       stages.forEach((stage, index) => {
         const key = parent ? `${parent}.${index}` : String(index);
+        if (hits && !shown.has(key)) return;
         rows.push(all.get(key));
-        if (stage.stages?.length && memory.open.has(key)) walk(stage.stages, key);
+        if (stage.stages?.length && isOpen(key)) walk(stage.stages, key);
       });
     walk(block.stages, "");
     places = new Map(rows.map((row, at) => [row.key, at]));
     space.style.height = `${rows.length * height}px`;
+    folder.textContent = memory.open.size ? "Fold all" : "Unfold all";
   };
   const item = (row, at) => {
-    const children = row.stage.stages?.length;
-    const depth = row.key.split(".").length;
-    const selected = row.key === memory.selected;
-    const opened = memory.open.has(row.key);
+    const { stage, key } = row;
+    const depth = key.split(".").length;
+    const opened = inside(key).length ? isOpen(key) : null;
+    const name = make("span", { class: "name" }, sign(stage.tone), stage.name, " ");
+    name.append(badge(stage.mode) || "");
     const element = make(
       "div",
       {
-        id: `${uid}-${row.key}`,
-        class: "row",
+        id: `${uid}-${key}`,
+        class: hits && !hits.has(key) ? "row around" : "row",
         role: "treeitem",
         "aria-level": depth,
         "aria-posinset": row.index + 1,
         "aria-setsize": row.of,
-        "aria-selected": String(selected),
-        "aria-expanded": children ? String(opened) : null,
-        "data-key": row.key,
+        "aria-selected": String(key === memory.selected),
+        "aria-expanded": opened === null ? null : String(opened),
+        "data-key": key,
       },
-      children && make("span", { class: "fold", "aria-hidden": "true" }, opened ? "▾" : "▸"),
+      opened !== null &&
+        make("span", { class: "fold", "aria-hidden": "true" }, opened ? "▾" : "▸"),
       make("span", { class: "ordinal" }, row.number),
       make(
         "span",
         { class: "label" },
-        make(
-          "span",
-          { class: "name" },
-          sign(row.stage.tone),
-          row.stage.name,
-          " ",
-          badge(row.stage.mode),
-        ),
-        row.stage.shape && make("span", { class: "small" }, row.stage.shape),
+        name,
+        stage.shape && make("span", { class: "small" }, stage.shape),
       ),
     );
     element.style.setProperty("--depth", Math.min(depth - 1, 6));
@@ -204,65 +173,114 @@ export function flow(block, context) {
     const first = Math.max(0, Math.floor(tree.scrollTop / height) - MARGIN);
     const last = Math.min(rows.length, Math.ceil((tree.scrollTop + view) / height) + MARGIN);
     const chosen = places.get(memory.selected);
-    const shown = [];
-    if (chosen < first) shown.push(item(rows[chosen], chosen));
-    for (let at = first; at < last; at += 1) shown.push(item(rows[at], at));
-    if (chosen >= last) shown.push(item(rows[chosen], chosen));
-    space.replaceChildren(...shown);
-    tree.setAttribute("aria-activedescendant", `${uid}-${memory.selected}`);
-  };
-  const unfoldTo = (key) => {
-    const parts = key.split(".");
-    for (let end = 1; end < parts.length; end += 1) memory.open.add(parts.slice(0, end).join("."));
+    const drawn = [];
+    if (chosen < first) drawn.push(item(rows[chosen], chosen));
+    for (let at = first; at < last; at += 1) drawn.push(item(rows[at], at));
+    if (chosen >= last) drawn.push(item(rows[chosen], chosen));
+    space.replaceChildren(...drawn);
+    if (chosen === undefined) tree.removeAttribute("aria-activedescendant");
+    else tree.setAttribute("aria-activedescendant", `${uid}-${memory.selected}`);
   };
   const reveal = (at) => {
     const top = space.offsetTop + at * height;
     const room = tree.clientHeight - height;
     if (top < tree.scrollTop || top > tree.scrollTop + room) tree.scrollTop = top - room / 2;
   };
-  const select = (key, told = true) => {
+  const showRows = () => {
+    const at = places.get(memory.selected);
+    if (at !== undefined) reveal(at);
+    windowed();
+    const of = `${rows.length}${hits ? " shown" : ""}`;
+    status.textContent = at === undefined ? `Not among the ${of}` : `Stage ${at + 1} of ${of}`;
+    previous.setAttribute("aria-disabled", String(!step(-1)));
+    next.setAttribute("aria-disabled", String(!step(1)));
+  };
+  const given = { choose, context, memory, source };
+  const showStage = () => panel.replaceChildren(...details(all.get(memory.selected), given));
+  const refilter = (text) => {
+    memory.filter = text;
+    memory.turned.clear();
+    sift();
+    flatten();
+    showRows();
+  };
+  const select = (key, told = true, path = undefined) => {
     if (!all.has(key)) return;
     memory.selected = key;
+    memory.id = all.get(key).stage.id;
+    if (hits && !shown.has(key)) {
+      keep("find", "");
+      refilter("");
+    }
     if (!places.has(key)) {
-      unfoldTo(key);
+      for (let up = above(key); up; up = above(up)) setOpen(up, true);
       flatten();
     }
-    const at = places.get(key);
-    reveal(at);
-    windowed();
-    panel.replaceChildren(...details(all.get(key), select));
-    status.textContent = `Stage ${at + 1} of ${rows.length}`;
-    previous.setAttribute("aria-disabled", String(at === 0));
-    next.setAttribute("aria-disabled", String(at === rows.length - 1));
-    if (told) context.chosen?.(all.get(key).stage.id);
+    showRows();
+    showStage();
+    if (source) source.show(all.get(key), path);
+    if (told) context.chosen?.(memory.id);
+  };
+  // The stage may be filtered out: then its neighbours are those that stand around its place.
+  const step = (by) => {
+    const at = places.get(memory.selected);
+    if (at !== undefined) {
+      const to = Math.max(0, Math.min(rows.length - 1, at + by));
+      return to === at ? undefined : rows[to];
+    }
+    const after = rows.findIndex((row) => row.at > all.get(memory.selected).at);
+    return rows[by > 0 ? after : (after < 0 ? rows.length : after) - 1];
   };
   const move = (by) => {
-    const at = places.get(memory.selected) + by;
-    const row = rows[Math.max(0, Math.min(rows.length - 1, at))];
-    if (row.key !== memory.selected) select(row.key);
+    const row = step(by);
+    if (row) select(row.key);
   };
   const fold = (key, open) => {
-    if (!all.get(key).stage.stages?.length) return;
-    if (open) memory.open.add(key);
-    else memory.open.delete(key);
+    if (!inside(key).length) return;
+    setOpen(key, open);
     if (!open && memory.selected.startsWith(`${key}.`)) memory.selected = key;
     flatten();
     select(memory.selected, false);
+    if (!hits) keepFolds();
   };
-  const parent = (key) => key.split(".").slice(0, -1).join(".");
 
   previous.addEventListener("click", () => move(-1));
   next.addEventListener("click", () => move(1));
-  tree.addEventListener("scroll", windowed, { passive: true });
+  const scrolled = () => {
+    memory.top = tree.scrollTop;
+    windowed();
+  };
+  tree.addEventListener("scroll", scrolled, { passive: true });
   space.addEventListener("click", (event) => {
     const key = event.target.closest("[data-key]")?.dataset.key;
     if (!key) return;
-    if (event.target.closest(".fold")) fold(key, !memory.open.has(key));
+    if (event.target.closest(".fold")) fold(key, !isOpen(key));
     else select(key);
+  });
+  folder.addEventListener("click", () => {
+    const unfold = memory.open.size === 0;
+    memory.open = new Set(unfold ? parents.map((row) => row.key) : []);
+    if (!unfold) memory.selected = memory.selected.split(".")[0];
+    flatten();
+    select(memory.selected, false);
+    keepFolds();
+  });
+  search.addEventListener("input", () => refilter(search.value));
+  search.addEventListener("change", () => keep("find", memory.filter));
+  search.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      event.preventDefault();
+      refilter("");
+      keep("find", "");
+    } else if (event.key === "Enter" && hits?.size) select([...hits][0]);
+    else if (event.key === "ArrowDown") tree.focus();
+    else return;
+    event.stopPropagation();
   });
   root.addEventListener("keydown", (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
-    const anywhere = { j: () => move(1), k: () => move(-1) };
+    if (event.target.matches("input:not([type=radio]), select, textarea")) return;
+    const anywhere = { j: () => move(1), k: () => move(-1), "/": () => search.focus() };
     const key = memory.selected;
     const inTree = {
       ArrowDown: () => move(1),
@@ -271,69 +289,66 @@ export function flow(block, context) {
       PageUp: () => move(-10),
       Home: () => select(rows[0].key),
       End: () => select(rows.at(-1).key),
-      ArrowRight: () =>
-        memory.open.has(key)
-          ? all.get(key).stage.stages?.length && select(`${key}.0`)
-          : fold(key, true),
+      ArrowRight: () => (isOpen(key) ? inside(key).length && select(`${key}.0`) : fold(key, true)),
       ArrowLeft: () =>
-        memory.open.has(key) && all.get(key).stage.stages?.length
-          ? fold(key, false)
-          : parent(key) && select(parent(key)),
-      Enter: () => fold(key, !memory.open.has(key)),
-      " ": () => fold(key, !memory.open.has(key)),
+        isOpen(key) && inside(key).length ? fold(key, false) : above(key) && select(above(key)),
+      Enter: () => fold(key, !isOpen(key)),
+      " ": () => fold(key, !isOpen(key)),
     };
     const act = anywhere[event.key] ?? (event.target === tree ? inTree[event.key] : null);
     if (!act) return;
     event.preventDefault();
     act();
   });
-  if (parents.length) {
-    const folder = make("button", { type: "button", class: "quiet" }, "Unfold all");
-    folder.addEventListener("click", () => {
-      const unfold = memory.open.size === 0;
-      memory.open = new Set(unfold ? parents.map((row) => row.key) : []);
-      if (!unfold) memory.selected = memory.selected.split(".")[0];
-      folder.textContent = unfold ? "Fold all" : "Unfold all";
-      flatten();
-      select(memory.selected, false);
+  const views = make("div", { class: "views", role: "radiogroup", "aria-label": "Values as" });
+  views.append("Values as");
+  for (const [view, text] of Object.entries(VIEWS)) {
+    const radio = make("input", { type: "radio", name: `${uid}-view`, value: view });
+    radio.addEventListener("change", () => {
+      memory.view = view;
+      keep("view", view === "numbers" ? "" : view);
+      showStage();
     });
-    if (memory.open.size) folder.textContent = "Fold all";
-    tools.append(folder);
+    views.append(make("label", {}, radio, text));
   }
-  tools.append(
-    make(
-      "span",
-      { class: "hint" },
-      "keys: ",
-      make("kbd", {}, "j"),
-      " next, ",
-      make("kbd", {}, "k"),
-      " previous",
-    ),
-  );
+  const showViews = () => (views.querySelector(`[value=${memory.view}]`).checked = true);
+  if ([...all.values()].some((row) => row.stage.strips?.length)) seen.prepend(views);
 
   context.find = (id) => [...all.values()].find((row) => row.stage.id === id)?.key;
   context.select = (key) => select(key, false);
   context.focus = () => tree.focus({ preventScroll: true });
-  context.current = () => all.get(memory.selected).stage.id;
-  context.paper = () =>
-    make(
-      "div",
-      { class: "paper" },
-      ...[...all.values()]
-        .slice(0, 200)
-        .map((row) => make("div", { class: "stage" }, ...details(row, null))),
-    );
+  context.current = () => memory.id;
+  context.restore = () => {
+    recall();
+    showViews();
+    sift();
+    flatten();
+    select(memory.selected, false);
+  };
+  context.paper = () => {
+    const told = [...all.values()].slice(0, 200);
+    const stages = told.map((row) => make("div", { class: "stage" }, ...details(row, null)));
+    return make("div", { class: "paper" }, ...stages);
+  };
   context.root = root;
 
+  showViews();
+  sift();
   flatten();
   select(memory.selected, false);
+  let placed = false;
   new ResizeObserver(() => {
-    const probe = space.querySelector(".row");
-    const measured = probe ? probe.offsetHeight : 0;
+    const measured = space.querySelector(".row")?.offsetHeight;
     if (measured && measured !== height) {
       height = measured;
       space.style.height = `${rows.length * height}px`;
+    }
+    // Nothing scrolls before it stands on the page.
+    if (!placed && tree.clientHeight) {
+      placed = true;
+      if (memory.top !== undefined) tree.scrollTop = memory.top;
+      else if (places.has(memory.selected)) reveal(places.get(memory.selected));
+      if (source) source.reveal(memory.line);
     }
     windowed();
   }).observe(tree);

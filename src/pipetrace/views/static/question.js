@@ -1,39 +1,10 @@
 // A question is graded on the page; the first answer is the one that counts.
 import { make, sign, unique, words } from "./dom.js";
+import { code } from "./code.js";
 
 export function letter(index) {
   const low = String.fromCharCode(65 + (index % 26));
   return index < 26 ? low : letter(Math.floor(index / 26) - 1) + low;
-}
-
-export function code(block) {
-  const lines = (block.text ?? "").replace(/\n$/, "").split("\n");
-  const first = block.first ?? 1;
-  const marks = new Set(block.marks ?? []);
-  const body = make("code");
-  lines.forEach((line, index) => {
-    const marked = marks.has(first + index);
-    body.append(
-      make(
-        "span",
-        { class: marked ? "code-line marked" : "code-line" },
-        make(
-          "span",
-          { class: "line-number", "aria-hidden": "true" },
-          `${marked ? "▸" : " "}${first + index}`,
-        ),
-        make("span", { class: "source" }, `${line}\n`),
-      ),
-    );
-  });
-  body.style.setProperty("--digits", String(first + lines.length).length + 1);
-  const label = block.path || "source text";
-  return make(
-    "figure",
-    { class: "code" },
-    block.path && make("figcaption", {}, block.path),
-    make("pre", { tabindex: 0, role: "region", "aria-label": label }, body),
-  );
 }
 
 function solution(block) {

@@ -1,0 +1,192 @@
+// Source text: a block of its own, or beside the stages that its lines made and called.
+import { make, unseen } from "./dom.js";
+
+const MOST_LINES = 2000;
+const AROUND = 60;
+const SIGN = { made: "◆", called: "▸", failed: "✗" };
+const DID = { made: "made", called: "called", failed: "failed in" };
+
+const numbered = (block) =>
+  (block.text ?? "")
+    .replace(/\n$/, "")
+    .split("\n")
+    .map((text, index) => [(block.first ?? 1) + index, text]);
+
+function codeLine(line, text, before = "") {
+  const number = make("span", { class: "line-number", "aria-hidden": "true" }, `${before}${line}`);
+  return make("span", { class: "code-line" }, number, make("span", {}, `${text}\n`));
+}
+
+export function code(block) {
+  const marks = new Set(block.marks ?? []);
+  const lines = numbered(block);
+  const body = make("code");
+  for (const [line, text] of lines) {
+    const marked = marks.has(line);
+    body.append(codeLine(line, text, marked ? "▸" : " "));
+    body.lastChild.classList.toggle("marked", marked);
+  }
+  body.style.setProperty("--digits", String(lines.at(-1)[0]).length + 1);
+  const label = block.path || "source text";
+  const text = make("pre", { tabindex: 0, role: "region", "aria-label": label }, body);
+  return make("figure", { class: "code" }, block.path && make("figcaption", {}, block.path), text);
+}
+
+const parts = (role) => (role ? role.split(" and ") : []);
+
+function tally(entries) {
+  const said = [];
+  for (const role of Object.keys(DID)) {
+    const count = entries.filter((entry) => parts(entry.role).includes(role)).length;
+    if (count) said.push(`${DID[role]} ${count} stage${count > 1 ? "s" : ""}`);
+  }
+  return said.join(" and ") || "belongs to a stage";
+}
+
+// Lines that belong to stages are buttons, one of them a tab stop; each file is built once.
+export function sourcePane(sources, rows, memory, choose) {
+  const files = new Map();
+  for (const block of sources) {
+    if (!files.has(block.path)) files.set(block.path, { texts: [], stages: new Map() });
+    files.get(block.path).texts.push(...numbered(block));
+  }
+  for (const { stage, key } of rows)
+    for (const { file: path, line, role } of stage.spots ?? []) {
+      const stages = files.get(path)?.stages;
+      if (stages?.has(line)) stages.get(line).push({ key, role });
+      else stages?.set(line, [{ key, role }]);
+    }
+  const paths = [...files.keys()];
+  const place = paths.length > 1 ? make("select") : make("span", { class: "place" }, paths[0]);
+  const status = make("span", { class: "note", role: "status" });
+  const scroller = make("div", { class: "lines", role: "group" });
+  const named = paths.length > 1 ? make("label", {}, "File ", place) : place;
+  const root = make(
+    "div",
+    { class: "beside", role: "region", "aria-label": "Source" },
+    make("div", { class: "source-head" }, named, status),
+    scroller,
+  );
+  let [path, file, stop] = [];
+  let marked = [];
+
+  const button = (line, text, entries) => {
+    const role = Object.keys(SIGN).find((each) =>
+      entries.some((entry) => parts(entry.role).includes(each)),
+    );
+    return make(
+      "button",
+      { type: "button", class: "code-line", tabindex: -1, "data-line": line },
+      make("span", { class: "line-sign", "aria-hidden": "true", "data-sign": SIGN[role] ?? "•" }),
+      make("span", { class: "line-number" }, line),
+      make("span", {}, text, unseen(" ")),
+      make("span", { class: "said" }, tally(entries)),
+    );
+  };
+  const build = () => {
+    const { texts, stages } = file;
+    const near = new Set();
+    for (const line of texts.length > MOST_LINES ? stages.keys() : [])
+      for (let at = line - AROUND; at <= line + AROUND; at += 1) near.add(at);
+    const body = make("code");
+    file.lines = new Map();
+    file.pre = make("pre", {}, body);
+    let before = 0;
+    for (const [line, text] of texts.sort((one, other) => one[0] - other[0])) {
+      if (line === before || (near.size && !near.has(line))) continue;
+      if (before && line > before + 1) body.append(codeLine("⋯", `${line - before - 1} lines`));
+      const entries = stages.get(line);
+      file.lines.set(line, entries ? button(line, text, entries) : codeLine(line, text));
+      body.append(file.lines.get(line));
+      before = line;
+    }
+    body.style.setProperty("--digits", String(before).length);
+    file.buttons = [...body.querySelectorAll("button")];
+  };
+  const stopAt = (element) => {
+    if (stop) stop.tabIndex = -1;
+    stop = element;
+    if (stop) stop.tabIndex = 0;
+  };
+  const open = (wanted) => {
+    if (wanted === path) return;
+    path = wanted;
+    file = files.get(path);
+    if (!file.pre) build();
+    scroller.replaceChildren(file.pre);
+    scroller.setAttribute("aria-label", path || "source text");
+    scroller.tabIndex = file.buttons.length ? -1 : 0;
+    place.value = path;
+    stopAt(file.buttons[0]);
+  };
+  const stagesOf = (line) => [...new Set(file.stages.get(line).map(({ key }) => key))];
+  // Both lines where they fit, else the first, which made the stage.
+  const reveal = (wanted) => {
+    const room = scroller.clientHeight;
+    if (wanted !== undefined) scroller.scrollTop = wanted;
+    const aims = marked.length ? marked : file.buttons.slice(0, 1);
+    if (wanted !== undefined || !aims.length || !room) return;
+    const tops = aims.map((element) => element.offsetTop).sort((one, other) => one - other);
+    const tall = aims[0].offsetHeight;
+    const fits = tops.at(-1) + tall - tops[0] < room;
+    const [top, end] = fits ? [tops[0], tops.at(-1)] : [aims[0].offsetTop, aims[0].offsetTop];
+    if (top < scroller.scrollTop || end + tall > scroller.scrollTop + room)
+      scroller.scrollTop = (top + end + tall - room) / 2;
+  };
+  const show = ({ stage, key }, wanted) => {
+    for (const element of marked) {
+      element.classList.remove("marked", "made");
+      element.removeAttribute("aria-current");
+      element.firstChild.textContent = "";
+      element.lastChild.textContent = tally(file.stages.get(Number(element.dataset.line)));
+    }
+    const spots = (stage.spots ?? []).filter((spot) => files.has(spot.file));
+    const stays = !spots.length || spots.some((spot) => spot.file === path);
+    open(wanted ?? (stays && path !== undefined ? path : (spots[0]?.file ?? paths[0])));
+    marked = [];
+    for (const { file: where, line, role } of spots) {
+      const element = where === path && file.lines.get(line);
+      if (!element) continue;
+      const keys = stagesOf(line);
+      const which = keys.length > 1 ? `, ${keys.indexOf(key) + 1} of ${keys.length}` : "";
+      const signs = parts(role).map((each) => SIGN[each] ?? "•");
+      const word = signs.length > 1 ? "both" : role;
+      element.firstChild.textContent = `${signs.join("")} ${word}`;
+      element.lastChild.textContent = `${role || "runs"} here${which}`;
+      element.classList.add("marked");
+      element.classList.toggle("made", parts(role).includes("made"));
+      element.setAttribute("aria-current", "true");
+      marked.push(element);
+    }
+    status.textContent = marked.length ? "" : "No line of this file is known for the stage.";
+    if (marked.length && !root.contains(document.activeElement)) stopAt(marked[0]);
+    reveal();
+  };
+
+  if (paths.length > 1) {
+    place.append(...paths.map((each) => make("option", { value: each }, each)));
+    place.addEventListener("change", () => choose(memory.selected, place.value));
+  }
+  scroller.addEventListener("scroll", () => (memory.line = scroller.scrollTop), { passive: true });
+  scroller.addEventListener("click", (event) => {
+    const element = event.target.closest("[data-line]");
+    if (!element) return;
+    const line = Number(element.dataset.line);
+    const keys = stagesOf(line);
+    const next = (keys.indexOf(memory.selected) + 1) % keys.length;
+    stopAt(element);
+    choose(keys[next], path);
+    const which = keys.length > 1 ? `; this is ${next + 1} of ${keys.length}` : "";
+    status.textContent = `Line ${line} ${tally(file.stages.get(line))}${which}.`;
+  });
+  scroller.addEventListener("keydown", (event) => {
+    const at = file.buttons.indexOf(event.target);
+    const last = file.buttons.length - 1;
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: last }[event.key];
+    if (to === undefined || at < 0) return;
+    event.preventDefault();
+    stopAt(file.buttons[Math.max(0, Math.min(last, to))]);
+    stop.focus();
+  });
+  return { root, show, reveal, has: (each) => files.has(each) };
+}
