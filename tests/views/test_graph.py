@@ -150,6 +150,7 @@ def test_a_large_graph_is_drawn_in_a_window(shown: Open):
 def test_the_table_says_the_same(shown: Open):
     tab = shown(BLOCK)
     tab.get_by_text("The graph as a table").click()
+    tab.wait_for_selector("details[open] table")
     rows = tab.locator("details tbody tr").all_inner_texts()
     assert len(rows) == 20
     assert rows[6].split("\t") == [

@@ -97,6 +97,7 @@ def test_arrow_keys_walk_over_units_and_columns(shown: Open):
 def test_the_tables_say_the_same(shown: Open):
     tab = shown(BLOCK)
     tab.get_by_text("The network as a table").click()
+    tab.wait_for_selector("details[open] table")
     units = tab.locator("details tbody tr").all_inner_texts()
     assert len(units) == 20 + 20 + 10 + 10 + 3
     dropped = BLOCK.columns[1].struck.index(True)
@@ -106,6 +107,7 @@ def test_the_tables_say_the_same(shown: Open):
     ]  # fmt: skip
     tab.get_by_text("The network as a table").click()
     tab.get_by_text("The weights as a table").click()
+    tab.wait_for_selector("details[open] table")
     rows = tab.locator("details[open] tbody tr").all_inner_texts()
     assert len(rows) == 260
     weight = text.number(BLOCK.wires[1].weights[4][7])

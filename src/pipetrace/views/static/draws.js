@@ -1,7 +1,7 @@
 // Masks that a layer drew over real values; whatever is multiplied here is said to be.
 import { draw, make, showNumber, sign, toNumber, unique, unseen, visible, words } from "./dom.js";
 
-const MOST_ELEMENTS = 256;
+const MOST_ELEMENTS = 64;
 const MODES = { train: "train: drops", eval: "eval: passes" };
 
 function readDraws(block) {
