@@ -64,6 +64,7 @@ def test_without_values_there_are_none(task: Any):
 
 
 def test_a_model_that_takes_too_long_is_left_alone(task: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(drawing, "_CALL", 0)
     monkeypatch.setattr(drawing, "_WORK", 100_000)
     (found,) = train(task).recording.all(Draws)
     assert [len(masks) for masks in found.masks] == [32] * 10
