@@ -229,8 +229,9 @@ def fit(
              "dropout": (dropout,), "epochs": (count,), "seed": (seed,), "drop": drop}  # fmt: skip
     words = [word for option, given in typed.items() for value in given if value is not None
              for word in (f"--{option}", str(value))]  # fmt: skip
+    # Live: nobody else holds the model, and it is a small one.
     session = Session(prepared.name, "table", file=file, path=shown, values=values, sample=sample,
-                      command=("fit", prepared.name, *words))  # fmt: skip
+                      command=("fit", prepared.name, *words), live=True)  # fmt: skip
     session.recorder.course.passes.described.update(("training", "evaluation"))
     status: str = "finished"
     error: BaseException | None = None

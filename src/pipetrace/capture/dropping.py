@@ -53,7 +53,8 @@ def seeded(seed: int) -> None:
 
 def draw(
     call: replay.Call, ops: Sequence[Op], index: int, *, rate: float | None = None,
-    count: int = 32, seed: int = _SEED, drops: bool = True, read: Read | None = None,
+    count: int = 32, single: int = SHOWN, seed: int = _SEED, drops: bool = True,
+    read: Read | None = None,
 ) -> Draws | None:  # fmt: skip
     """Run a forward again and again, and say what one dropout op of it dropped.
 
@@ -67,12 +68,14 @@ def draw(
         rate: A probability to drop with.
         count: How many masks are drawn at each rate. Of one alone the rate is the op's own, if none
             is given; of several the rates are 0, 0.1, ..., 0.9 and the op's own.
+        single: How many where each draw is a forward of its own.
         seed: Decides the masks.
         drops: Whether the op drops; else it is in eval mode like all others.
         read: Finds probabilities in the model's output.
 
     Returns:
-        The record; None where the op was not reached again, or its rate is no number.
+        The record; None where the op was not reached again, its rate is no number, or each draw
+        were a forward and none may be.
     """
     target, following = spot(ops, index), next_op(ops, index)
     then = None if following is None else spot(ops, following.index)
@@ -91,7 +94,9 @@ def draw(
     if count == 1 or rate is not None:
         chosen = (off.rate if rate is None else rate,)
     batched = count > 1 and _alike(lambda: run(count, None, False, seed), off)
-    count = count if batched else min(count, SHOWN)
+    count = count if batched else min(count, single)
+    if not count:
+        return None
     drawn: list[list[Pass]] = []
     for p in chosen:
         # Of one seed at every rate: another rate changes as little of a mask as it can.

@@ -26,6 +26,8 @@ DRAWS = 32
 """So many masks are drawn at each rate, fewer of a model that takes long."""
 _WORK = 4_000_000_000
 """Floating-point operations that all draws together may take: well under a second."""
+_CALL = 200_000
+"""As many would take the time of calling one op."""
 
 
 def draws(
@@ -49,17 +51,23 @@ def draws(
     layers = dropping(ops)[:LAYERS]
     if not layers:
         return []
-    work = len(RATES) * max(sum(op.flops or 0 for op in ops), _parameters(model))
-    count = next((n for n in (DRAWS, SHOWN) if n * work <= _WORK), 0)
+    row, calls = max(sum(op.flops or 0 for op in ops), _parameters(model)), _CALL * len(ops)
+    passes = len(RATES) + 3
+    count = next((n for n in (DRAWS, SHOWN) if passes * (n * row + calls) <= _WORK), 0)
     if not count:
         return [_missing("the model is too large to be run some 100 times more")]
+    each = SHOWN * passes * (row + calls)
+    single = SHOWN if each <= _WORK else 0
+    cost = max(passes * (count * row + calls), each if single else 0)
     found: list[Fact] = []
     try:
         with torch.no_grad():
             call = replay.prepare(model, chosen.args, chosen.kwargs)
         read = reading(strand)
-        for op in layers[: max(1, _WORK // (count * work))]:
-            made: Draws | None = draw(call, ops, op.index, count=count, read=read)
+        for op in layers[: max(1, _WORK // cost)]:
+            made: Draws | None = draw(
+                call, ops, op.index, count=count, single=single, read=read
+            )  # fmt: skip
             found += [] if made is None else [made]
     except Exception as error:
         pass_on(error)
