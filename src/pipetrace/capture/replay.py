@@ -17,6 +17,7 @@ from pipetrace.capture.contrast import contrast
 from pipetrace.capture.copies import copied
 from pipetrace.capture.failures import Failed
 from pipetrace.capture.guard import Modes, Snapshot, Streams
+from pipetrace.capture.guard import seed as reseed
 from pipetrace.capture.handlers import pass_on
 from pipetrace.capture.hunting import Hunt, suspicious
 from pipetrace.capture.tracer import Tracer
@@ -192,7 +193,7 @@ def play(call: Call, modes: Modes = None, *, seed: int | None = None) -> Any:
     """
     with playing(call, modes):
         if seed is not None:
-            torch.manual_seed(seed)
+            reseed(seed)
         args, kwargs = _fresh(call, modes)
         return call.model(*args, **kwargs)
 

@@ -98,9 +98,12 @@ def trace(
         )  # fmt: skip
         if outcome.raised is not None:
             return _missing(outcome.raised.words())
-        told = _prediction(chosen, strand, call, first, second, outcome)
+        told = _prediction(chosen, strand, first, second, outcome)
+        # Of other rows the spread tells more than one pass in train mode.
+        other = _train_difference(call, first) if role == "chosen" else None
+        told = msgspec.structs.replace(told, role=role, train_difference=other)
         facts = [*outcome.facts, *drawing.looked_at(recorder, call, strand, outcome.facts)]
-        return Traced(facts, msgspec.structs.replace(told, role=role), call, first)
+        return Traced(facts, told, call, first)
     except Exception as error:
         return _missing(f"{type(error).__name__}: {error}")
 
@@ -118,8 +121,7 @@ def spreading(traced: Traced, strand: Strand | None, rows: float) -> Prediction:
 
 
 def _prediction(
-    chosen: Chosen, strand: Strand | None, call: replay.Call, first: Any, second: Any,
-    outcome: replay.Outcome,
+    chosen: Chosen, strand: Strand | None, first: Any, second: Any, outcome: replay.Outcome
 ) -> Prediction:  # fmt: skip
     capture = next(fact.id for fact in outcome.facts if isinstance(fact, Capture))
     task, numbers, shares = _read(strand, first)
@@ -135,7 +137,6 @@ def _prediction(
         scores=numbers, probabilities=shares, predicted=predicted,
         truth=float(truth.item()) if truth is not None and known else None,
         passes_equal=comparing.equal(first, second),
-        train_difference=_train_difference(call, first),
     )  # fmt: skip
 
 

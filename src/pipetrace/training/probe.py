@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from pipetrace.capture.guard import Snapshot, cuda_in_use
+from pipetrace.capture.guard import Snapshot
+from pipetrace.capture.guard import seed as reseed
 from pipetrace.capture.handlers import pass_on
 from pipetrace.capture.quiet import eagerly
 from pipetrace.capture.replay import Call, Outcome, in_mode
@@ -139,10 +140,7 @@ def probe(fixed: Fixed, training: int, epoch: int) -> Probed:
 
 
 def _drawn(fixed: Fixed, model: nn.Module, seed: int) -> torch.Tensor:
-    # torch.manual_seed would also queue a seed for a CUDA that has not started.
-    torch.default_generator.manual_seed(_SEED + seed)
-    if cuda_in_use():
-        torch.cuda.manual_seed_all(_SEED + seed)
+    reseed(_SEED + seed)
     return _predict(fixed, model, True)
 
 
