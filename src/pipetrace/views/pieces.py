@@ -58,15 +58,16 @@ def labelled(facts: Iterable[blocks.Fact]) -> Table:
     return grid
 
 
-def strips(rows: Sequence[Strip], room: int) -> RenderableType:
+def strips(rows: Sequence[Strip], room: int, indent: int = 0) -> RenderableType:
     """Put strips under each other with equal columns; what does not fit is counted.
 
     Args:
         rows: The strips, at least one.
         room: Columns to use.
+        indent: Columns that the labels take at least.
     """
     labels = [text.line(strip.label, 24) for strip in rows]
-    indent = max(len(label) for label in labels)
+    indent = max(indent, *(len(label) for label in labels))
     cells = [[_cell(strip, index) for index in range(len(strip.values))] for strip in rows]
     widest = max((len(cell) for row in cells for cell, _ in row), default=1)
     fit = max(1, (room - indent - 14) // (widest + 1))

@@ -10,6 +10,7 @@ from rich.text import Text
 from pipetrace import blocks
 from pipetrace.blocks import Stage
 from pipetrace.views import text
+from pipetrace.views.drawings import look
 from pipetrace.views.pieces import LABEL, TONES, Gutter, labelled, strips, styled
 
 NARROWEST = 20
@@ -61,6 +62,7 @@ def _stage(stage: Stage, number: str, room: int, depth: int, last: bool) -> list
     inner = max(room - 2, NARROWEST)
     if stage.words:
         body.append(styled(stage.words))
+    body += look(stage.pictures, stage.tokens)
     if stage.strips:
         body.append(strips(stage.strips, inner))
     if stage.facts:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from pipetrace import blocks
 from pipetrace.blocks import Page, Section
-from pipetrace.views import chart, stages, text
+from pipetrace.views import chart, drawings, stages, text
 from pipetrace.views.pieces import LABEL, PARAGRAPH, TONES, Gutter, labelled, styled, trimmed
 
 WIDEST = 120
@@ -24,8 +24,9 @@ ROWS = 40
 BARS = 26
 STATES = {"yes": ("✓", "green"), "no": ("✗", "red"), "unknown": ("?", "yellow")}
 _NEAREST = {
-    "+": "✓└┴┼", "x": "✗×", "*": "★", "-": "→−─━╌", ".": "·…┈░", "|": "│┤", "o": "●○",
-    "s": "■□", "^": "▲△", "v": "◆◇", "#": "█", '"': "“”", "'": "‘’", ">": "▸", "i": "∞",
+    "+": "✓└┴┼", "x": "✗×", "*": "★", "-": "→−─━╌⏎", ".": "·…┈░▁▂", "|": "│┤▏▕", "o": "●○",
+    "s": "■□", "^": "▲△", "v": "◆◇↓", "#": "█▇▓╋", '"': "“”", "'": "‘’", ">": "▸", ":": "▃▄▒",
+    "=": "▅▆", "i": "∞",
 }  # fmt: skip
 _ASCII = {ord(each): plain for plain, several in _NEAREST.items() for each in several}
 
@@ -256,6 +257,10 @@ def question(value: blocks.Question, room: int) -> RenderableType:
     return Group(*parts)
 
 
+def _tabs(value: blocks.Tabs, room: int) -> RenderableType:
+    return drawings.tabs(value, room, block)
+
+
 def _crash(value: blocks.Crash, room: int) -> RenderableType:
     title = Text(f" ✗ {text.line(value.title, LABEL)} ", "bold red")
     body = Text(text.visible(value.text, PARAGRAPH))
@@ -287,6 +292,11 @@ _DRAW: dict[type, Callable[..., RenderableType]] = {
     blocks.Bars: _bars,
     blocks.Question: question,
     blocks.Crash: _crash,
+    blocks.Distributions: drawings.distributions,
+    blocks.Draws: drawings.draws,
+    blocks.Network: drawings.network,
+    blocks.Graph: drawings.graph,
+    blocks.Tabs: _tabs,
 }
 
 if __name__ == "__main__":
