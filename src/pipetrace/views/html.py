@@ -15,8 +15,13 @@ from pathlib import Path
 from pipetrace.blocks import Page
 from pipetrace.views import data, text
 
-MODULES = ("dom.js", "chart.js", "flow.js", "question.js", "blocks.js", "viewer.js")
-SHEETS = ("viewer.css", "blocks.css", "flow.css")
+MODULES = (
+    "dom.js", "address.js", "chart.js", "distributions.js", "flow.js", "question.js", "tabs.js",
+    "blocks.js", "section.js", "paper.js", "viewer.js",
+)  # fmt: skip
+SHEETS = ("viewer.css", "blocks.css", "choices.css", "flow.css")
+DIGITS = 7
+"""Significant digits of the numbers in a document: what float32 has; fewer are shown."""
 START = """
 const el = document.getElementById("page");
 const page = JSON.parse(document.getElementById("data").textContent);
@@ -73,7 +78,7 @@ def document(page: Page) -> str:
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(sheet)}; "
         "base-uri 'none'; form-action 'none'"
     )
-    values = data.render(page).replace("<", "\\u003c")
+    values = data.render(page, DIGITS).replace("<", "\\u003c")
     title = html.escape(text.line(text.encodable(page.title), 300))
     return f"""<!doctype html>
 <html lang="en">
