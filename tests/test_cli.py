@@ -106,31 +106,6 @@ def test_the_newest_run_is_shown_exported_and_asked(kept: Shell):
     assert json.loads((kept.path / "copy of.json").read_text(encoding="utf-8")) == page
 
 
-def test_figures_are_written_beside_the_run_or_where_they_were_named(kept: Shell):
-    out, err = kept.type("export", "--to", "svg")
-    paths = out.split("\n")[:-1]
-    assert err == ""
-    assert "pipetrace-runs/née-training.svg" in paths
-    for path in paths:
-        assert (kept.path / path).read_bytes().startswith(b"<?xml")
-    reason = kept.refused("export", "--to", "svg", "--section", "training")
-    assert reason == (
-        "pipetrace-runs/née-training.svg: the file exists already. To write over it, name it: "
-        "--section training --output 'pipetrace-runs/née-training.svg'"
-    )
-    kept.type("export", "--to", "png", "--section", "training", "-o", "slide.png")
-    assert (kept.path / "slide.png").read_bytes()[:4] == b"\x89PNG"
-    assert kept.type("export", "--to", "svg", "--section", "training", "-o", "-")[0].startswith(
-        "<?xml"
-    )
-    assert "--section chooses a figure" in kept.refused("export", "--section", "training")
-    reason = kept.refused("export", "--to", "png", "--section", "nowhere")
-    assert "It has figures in: " in reason
-    if len(paths) > 1:
-        reason = kept.refused("export", "--to", "png", "-o", "all.png")
-        assert reason.startswith("--output names one file, and there are figures of")
-
-
 def test_a_terminal_without_our_letters_gets_text_and_a_file_gets_utf_8(kept: Shell):
     plain = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
     assert "pipeline trace" in kept.type("show", variables=plain)[0]

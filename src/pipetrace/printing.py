@@ -65,7 +65,7 @@ def export(path: Path, text: str | bytes, *, named: bool = True, choice: str = "
     """
     other = "Name another place: --output PATH"
     try:
-        if path.is_file() and path.open("rb").read(len(_RUN)) == _RUN:
+        if path.is_file() and _begins(path) == _RUN:
             raise PipetraceError(f"{path}: this is a run, and runs are never written over. {other}")
         if path.exists() and not named:
             reason = "" if choice else "; `run`, `fit` and `trace` write the page there"
@@ -78,6 +78,11 @@ def export(path: Path, text: str | bytes, *, named: bool = True, choice: str = "
         raise PipetraceError(
             f"{path}: the export cannot be written ({error.strerror}). {other}"
         ) from error
+
+
+def _begins(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(_RUN))
 
 
 @contextlib.contextmanager

@@ -136,7 +136,6 @@ def test_hostile_text_is_only_text(hostile: Page):
         tree.fromstring(drawn)
         assert b"<script" not in drawn
         assert len(drawn) < 2_000_000
-        assert figures.encoded(hostile, section, "png")[:4] == b"\x89PNG"
 
 
 def test_odd_numbers_are_gaps():

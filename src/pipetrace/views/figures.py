@@ -147,7 +147,9 @@ def _full(block: blocks.AnyBlock) -> bool:
         return any(histogram for panel in block.panels for histogram in panel.histograms)
     if isinstance(block, blocks.Draws):
         return bool(block.values)
-    return bool(block.columns if isinstance(block, blocks.Network) else block.bars)  # type: ignore[union-attr]  # only these are drawn
+    if isinstance(block, blocks.Network):
+        return bool(block.columns)
+    return isinstance(block, blocks.Bars) and bool(block.bars)
 
 
 def _words(value: str, limit: int = LABEL) -> str:
