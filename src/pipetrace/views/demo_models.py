@@ -1,111 +1,205 @@
-"""Draws, a network and a graph whose numbers plain Python computed."""
+"""Blocks that show a model's inside, with numbers that plain Python computes."""
 
 from __future__ import annotations
 
+import math
 import random
 
 from pipetrace.blocks import Column, Draws, Effect, Graph, Network, Node, Wires
 
-RATES = (0.0, 0.3, 0.5, 0.9)
-COUNT = 8
+FEATURES = ("height", "width", "depth", "weight", "age", "rings")
+CLASSES = ("setosa", "versicolor", "virginica")
+RATES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
+OWN = 2
+COUNT = 32
+HEARD = 8
 
 
-def draws() -> Draws:
-    """Build values that pass one dropout layer.
+def draws(elements: int = 20, count: int = COUNT) -> Draws:
+    """Draw masks over a row, and pass each through one linear layer and a softmax.
 
-    >>> len(draws().masks)
-    4
+    Args:
+        elements: How many values the row has.
+        count: How many masks there are for each rate; the first 8 have effects.
+
+    Returns:
+        A block with masks at six rates, of which 0.3 is the layer's own.
+
+    >>> block = draws(elements=6, count=1)
+    >>> block.masks[0], block.scales[1]
+    (('fc',), 1.1111111111111112)
     """
-    source = random.Random(5)
-    values = tuple(round(source.gauss(0, 1), 4) for _ in range(10))
-    masks = tuple(tuple(_mask(source, len(values), rate) for _ in range(COUNT)) for rate in RATES)
+    source = random.Random(7)
+    row = [round(source.gauss(0, 1), 4) for _ in range(elements)]
+    weights = _weights(len(CLASSES), elements, 8)
     scales = tuple(1 / (1 - rate) for rate in RATES)
-
-    def total(rate: int, mask: str) -> float:
-        bits = f"{int(mask, 16):0{4 * len(mask)}b}"
-        return sum(x * scales[rate] for x, bit in zip(values, bits, strict=False) if bit == "1")
-
-    def shares(score: float) -> tuple[float, ...]:
-        share = 1 / (1 + 2.718281828**-score)
-        return share, 1 - share
-
-    effects = (
-        Effect(
-            label="Linear(10, 1)",
-            off=(sum(values),),
-            draws=tuple(
-                tuple((total(rate, mask),) for mask in row) for rate, row in enumerate(masks)
-            ),
-        ),
-        Effect(
-            label="probabilities",
-            off=shares(sum(values)),
-            draws=tuple(
-                tuple(shares(total(rate, mask)) for mask in row) for rate, row in enumerate(masks)
-            ),
-            names=("yes", "no"),
-        ),
+    kept = [
+        [[source.random() >= rate for _ in row] for _ in range(count)]
+        for rate in RATES
+    ]  # fmt: skip
+    scores = tuple(
+        tuple(_multiply(weights, _drop(row, mask, scale)) for mask in masks[:HEARD])
+        for masks, scale in zip(kept, scales, strict=True)
     )
+    off = _multiply(weights, row)
     return Draws(
-        title="Dropout(0.3)", values=values, rates=RATES, scales=scales, masks=masks, chosen=1,
-        effects=effects, note="The layer drew these masks.",
-    )  # fmt: skip
-
-
-def _mask(source: random.Random, count: int, rate: float) -> str:
-    bits = "".join("1" if source.random() >= rate else "0" for _ in range(count))
-    padded = bits + "0" * (-len(bits) % 4)
-    return f"{int(padded, 2):0{len(padded) // 4}x}"
-
-
-def network() -> Network:
-    """Build a network of three columns.
-
-    >>> len(network().columns)
-    3
-    """
-    source = random.Random(6)
-    inputs = tuple(round(source.gauss(0, 1), 4) for _ in range(4))
-    struck = (False, True, False, False)
-    weights = tuple(tuple(round(source.uniform(-0.5, 0.5), 4) for _ in inputs) for _ in range(2))
-    bias = (0.1, -0.2)
-    left = tuple(0.0 if gone else x / 0.75 for x, gone in zip(inputs, struck, strict=True))
-    out = tuple(
-        sum(w * x for w, x in zip(row, left, strict=True)) + b
-        for row, b in zip(weights, bias, strict=True)
+        title=f"Dropout(0.3) over {elements} values",
+        values=tuple(row),
+        rates=RATES,
+        scales=scales,
+        masks=tuple(tuple(_digits(mask) for mask in masks) for masks in kept),
+        chosen=OWN,
+        names=FEATURES,
+        effects=(
+            Effect(label=f"Linear({elements}, 3), the next layer", off=off, draws=scores),
+            Effect(
+                label="probabilities",
+                off=_softmax(off),
+                draws=tuple(tuple(_softmax(each) for each in rate) for rate in scores),
+                names=CLASSES,
+            ),
+        ),
+        again="demo/0",
     )
+
+
+def network(units: int = 20, hidden: int = 10) -> Network:
+    """Build the picture of a row on its way through dropout and two linear layers.
+
+    Args:
+        units: How many inputs there are.
+        hidden: How many units lie between.
+
+    Returns:
+        A block with five columns.
+
+    >>> [len(column.values) for column in network(4, 3).columns]
+    [4, 4, 3, 3, 3]
+    """
+    source = random.Random(7)
+    row = [round(source.gauss(0, 1), 4) for _ in range(units)]
+    kept = [source.random() >= RATES[OWN] for _ in row]
+    dropped = _drop(row, kept, 1 / (1 - RATES[OWN]))
+    first, second = _weights(hidden, units, 9), _weights(3, hidden, 10)
+    bias = tuple(round(0.05 * (at % 3 - 1), 4) for at in range(hidden))
+    between = tuple(
+        total + more for total, more in zip(_multiply(first, dropped), bias, strict=True)
+    )
+    active = tuple(max(0.0, value) for value in between)
     return Network(
-        title="A network",
+        title="One row in train mode",
         columns=(
-            Column(label="Input", values=inputs),
-            Column(label="Dropout(0.25)", values=left, struck=struck),
-            Column(label="Linear(4, 2)", values=out, names=("yes", "no")),
+            Column(label="Input", values=tuple(row), names=FEATURES if units == 6 else ()),
+            Column(
+                label="Dropout(0.3)",
+                values=tuple(dropped),
+                struck=tuple(not one for one in kept),
+            ),
+            Column(label=f"Linear({units}, {hidden})", values=between),
+            Column(label="ReLU()", values=active),
+            Column(label=f"Linear({hidden}, 3)", values=_multiply(second, active), names=CLASSES),
         ),
-        wires=(Wires(source=0, target=1), Wires(source=1, target=2, weights=weights, bias=bias)),
-        note="Weights and values of one moment.",
+        wires=(
+            Wires(source=0, target=1),
+            Wires(source=1, target=2, weights=first, bias=bias),
+            Wires(source=2, target=3),
+            Wires(source=3, target=4, weights=second),
+        ),
     )
 
 
-def graph() -> Graph:
-    """Build a graph with a residual connection.
+def graph(layers: int = 3) -> Graph:
+    """Build the graph of a small residual model: each layer's sum also takes what went in.
 
-    >>> len(graph().nodes)
-    3
+    Args:
+        layers: How many layers there are; a layer holds five leaves.
+
+    Returns:
+        A block with an embedding, the layers and a head that also takes the embedding.
+
+    >>> graph(1).nodes[1].nodes[-1].sources
+    ('layers.0.ff.1', 'embed')
     """
-    block = Node(
-        id="block",
-        name="Block",
-        nodes=(
-            Node(id="linear", name="Linear(8, 8)", shape="32 × 8", sources=("input",)),
-            Node(id="relu", name="ReLU()", shape="32 × 8", sources=("linear",)),
-            Node(id="add", name="add", shape="32 × 8", sources=("input", "relu")),
+    made = []
+    previous = "embed"
+    for index in range(layers):
+        name = f"layers.{index}"
+        made.append(
+            Node(
+                id=name,
+                name=f"{name} Block",
+                shape="32 × 16 → 32 × 16",
+                nodes=(
+                    Node(id=f"{name}.norm", name="LayerNorm(16)", sources=(previous,)),
+                    Node(
+                        id=f"{name}.ff",
+                        name="Sequential",
+                        shape="32 × 16 → 32 × 16",
+                        nodes=(
+                            Node(
+                                id=f"{name}.ff.0",
+                                name="Linear(16, 64)",
+                                shape="32 × 16 → 32 × 64",
+                                sources=(f"{name}.norm",),
+                            ),
+                            Node(
+                                id=f"{name}.ff.1",
+                                name="Linear(64, 16)",
+                                shape="32 × 64 → 32 × 16",
+                                sources=(f"{name}.ff.0",),
+                            ),
+                        ),
+                    ),
+                    Node(
+                        id=f"{name}.add",
+                        name="add",
+                        words="Adds what went into the block.",
+                        shape="32 × 16",
+                        sources=(f"{name}.ff.1", previous),
+                    ),
+                ),
+            )
+        )
+        previous = f"{name}.add"
+    ends = (
+        Node(id="embed", name="embed Embedding(100, 16)", shape="32 → 32 × 16"),
+        Node(
+            id="head",
+            name="head Linear(16, 3)",
+            shape="32 × 16 → 32 × 3",
+            sources=(previous, "embed"),
         ),
     )
-    return Graph(
-        title="What feeds what",
-        nodes=(
-            Node(id="input", name="Input", shape="32 × 8"),
-            block,
-            Node(id="head", name="Linear(8, 2)", shape="32 × 2", sources=("add",)),
-        ),
+    return Graph(title="What feeds what", nodes=(ends[0], *made, ends[1]))
+
+
+def _weights(rows: int, columns: int, seed: int) -> tuple[tuple[float, ...], ...]:
+    source = random.Random(seed)
+    reach = 1 / math.sqrt(columns)
+    return tuple(
+        tuple(round(source.uniform(-reach, reach), 4) for _ in range(columns)) for _ in range(rows)
+    )
+
+
+def _multiply(
+    weights: tuple[tuple[float, ...], ...], row: list[float] | tuple[float, ...]
+) -> tuple[float, ...]:
+    return tuple(sum(w * x for w, x in zip(each, row, strict=True)) for each in weights)
+
+
+def _drop(row: list[float], kept: list[bool], scale: float) -> list[float]:
+    return [x * scale if stays else 0.0 for x, stays in zip(row, kept, strict=True)]
+
+
+def _softmax(scores: tuple[float, ...]) -> tuple[float, ...]:
+    powers = [math.exp(score) for score in scores]
+    return tuple(power / sum(powers) for power in powers)
+
+
+def _digits(kept: list[bool]) -> str:
+    """Write flags as hexadecimal digits, the first in the highest bit."""
+    padded = [*kept, *([False] * (-len(kept) % 4))]
+    return "".join(
+        f"{sum(flag << (3 - bit) for bit, flag in enumerate(padded[at : at + 4])):x}"
+        for at in range(0, len(padded), 4)
     )

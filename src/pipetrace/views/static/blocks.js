@@ -2,7 +2,10 @@
 import { make, pane, sign, words } from "./dom.js";
 import { chart } from "./chart.js";
 import { distributions } from "./distributions.js";
+import { draws } from "./draws.js";
 import { definitions, flow } from "./flow.js";
+import { graph } from "./graph.js";
+import { network } from "./network.js";
 import { code, question } from "./question.js";
 import { tabs } from "./tabs.js";
 
@@ -161,6 +164,9 @@ const DRAW = {
   crash,
   distributions,
   tabs,
+  draws,
+  network,
+  graph,
 };
 
 export function drawBlock(block, context) {
