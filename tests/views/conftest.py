@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from pipetrace import blocks
-from pipetrace.blocks import Page, Section
-from pipetrace.views import demo
+from pipetrace.blocks import AnyBlock, Page, Section
+from pipetrace.views import demo, html
 
 HOSTILE = (
     "[bold red]markup[/bold red] [/] [link=file:///etc]x",
@@ -84,3 +86,43 @@ def deep() -> Page:
     )
     flow = Section(id="flow", title="Data flow", blocks=(blocks.Flow(stages=stages),))
     return Page(title="Deep", subtitle="", sections=(flow,))
+
+
+@pytest.fixture
+def shown(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Open blocks in a section `s` of a page; anything in the console fails the test."""
+    noise: list[str] = []
+    tabs: list[Any] = []
+
+    def open_blocks(*given: AnyBlock, hash: str = "", width: int = 1200, **options: Any) -> Any:
+        path = tmp_path / "page.html"
+        section = Section(id="s", title="S", blocks=given)
+        html.write(Page(title="t", subtitle="", sections=(section,)), path)
+        size: Any = {"width": width, "height": 900}
+        tab = browser.new_page(viewport=size, reduced_motion="reduce", **options)
+        tab.on("console", lambda message: noise.append(message.text))
+        tab.on("pageerror", lambda error: noise.append(str(error)))
+        tabs.append(tab)
+        tab.goto(path.as_uri() + hash)
+        tab.wait_for_selector("main section")
+        tab.wait_for_timeout(100)
+        return tab
+
+    yield open_blocks
+    for tab in tabs:
+        tab.close()
+    assert noise == []
+
+
+def _violations(tab: Any) -> list[str]:
+    """Name what axe-core finds wrong on a page."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(tab).response["violations"]
+    return [f"{each['id']}: {each['nodes'][0]['html']}" for each in found]
+
+
+@pytest.fixture
+def judged() -> Callable[[Any], list[str]]:
+    """Return the function that asks axe-core."""
+    return _violations

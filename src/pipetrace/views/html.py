@@ -19,9 +19,7 @@ MODULES = (
     "dom.js", "address.js", "chart.js", "distributions.js", "flow.js", "question.js", "tabs.js",
     "draws.js", "network.js", "graph.js", "blocks.js", "section.js", "paper.js", "viewer.js",
 )  # fmt: skip
-SHEETS = (
-    "viewer.css", "blocks.css", "choices.css", "draws.css", "network.css", "flow.css",
-)  # fmt: skip
+SHEETS = ("viewer.css", "blocks.css", "choices.css", "draws.css", "network.css", "flow.css")
 DIGITS = 7
 """Significant digits of the numbers in a document: what float32 has; fewer are shown."""
 START = """

@@ -2,8 +2,7 @@
 import { draw, make, showNumber, sign, toNumber, unique, unseen, visible, words } from "./dom.js";
 
 const MOST_ELEMENTS = 256;
-const MODES = ["train", "eval"];
-const RUNNING = "running";
+const MODES = { train: "train: drops", eval: "eval: passes" };
 
 function readDraws(block) {
   const values = block.values.slice(0, MOST_ELEMENTS).map(toNumber);
@@ -19,52 +18,62 @@ function readDraws(block) {
   };
 }
 
-function largest(values) {
-  return values.reduce((best, value, at) => (value > (values[best] ?? -Infinity) ? at : best), -1);
-}
-
 // Shares are drawn as bars; of other numbers a bar would say nothing.
-function isShares({ label, off, draws }) {
+function areShares({ label, off, draws }) {
   const sum = off.reduce((total, value) => total + value, 0);
   const inside = [off, ...draws.flat()].every((row) => row.every((x) => x >= 0 && x <= 1));
   return inside && (Math.abs(sum - 1) < 1e-3 || /probab/i.test(label));
 }
 
-function effectTable(effect) {
+function effectTable(effect, rate, number, on) {
   const off = effect.off.map(toNumber);
-  const shares = isShares(effect);
-  const best = largest(off);
+  const now = on ? effect.draws[rate]?.[number]?.map(toNumber) : off;
+  const shares = areShares(effect);
+  const best = (values) => values.indexOf(Math.max(...values));
   const name = (at) => visible(effect.names?.[at] || at);
-  const mark = () => [make("span", { "aria-hidden": "true" }, "▲ "), unseen("largest: ")];
-  const said = make("p", { class: "note" });
-  const heading = make("th", { scope: "col", class: "number" });
-  const cells = off.map(() => make("td", { class: "number" }));
-  const bars = off.map(() => make("span", { class: "fill" }));
-  const rows = off.map((value, at) => {
-    const before = make("td", { class: "number" }, at === best && mark(), showNumber(value));
-    const track = make("span", { class: "track" }, bars[at], make("span", { class: "off" }));
-    track.style.setProperty("--off", value);
-    const bar = shares && make("td", { class: "bar", "aria-hidden": "true" }, track);
-    return make("tr", {}, make("th", { scope: "row" }, ...words(name(at))), before, cells[at], bar);
-  });
-  const first = make("th", { scope: "col", class: "number" }, "dropping off");
-  const head = make("tr", {}, make("td"), first, heading, shares && make("td"));
-  const caption = make("caption", {}, ...words(effect.label));
-  const table = make("table", {}, caption, make("thead", {}, head), make("tbody", {}, ...rows));
-  const note = effect.note && make("p", { class: "note" }, ...words(effect.note));
-  const paint = (rate, number, on) => {
-    const values = on ? effect.draws[rate]?.[number]?.map(toNumber) : off;
-    const most = largest(values ?? []);
-    heading.textContent = on ? "this mask" : "shown";
-    cells.forEach((cell, at) => {
-      cell.replaceChildren(...(at === most ? mark() : []), values ? showNumber(values[at]) : "–");
-      bars[at].style.setProperty("--share", values?.[at] || 0);
-    });
-    said.textContent = values ? "" : "not recorded for this mask";
-    if (values && shares && most !== best)
-      said.append(sign("warning"), `largest: ${name(most)}; with dropping off: ${name(best)}`);
+  const cell = (values, at) =>
+    make(
+      "td",
+      { class: "number" },
+      at === best(values) && [make("span", { "aria-hidden": "true" }, "▲ "), unseen("largest: ")],
+      showNumber(values[at]),
+    );
+  const bar = (at) => {
+    const track = make("span", { class: "track" }, make("span", { class: "fill" }));
+    track.append(make("span", { class: "off" }));
+    track.style.setProperty("--share", now?.[at] ?? 0);
+    track.style.setProperty("--off", off[at]);
+    return make("td", { class: "bar", "aria-hidden": "true" }, track);
   };
-  return { element: make("div", { class: "effect" }, table, said, note), paint };
+  const rows = off.map((_, at) =>
+    make(
+      "tr",
+      {},
+      make("th", { scope: "row" }, name(at)),
+      cell(off, at),
+      now ? cell(now, at) : make("td", { class: "number" }, "–"),
+      shares && bar(at),
+    ),
+  );
+  const head = ["dropping off", on ? "this mask" : "shown"].map((text) =>
+    make("th", { scope: "col", class: "number" }, text),
+  );
+  let said = now ? "" : "not recorded for this mask";
+  if (now && shares && best(now) !== best(off))
+    said = [sign("warning"), `largest: ${name(best(now))}; with dropping off: ${name(best(off))}`];
+  return make(
+    "div",
+    { class: "effect" },
+    make(
+      "table",
+      {},
+      make("caption", {}, ...words(effect.label)),
+      make("thead", {}, make("tr", {}, make("td"), head, shares && make("td"))),
+      make("tbody", {}, rows),
+    ),
+    make("p", { class: "note" }, said),
+    effect.note && make("p", { class: "note" }, words(effect.note)),
+  );
 }
 
 function runAgain(block, context, memory, show) {
@@ -74,24 +83,26 @@ function runAgain(block, context, memory, show) {
     return make("label", {}, `${name} `, input);
   };
   const number = (limits) => make("input", { type: "number", min: 0, required: true, ...limits });
-  const options = MODES.map((mode) => make("option", {}, mode));
+  const options = Object.keys(MODES).map((mode) => make("option", {}, mode));
   const said = make("p", { role: "status" });
-  const fields = [
+  const form = make(
+    "form",
+    { class: "tools" },
     field("p", number({ max: 1, step: "any" })),
-    field("seed", number({})),
-    field("mode", make("select", {}, ...options)),
-  ];
-  const form = make("form", { class: "tools" }, ...fields, make("button", {}, "Run again"), said);
+    field("seed", number()),
+    field("mode", make("select", {}, options)),
+    make("button", {}, "Run the layer again"),
+    said,
+  );
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    if (said.textContent === RUNNING) return;
-    said.textContent = RUNNING;
+    if (said.textContent === "running") return;
+    said.textContent = "running";
     const { p, seed, mode } = memory;
-    const training = mode === "train";
-    const wanted = { again: block.again, p: Number(p), training, seed: Number(seed) };
+    const wanted = { p: Number(p), training: mode === "train", seed: Number(seed) };
     try {
-      show(await context.act("rerun", wanted), mode);
-      said.textContent = "Shown above as the live mask; “Next mask” goes back to recorded ones.";
+      show(await context.act("rerun", { again: block.again, ...wanted }), mode);
+      said.textContent = "Shown above as the live mask.";
     } catch (error) {
       said.replaceChildren(sign("bad"), visible(error?.message ?? error));
     }
@@ -102,38 +113,34 @@ function runAgain(block, context, memory, show) {
 export function draws(block, context) {
   const own = readDraws(block);
   const usual = { rate: block.chosen ?? 0, draw: 0, mode: "train", element: 0 };
-  const memory = context.memory ?? {};
-  memory.at ??= { ...usual };
-  memory.again ??= { p: own.rates[usual.rate], seed: 0, mode: "train" };
-  const at = memory.at;
-  const title = unique("draws");
-  const heading = make("h3", { id: title }, ...words(block.title));
-  const root = make("div", { class: "draws", role: "group", "aria-labelledby": title }, heading);
-  context.root = root;
+  const { memory } = context;
+  const id = unique("draws");
+  const root = make("div", { class: "draws", role: "group", "aria-labelledby": id });
+  root.append(make("h3", { id }, words(block.title)));
   if (!own.values.length || !own.masks.length || !own.masks.every((masks) => masks.length)) {
     root.append(make("p", { class: "muted" }, "No mask was recorded."));
     return root;
   }
+  const at = (memory.at ??= { ...usual });
+  memory.again ??= { p: own.rates[usual.rate], seed: 0, mode: "train" };
+  const take = (rest) => {
+    const { state } = context;
+    for (const name of ["rate", "draw", "element"])
+      at[name] = Math.abs(parseInt(state[name] ?? rest[name], 10)) || 0;
+    at.rate = Math.min(at.rate, own.rates.length - 1);
+    at.mode = (state.mode ?? rest.mode) === "eval" ? "eval" : "train";
+  };
+  const keep = (name) => context.keep(name, at[name] === usual[name] ? "" : String(at[name]));
   const note = (...children) => make("p", { class: "note" }, ...children);
   const caption = (text) => make("p", { class: "caption" }, text);
-  const take = (state, rest) => {
-    const whole = (name, count) => {
-      const number = /^\d+$/.test(state?.[name]) ? Number(state[name]) : rest[name];
-      at[name] = Math.min(number, count - 1);
-    };
-    whole("rate", own.rates.length);
-    whole("draw", own.masks[at.rate].length);
-    whole("element", own.values.length);
-    at.mode = MODES.includes(state?.mode) ? state.mode : rest.mode;
-  };
-  const keep = (name) => context.keep?.(name, at[name] === usual[name] ? "" : String(at[name]));
+  const set = (element, name, value) => element.setAttribute(name, value);
 
   const last = own.rates.length - 1;
-  const slider = make("input", { type: "range", max: last, id: unique("rate") });
-  const rate = make("output", { for: slider.id });
+  const slider = make("input", { type: "range", max: last, "aria-label": "p" });
+  const rate = make("strong", { class: "rate" });
   const name = unique("mode");
-  const radios = MODES.map((value) => make("input", { type: "radio", name, value }));
-  const status = make("p", { class: "status", role: "status" });
+  const radios = Object.keys(MODES).map((value) => make("input", { type: "radio", name, value }));
+  const status = make("p", { role: "status" });
   const list = make("div", { class: "elements", role: "listbox", "aria-label": "Elements" });
   const sum = make("p", { class: "sum", role: "status" });
   const kept = draw("path");
@@ -142,59 +149,61 @@ export function draws(block, context) {
   const stretched = { role: "img", preserveAspectRatio: "none" };
   const raster = draw("svg", { class: "raster", ...stretched }, kept, column, row);
   const rasterSaid = note();
-  const [mean, goal, moment] = ["curve line-0", "goal", "rule"].map((kind) =>
-    draw("path", { class: kind }),
-  );
+  const kinds = ["curve line-0", "goal", "rule"];
+  const [mean, goal, moment] = kinds.map((kind) => draw("path", { class: kind }));
   const plot = { class: "means", viewBox: "0 0 100 100", ...stretched };
   const means = draw("svg", plot, moment, goal, mean);
-  const ends = [make("span"), make("span")];
+  const [top, bottom] = [make("span"), make("span")];
   const meanSaid = make("p");
   const effects = make("div", { class: "effects" });
   const origin = note();
   let live = memory.live ? readDraws(memory.live) : null;
   let cells = [];
-  let tables = [];
   let now = null;
 
   const look = (element) => {
     const { source, p, scale, masks, number, on, factor } = now;
     const x = source.values[element];
-    const shown = showNumber(x);
-    const expected = 1 / (1 - p);
-    const usually = Math.abs(scale - expected) <= 1e-4;
+    const stays = masks[number][element];
+    const usually = Math.abs(scale - 1 / (1 - p)) <= 1e-4;
     const by = usually ? `1/(1−${showNumber(p)})` : showNumber(scale);
-    const y = showNumber(x * factor(masks[number], element));
+    const [shown, y] = [x, x * factor(masks[number], element)].map(showNumber);
     let done = `${shown} stays ${shown} (dropping off)`;
-    if (on && !masks[number][element]) done = `${shown} × 0 = ${y} (dropped)`;
-    else if (on) done = `${shown} × 1 × ${by} = ${y}`;
-    if (on && !usually && masks[number][element])
-      done += ` (recorded scale ${by}; 1/(1−p) is ${showNumber(expected)})`;
-    const named = source.name(element);
-    sum.textContent = `${named}: ${done}`;
+    if (on) done = stays ? `${shown} × 1 × ${by} = ${y}` : `${shown} × 0 = ${y} (dropped)`;
+    if (on && stays && !usually)
+      done += ` (recorded scale ${by}; 1/(1−p) is ${showNumber(1 / (1 - p))})`;
+    sum.textContent = `${source.name(element)}: ${done}`;
     let total = 0;
     const path = masks.map((mask, count) => (total += x * factor(mask, element)) / (count + 1));
-    const finite = [x, 0, ...path].filter(Number.isFinite);
-    const [low, high] = [Math.min(...finite), Math.max(...finite)];
+    const drawn = [x, ...path].every(Number.isFinite);
+    const [low, high] = [Math.min(x, 0, ...path), Math.max(x, 0, ...path)];
     const height = (value) => 95 - (90 * (value - low)) / (high - low || 1);
     const across = (count) => ((count + 0.5) * 100) / path.length;
     const points = path.map((value, count) => `${across(count)} ${height(value)}`);
-    const drawn = finite.length === path.length + 2;
-    mean.setAttribute("d", drawn ? `M${points.join("L")}h.1` : "");
-    goal.setAttribute("d", drawn ? `M0 ${height(x)}H100` : "");
-    moment.setAttribute("d", `M${across(number)} 0V100`);
-    ends[0].textContent = showNumber(high);
-    ends[1].textContent = showNumber(low);
+    set(mean, "d", drawn ? `M${points.join("L")}h.1` : "");
+    set(goal, "d", drawn ? `M0 ${height(x)}H100` : "");
+    set(moment, "d", `M${across(number)} 0V100`);
+    top.textContent = showNumber(high);
+    bottom.textContent = showNumber(low);
     meanSaid.textContent =
-      `${named}: mean of ${number + 1} draw${number ? "s" : ""} ${showNumber(path[number])}, ` +
-      `of all ${path.length} ${showNumber(path.at(-1))}, x ${shown}`;
-    means.setAttribute("aria-label", meanSaid.textContent);
-    column.setAttribute("x", element);
+      `${source.name(element)}: mean of ${number + 1} draw${number ? "s" : ""} ` +
+      `${showNumber(path[number])}, of all ${path.length} ${showNumber(path.at(-1))}, x ${shown}`;
+    set(means, "aria-label", meanSaid.textContent);
+    set(column, "x", element);
+  };
+  const choose = (index) => {
+    at.element = Math.max(0, Math.min(cells.length - 1, index));
+    cells.forEach(({ element }, each) => {
+      element.tabIndex = each === at.element ? 0 : -1;
+      set(element, "aria-selected", each === at.element);
+    });
+    look(at.element);
   };
   const paint = () => {
     const source = live ?? own;
     const which = live ? 0 : at.rate;
     const masks = source.masks[which];
-    const number = live ? 0 : Math.min(at.draw, masks.length - 1);
+    const number = Math.min(live ? 0 : at.draw, masks.length - 1);
     const [p, scale, mask] = [source.rates[which], source.scales[which], masks[number]];
     const on = at.mode === "train";
     const factor = (each, element) => (!on ? 1 : each[element] ? scale : 0);
@@ -202,21 +211,19 @@ export function draws(block, context) {
     const kind = live ? ", live" : which === usual.rate ? ", the layer's own" : "";
     rate.textContent = `p = ${showNumber(p)}${kind}`;
     slider.value = at.rate;
-    slider.setAttribute("aria-valuetext", rate.textContent);
+    set(slider, "aria-valuetext", rate.textContent);
     radios.forEach((radio) => (radio.checked = radio.value === at.mode));
     const count = (some) => some.reduce((total, bit) => total + bit, 0);
     const mine = live ? "live mask" : `mask ${number + 1} of ${masks.length}`;
     status.textContent = on
-      ? `${mine} at ${rate.textContent}: ${count(mask)} of ${mask.length} kept`
+      ? `${mine}: ${count(mask)} of ${mask.length} kept`
       : `dropping off: all ${mask.length} pass unchanged`;
     cells.forEach(({ element, parts }, index) => {
       const x = source.values[index];
-      let total = 0;
-      for (let each = 0; each <= number; each += 1) total += x * factor(masks[each], index);
-      parts[0].textContent = showNumber(x);
+      const factors = masks.slice(0, number + 1).map((each) => factor(each, index));
+      const numbers = [x, 0, x * factors[number], (x * count(factors)) / (number + 1)];
+      parts.forEach((part, each) => (part.textContent = showNumber(numbers[each])));
       parts[1].textContent = !on ? "off" : mask[index] ? "1" : "0 ✕";
-      parts[2].textContent = showNumber(x * factor(mask, index));
-      parts[3].textContent = showNumber(total / (number + 1));
       element.classList.toggle("struck", on && !mask[index]);
     });
     let squares = "";
@@ -225,62 +232,53 @@ export function draws(block, context) {
         squares += `M${x} ${y}h${length}v1h${-length}z`;
       }),
     );
-    kept.setAttribute("d", squares);
-    raster.setAttribute("viewBox", `0 0 ${mask.length} ${masks.length}`);
+    set(kept, "d", squares);
+    set(raster, "viewBox", `0 0 ${mask.length} ${masks.length}`);
     raster.style.setProperty("--rows", masks.length);
-    row.setAttribute("y", number);
-    row.setAttribute("width", on ? mask.length : 0);
-    column.setAttribute("height", masks.length);
-    const share = count(masks.map(count));
-    const all = masks.length * mask.length;
+    set(row, "y", number);
+    set(row, "width", on ? mask.length : 0);
+    set(column, "height", masks.length);
+    const [share, all] = [count(masks.map(count)), masks.length * mask.length];
     rasterSaid.textContent =
       `A row for each draw, a column for each element, filled where kept: ${share} of ${all}, ` +
       `${showNumber(share / all)} (1 − p is ${showNumber(1 - p)}).`;
-    raster.setAttribute("aria-label", rasterSaid.textContent);
-    tables.forEach((table) => table.paint(which, number, on));
+    set(raster, "aria-label", rasterSaid.textContent);
+    effects.replaceChildren(...source.effects.map((each) => effectTable(each, which, number, on)));
     choose(at.element);
-  };
-  const choose = (index) => {
-    at.element = Math.max(0, Math.min(cells.length - 1, index));
-    cells.forEach(({ element }, each) => {
-      element.tabIndex = each === at.element ? 0 : -1;
-      element.setAttribute("aria-selected", String(each === at.element));
-    });
-    look(at.element);
   };
   const arrange = () => {
     const source = live ?? own;
     cells = source.values.map((_, index) => {
       const parts = ["x", "mask", "y", "mean"].map((kind) => make("span", { class: kind }));
-      const lines = parts.flatMap((part) => [make("i", {}, part.className), part]);
+      const lines = parts.map((part) => [make("i", {}, part.className), part]);
       const heading = make("span", { class: "name" }, source.name(index));
-      const option = { role: "option", "data-index": index };
-      return { parts, element: make("div", option, heading, ...lines) };
+      return { parts, element: make("div", { role: "option" }, heading, lines.flat()) };
     });
     list.replaceChildren(...cells.map((cell) => cell.element));
-    tables = source.effects.map(effectTable);
-    effects.replaceChildren(...tables.map((table) => table.element));
-    origin.textContent = live
-      ? "x, mask and effects: from the live run. "
-      : "x, masks and effects: recorded. ";
-    origin.append("y and means: computed here from them.");
-    if (source.more) origin.append(` ${source.more} more elements are not shown.`);
+    origin.textContent =
+      (live ? "x, mask and effects: from the live run. " : "x, masks and effects: recorded. ") +
+      "y and means: computed here from them." +
+      (source.more ? ` ${source.more} more elements are not shown.` : "");
     paint();
   };
   const recorded = () => {
-    const was = live;
+    const draw = live ? arrange : paint;
     live = memory.live = null;
-    if (was) arrange();
-    else paint();
+    draw();
   };
   const step = (by) => {
-    const count = own.masks[at.rate].length;
-    at.draw = (Math.min(at.draw, count - 1) + by + count) % count;
+    const { length } = own.masks[at.rate];
+    at.draw = (Math.min(at.draw, length - 1) + by + length) % length;
     recorded();
     keep("draw");
   };
   const button = (by, text) => make("button", { type: "button", onclick: () => step(by) }, text);
   const indexOf = (event) => cells.findIndex(({ element }) => element.contains(event.target));
+  const go = (index) => {
+    choose(index);
+    cells[at.element].element.focus();
+    keep("element");
+  };
 
   slider.addEventListener("input", () => {
     at.rate = Number(slider.value);
@@ -296,11 +294,6 @@ export function draws(block, context) {
   );
   list.addEventListener("pointerover", (event) => cells[indexOf(event)] && look(indexOf(event)));
   list.addEventListener("pointerleave", () => look(at.element));
-  const go = (index) => {
-    choose(index);
-    cells[at.element].element.focus();
-    keep("element");
-  };
   list.addEventListener("click", (event) => cells[indexOf(event)] && go(indexOf(event)));
   list.addEventListener("keydown", (event) => {
     const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1, Enter: 0, " ": 0 };
@@ -310,16 +303,15 @@ export function draws(block, context) {
     go(at.element + moves[event.key]);
   });
 
-  const choices = ["train: drops", "eval: passes"].map((text, each) =>
-    make("label", {}, radios[each], text),
-  );
+  const legend = make("legend", { class: "unseen" }, "Mode");
+  const choices = radios.map((radio) => make("label", {}, radio, MODES[radio.value]));
   root.append(
     make(
       "div",
       { class: "tools" },
-      last > 0 && make("span", { class: "rate" }, make("label", { for: slider.id }, "p"), slider),
+      last > 0 && slider,
       rate,
-      make("fieldset", {}, make("legend", { class: "unseen" }, "Mode"), ...choices),
+      make("fieldset", {}, legend, choices),
       button(-1, "Previous mask"),
       button(1, "Next mask"),
     ),
@@ -334,7 +326,7 @@ export function draws(block, context) {
         "div",
         {},
         caption("Mean of y over the draws"),
-        make("div", { class: "scale" }, make("div", { class: "ends" }, ...ends), means),
+        make("div", { class: "scale" }, make("div", { class: "limits" }, top, bottom), means),
         meanSaid,
         note("Solid: the mean after 1, 2, … draws. Dashed: x."),
       ),
@@ -345,21 +337,20 @@ export function draws(block, context) {
   if (block.note) root.append(note(...words(block.note)));
   if (context.act && block.again) {
     const rest = make("div");
-    const show = (result, mode) => {
-      if (result[0]?.block !== "draws") throw new Error("The process answered without a mask.");
-      memory.live = result[0];
-      live = readDraws(memory.live);
+    const show = ([first, ...others], mode) => {
+      if (first?.block !== "draws") throw new Error("The process answered without a mask.");
+      live = readDraws((memory.live = first));
       at.mode = mode;
       arrange();
       rest.replaceChildren(
-        ...result.slice(1).map((each, index) => context.drawBlock(each, `again${index}`)),
+        ...others.map((each, index) => context.drawBlock(each, `again${index}`)),
       );
     };
     root.append(runAgain(block, context, memory.again, show), rest);
   }
-  take(context.state, at);
+  take(at);
   context.restore = () => {
-    take(context.state, usual);
+    take(usual);
     recorded();
   };
   arrange();

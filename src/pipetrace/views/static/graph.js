@@ -1,6 +1,5 @@
 // A graph of modules stands on a rail, in the order of calls; what skips a node runs beside it.
-import { draw, make, sign, unique, visible, words } from "./dom.js";
-import { foldedTables } from "./network.js";
+import { draw, make, sign, tableBelow, unique, visible, words } from "./dom.js";
 
 const LANES = 8;
 const LANE = 10;
@@ -30,7 +29,7 @@ function assignLanes(edges) {
 }
 
 export function graph(block, context) {
-  const memory = context.memory ?? {};
+  const { memory } = context;
   const all = readNodes(block.nodes);
   const items = [...all.values()];
   const byId = new Map(items.toReversed().map((item) => [item.node.id, item]));
@@ -40,7 +39,6 @@ export function graph(block, context) {
   );
   const id = unique("graph");
   const root = make("div", { class: "graph" }, make("h3", { id }, ...words(block.title)));
-  context.root = root;
   if (!all.size) {
     root.append(make("p", { class: "muted" }, "No module was recorded."));
     return root;
@@ -165,14 +163,14 @@ export function graph(block, context) {
   };
   const go = (key) => {
     select(key);
-    context.keep?.("node", key === "0" ? "" : key);
+    context.keep("node", key === "0" ? "" : key);
   };
   const fold = (keys, open) => {
     keys.forEach((key) => (open ? memory.open.add(key) : memory.open.delete(key)));
     flatten();
     go(standing(all.get(memory.node)));
     const text = parents.filter((key) => memory.open.has(key)).join(",");
-    context.keep?.("open", text === usual.join(",") ? "" : text || "none");
+    context.keep("open", text === usual.join(",") ? "" : text || "none");
   };
   const toggle = (key) => all.get(key).inner && fold([key], !memory.open.has(key));
 
@@ -215,9 +213,9 @@ export function graph(block, context) {
   const heads = ["node", "inside", "shape", "what it does", "takes from"];
   const restore = (open, node) => {
     const { state } = context;
-    const keys = state?.open?.split(",").filter((key) => all.get(key)?.inner);
+    const keys = state.open?.split(",").filter((key) => all.get(key)?.inner);
     memory.open = keys ? new Set(keys) : open;
-    const wanted = all.get(state?.node ?? node) ?? items[0];
+    const wanted = all.get(state.node ?? node) ?? items[0];
     wanted.path.forEach((key) => memory.open.add(key));
     flatten();
     select(wanted.key);
@@ -228,7 +226,7 @@ export function graph(block, context) {
     tree,
     said,
     block.note ? make("p", { class: "note" }, ...words(block.note)) : "",
-    foldedTables("The graph as a table", () => [[block.title, heads, items.map(nodeLine)]]),
+    tableBelow("The graph as a table", block.title, () => ({ heads, rows: items.map(nodeLine) })),
   );
   restore(memory.open ?? new Set(usual), memory.node);
   new ResizeObserver(() => {

@@ -1,45 +1,17 @@
 // Every unit and weight of a small network: a picture for the eye, a table for everything else.
-import { draw, make, pane, showNumber, toNumber, unique, visible, words } from "./dom.js";
+import { draw, make, showNumber, tableBelow, toNumber, unique, visible, words } from "./dom.js";
 
 const MOST_WIRES = 3000;
-const MOST_ROWS = 500;
 const SIDE = 120;
 
-// Tables that are made only once somebody opens them: a label, heads and rows for each.
-export function foldedTables(summary, tables) {
-  const cells = ([first, ...rest]) => [
-    make("th", { scope: "row" }, first),
-    ...rest.map((cell) => make("td", {}, cell)),
-  ];
-  const table = ([label, heads, rows]) => {
-    const head = make("tr", {}, ...heads.map((each) => make("th", { scope: "col" }, each)));
-    const body = rows.slice(0, MOST_ROWS).map((row) => make("tr", {}, ...cells(row)));
-    const left = rows.length - body.length;
-    return pane(
-      label,
-      make(
-        "table",
-        {},
-        make("caption", {}, ...words(label)),
-        make("thead", {}, head),
-        make("tbody", {}, ...body),
-      ),
-      left > 0 && make("p", { class: "muted" }, `${left} more rows are in the JSON export.`),
-    );
-  };
-  const details = make("details", { class: "data" }, make("summary", {}, summary));
-  details.addEventListener("toggle", () => {
-    if (details.open && !details.children[1]) details.append(...tables().map(table));
-  });
-  return details;
-}
+const sizeOf = (x) => Math.min(Math.abs(x) || 0, Number.MAX_VALUE);
 
 function readColumn({ label, values, names, struck }) {
   const numbers = values.map(toNumber);
   return {
     label: visible(label),
     values: numbers,
-    largest: numbers.reduce((most, x) => Math.max(most, Math.abs(x) || 0), 1e-300),
+    largest: numbers.reduce((most, x) => Math.max(most, sizeOf(x)), 1e-300),
     named: Boolean(names?.length),
     name: (unit) => visible(names?.[unit] || `unit ${unit}`),
     struck: (unit) => Boolean(struck?.[unit]),
@@ -47,7 +19,7 @@ function readColumn({ label, values, names, struck }) {
 }
 
 export function network(block, context) {
-  const memory = context.memory ?? {};
+  const { memory } = context;
   const columns = block.columns.map(readColumn);
   const wires = block.wires.flatMap(({ source, target, weights }) =>
     columns[target].values.flatMap((_, to) => {
@@ -55,14 +27,13 @@ export function network(block, context) {
       return weights?.length ? weights[to].map(wire) : [wire(null, to)];
     }),
   );
-  const strength = ({ weight }) => Math.abs(weight) || 0;
+  const strength = ({ weight }) => sizeOf(weight);
   wires.sort((one, other) => strength(other) - strength(one));
   const strongest = (wires.length && strength(wires[0])) || 1;
   const most = Math.max(1, ...columns.map(({ values }) => values.length));
   const last = columns.length - 1;
   const id = unique("network");
   const root = make("div", { class: "network" }, make("h3", { id }, ...words(block.title)));
-  context.root = root;
   const split = (key) => String(key).split(".").map(Number);
   const known = ([at, unit]) => columns[at]?.values[unit] !== undefined;
   const usual = `${last}.0`;
@@ -100,7 +71,7 @@ export function network(block, context) {
   const glyph = (column, at, unit) => {
     const [x, y] = place([at, unit]);
     const value = column.values[unit];
-    const size = radius * Math.sqrt((Math.abs(value) || 0) / column.largest);
+    const size = radius * Math.sqrt(sizeOf(value) / column.largest);
     const square = `M${x - size} ${y - size}h${2 * size}v${2 * size}h${-2 * size}z`;
     const half = (by) => `a${size} ${size} 0 1 0 ${by} 0`;
     const disc = `M${x - size} ${y}${half(2 * size)}${half(-2 * size)}`;
@@ -130,7 +101,7 @@ export function network(block, context) {
     const [cx, cy] = place([at, unit]);
     const into = wires.filter(({ target, to }) => target === at && to === unit);
     const ring = draw("circle", { class: "ring line-0", cx, cy, r: radius + 4 });
-    overlay.replaceChildren(...into.map((row) => make("tr", {}, ...cells(row))), ring);
+    overlay.replaceChildren(...into.map(line), ring);
     const parts = [`value ${showNumber(column.values[unit])}`];
     if (column.struck(unit)) parts.push("dropped");
     const bias = block.wires.find(({ target }) => target === at)?.bias?.[unit];
@@ -160,7 +131,7 @@ export function network(block, context) {
       scene.scrollLeft = x - scene.clientWidth / 2;
     if (Math.abs(y - scene.scrollTop - scene.clientHeight / 2) > scene.clientHeight / 2 - 30)
       scene.scrollTop = y - scene.clientHeight / 2;
-    context.keep?.("unit", key === usual ? "" : key);
+    context.keep("unit", key === usual ? "" : key);
   };
   const sketch = () => {
     const units = columns.map((column, at) => {
@@ -170,7 +141,7 @@ export function network(block, context) {
       return draw("g", { role: "group", "aria-label": column.label }, label, ...all);
     });
     const size = { width: place([last, 0])[0] + SIDE, height: 58 + most * pitch };
-    const lines = wires.slice(0, MOST_WIRES).reverse().map((row) => make("tr", {}, ...cells(row)));
+    const lines = wires.slice(0, MOST_WIRES).reverse().map(line);
     const behind = draw("g", { "aria-hidden": "true" }, ...lines);
     const picture = draw("svg", { role: "presentation", ...size }, behind, overlay, ...units);
     scene.replaceChildren(picture);
@@ -199,18 +170,12 @@ export function network(block, context) {
   scene.addEventListener("pointerleave", () => show(memory.unit));
 
   const note = (...children) => make("p", { class: "note" }, ...children);
-  const unitTable = ({ label, values, named, name, struck }) => [
-    label,
-    ["unit", "name", "value", "dropped"],
-    values.map((x, unit) => [unit, named && name(unit), showNumber(x), struck(unit) && "dropped"]),
-  ];
-  const weightTable = ({ source, target, weights, bias }) => [
-    `Weights from ${columns[source].label} to ${columns[target].label}`,
-    ["into", ...weights[0].map((_, from) => columns[source].name(from)), ...(bias ? ["bias"] : [])],
-    weights.map((row, to) => {
-      const numbers = bias ? [...row, bias[to]] : row;
-      return [columns[target].name(to), ...numbers.map(showNumber)];
-    }),
+  const unitRow = ({ label, values, name, struck }) =>
+    values.map((x, unit) => [label, name(unit), showNumber(x), struck(unit) && "dropped"]);
+  const wireRow = ({ source, from, target, to, weight }) => [
+    `${columns[source].label}, ${columns[source].name(from)}`,
+    `${columns[target].label}, ${columns[target].name(to)}`,
+    weight === null ? "as it is" : showNumber(weight),
   ];
   root.append(
     scene,
@@ -221,13 +186,18 @@ export function network(block, context) {
       wires.length > MOST_WIRES && ` Drawn: the ${MOST_WIRES} strongest of ${wires.length} wires.`,
     ),
     block.note ? note(...words(block.note)) : "",
-    foldedTables("The network as a table", () => [
-      ...columns.map(unitTable),
-      ...block.wires.filter(({ weights }) => weights?.length).map(weightTable),
-    ]),
+    tableBelow("The network as a table", `${block.title}, units`, () => ({
+      heads: ["column", "unit", "value", "dropped"],
+      rows: columns.flatMap(unitRow),
+    })),
+    tableBelow("The weights as a table", `${block.title}, weights`, () => ({
+      heads: ["from", "into", "weight"],
+      rows: wires.map(wireRow),
+      note: "The strongest come first.",
+    })),
   );
   const restore = (otherwise) => {
-    const wanted = context.state?.unit ?? otherwise;
+    const wanted = context.state.unit ?? otherwise;
     return known(split(wanted)) ? wanted : usual;
   };
   memory.unit = restore(memory.unit);
