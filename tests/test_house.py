@@ -36,6 +36,7 @@ OPTIONAL = {
     "polars": ("pipeline/", "dataframe.py"),
     "sklearn": ("pipeline/",),
     "IPython": ("integrations/",),
+    "matplotlib": ("views/figures.py", "runs.py"),
 }
 """Where a package that is not always installed may be imported."""
 
@@ -187,7 +188,7 @@ def test_examples_and_traced_scripts_do_not_know_pipetrace():
 
 
 def test_importing_pipetrace_leaves_torch_alone():
-    heavy = "{'torch', 'numpy', 'polars', 'sklearn', 'IPython'}"
+    heavy = "{'torch', 'numpy', 'polars', 'sklearn', 'IPython', 'matplotlib'}"
     assert python(f"import pipetrace, sys; print(sorted({heavy} & set(sys.modules)))") == "[]"
 
 
@@ -198,7 +199,7 @@ def test_readers_of_a_run_leave_torch_alone():
         if path.relative_to(PACKAGE).with_suffix("").parts[0] in READERS
     )
     assert "pipetrace.views.terminal" in modules
-    heavy = "{'torch', 'numpy', 'polars', 'sklearn', 'IPython'}"
+    heavy = "{'torch', 'numpy', 'polars', 'sklearn', 'IPython', 'matplotlib'}"
     program = f"import sys, {', '.join(modules)}; print(sorted({heavy} & set(sys.modules)))"
     assert python(program) == "[]"
 

@@ -292,14 +292,22 @@ def diff(a: Path, b: Path, as_json: bool, output: Path | None, open_page: bool) 
     return later
 
 
-@commands.command(short_help="Write the page of a run as HTML, Markdown or JSON.")
+@commands.command(short_help="Write the page of a run as HTML, Markdown, JSON or figures.")
 @_FILES
-@click.option("--to", "form", type=click.Choice(["html", "md", "json"]), default="html",
-              show_default=True, help="Format of the export.")  # fmt: skip
+@click.option("--to", "form", type=click.Choice(["html", "md", "json", "png", "svg"]),
+              default="html", show_default=True, help="Format of the export.")  # fmt: skip
+@click.option("--section", metavar="ID",
+              help="Of png and svg: only the figure of one section, `training` say.")  # fmt: skip
 @click.option("--output", "-o", metavar="PATH", type=click.Path(dir_okay=False, path_type=Path),
               help="Where to write; beside the run by default, - for stdout.")  # fmt: skip
-def export(files: tuple[Path, ...], form: str, output: Path | None) -> Later:
-    """Write the page of a run FILE, the newest if none is named, as HTML, Markdown or JSON."""
+def export(
+    files: tuple[Path, ...], form: str, section: str | None, output: Path | None
+) -> Later:  # fmt: skip
+    """Write the page of a run FILE, the newest if none is named, as HTML, Markdown or JSON.
+
+    As png and svg its curves, distributions, draws, networks and bars are written, one file for
+    each section that has any: NAME-training.png, ...
+    """
 
     def later() -> int:
         from pipetrace import api
@@ -307,6 +315,11 @@ def export(files: tuple[Path, ...], form: str, output: Path | None) -> Later:
 
         chosen = _chosen(files)
         page = api.load(*chosen).page()
+        if form in ("png", "svg"):
+            printing.figures(page, form, section, output, chosen[0])
+            return 0
+        if section is not None:
+            raise PipetraceError("--section chooses a figure: write --to png or --to svg with it.")
         text = {"html": html.document, "md": markdown.render, "json": data.render}[form](page)
         if str(output) == "-":
             printing.write(text if text.endswith("\n") else text + "\n")

@@ -9,9 +9,12 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from pipetrace.errors import PipetraceError
+
+if TYPE_CHECKING:
+    from pipetrace.blocks import Page
 
 _RUN = b"SQLite format 3\0"
 """How a run file begins."""
@@ -23,14 +26,38 @@ def drop() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def write(text: str) -> None:
+def write(text: str | bytes) -> None:
     """Write an export to stdout as UTF-8, whatever the terminal's encoding."""
     sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode())
+    sys.stdout.buffer.write(text if isinstance(text, bytes) else text.encode())
     sys.stdout.flush()
 
 
-def export(path: Path, text: str, *, named: bool = True) -> None:
+def figures(page: Page, form: str, section: str | None, output: Path | None, run: Path) -> None:
+    """Write a page's figures beside its run, one for each section, or one where it was named.
+
+    Raises:
+        PipetraceError: there is none, one file was named for several, or it cannot be written.
+    """
+    from pipetrace.views import figures
+
+    names = figures.drawable(page) if section is None else [section]
+    if output is not None and len(names) > 1:
+        raise PipetraceError(
+            f"--output names one file, and there are figures of {len(names)} sections. "
+            f"Choose one: --section {names[0]} (or {', '.join(names[1:])})"
+        )
+    for name in names or [""]:
+        drawn = figures.encoded(page, name, form)
+        if str(output) == "-":
+            write(drawn)
+            return
+        path = output or run.with_name(f"{run.stem}-{name}.{form}")
+        export(path, drawn, named=output is not None, choice=f"--section {name} ")
+        print(path, flush=True)
+
+
+def export(path: Path, text: str | bytes, *, named: bool = True, choice: str = "") -> None:
     """Write an export to a file: over one that was named, but never over a run.
 
     Raises:
@@ -38,18 +65,24 @@ def export(path: Path, text: str, *, named: bool = True) -> None:
     """
     other = "Name another place: --output PATH"
     try:
-        if path.is_file() and path.open("rb").read(len(_RUN)) == _RUN:
+        if path.is_file() and _begins(path) == _RUN:
             raise PipetraceError(f"{path}: this is a run, and runs are never written over. {other}")
         if path.exists() and not named:
+            reason = "" if choice else "; `run`, `fit` and `trace` write the page there"
             raise PipetraceError(
-                f"{path}: the file exists already; `run`, `fit` and `trace` write the page there. "
-                f"To write over it, name it: --output {shlex.quote(str(path))}"
+                f"{path}: the file exists already{reason}. "
+                f"To write over it, name it: {choice}--output {shlex.quote(str(path))}"
             )
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
     except OSError as error:
         raise PipetraceError(
             f"{path}: the export cannot be written ({error.strerror}). {other}"
         ) from error
+
+
+def _begins(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(_RUN))
 
 
 @contextlib.contextmanager

@@ -13,6 +13,8 @@ from pipetrace.errors import RunFileError
 from pipetrace.records import Ended, Fact, Gradient, Op
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from pipetrace.blocks import AnyBlock, Page
     from pipetrace.ops import Ops
     from pipetrace.tracefile import Recording
@@ -40,6 +42,22 @@ class Shown:
             reason = error.strerror or error
             raise RunFileError(f"{target}: the page cannot be written here ({reason}).") from error
         return target
+
+    def plot(self, section: str | None = None) -> Figure:
+        """Draw the page's curves, distributions, draws, networks and bars with Matplotlib.
+
+        Args:
+            section: The id of one section, `training` for example; all by default.
+
+        Returns:
+            A figure of its own, outside pyplot: a notebook shows it, `savefig` writes it.
+
+        Raises:
+            PipetraceError: matplotlib is not installed, or there is nothing to draw.
+        """
+        from pipetrace.views import figures
+
+        return figures.figure(self.page(), section)
 
     def show(self) -> None:
         """Print the page in the terminal."""

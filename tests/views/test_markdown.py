@@ -20,16 +20,16 @@ def test_each_block_is_written_alone(value: blocks.Block):
     assert "could not be written" not in written
 
 
-def test_the_key_stands_at_the_end(page: Page):
-    before, _, after = markdown.render(page).partition("## Answers")
+def test_the_key_stands_at_the_end(whole: Page):
+    before, _, after = markdown.render(whole).partition("## Answers")
     assert "0.5 / 0.7" not in before
     assert "**1.** D" in after
     assert "**2.** A" in after
 
 
-def test_every_section_has_a_heading(page: Page):
-    headings = re.findall(r"^## (.*)$", markdown.render(page), re.MULTILINE)
-    assert headings == [*(section.title for section in page.sections), "Answers"]
+def test_every_section_has_a_heading(whole: Page):
+    headings = re.findall(r"^## (.*)$", markdown.render(whole), re.MULTILINE)
+    assert headings == [*(section.title for section in whole.sections), "Answers"]
 
 
 def test_tables_have_equal_rows():

@@ -33,9 +33,9 @@ def printed(value: object, width: int = 80, colour: bool = False) -> str:
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_the_page_looks_as_it_did(page: Page, width: int):
+def test_the_page_looks_as_it_did(whole: Page, width: int):
     path = GOLDEN / f"demo-{width}.txt"
-    drawn = printed(terminal.render(page), width)
+    drawn = printed(terminal.render(whole), width)
     if os.environ.get("PIPETRACE_GOLDEN") == "write":
         path.write_text(drawn, encoding="utf-8")
     assert drawn == path.read_text(encoding="utf-8")
@@ -46,17 +46,17 @@ def test_the_demo_has_every_kind_of_block():
 
 
 @pytest.mark.parametrize("value", BLOCKS, ids=lambda value: type(value).__name__)
-def test_each_block_is_drawn_alone(value: blocks.Block, page: Page):
+def test_each_block_is_drawn_alone(value: blocks.Block, whole: Page):
     drawn = printed(terminal.block(value))
     assert drawn.strip()
     assert "could not be drawn" not in drawn
     for line in drawn.splitlines():
-        assert line.strip() in printed(terminal.render(page))
+        assert line.strip() in printed(terminal.render(whole))
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
-def test_no_line_is_wider_than_the_terminal(page: Page, width: int):
-    lines = printed(terminal.render(page), width).split("\n")
+def test_no_line_is_wider_than_the_terminal(whole: Page, width: int):
+    lines = printed(terminal.render(whole), width).split("\n")
     assert max(Text(line).cell_len for line in lines) <= min(width, terminal.WIDEST)
     assert [line for line in lines if line.endswith(" ")] == []
 
@@ -112,10 +112,10 @@ def test_a_failing_block_leaves_the_page_standing():
     assert "after" in drawn
 
 
-def test_an_ascii_terminal_gets_ascii(page: Page):
+def test_an_ascii_terminal_gets_ascii(whole: Page):
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding="ascii")
-    terminal.show(page, file=file, width=80)
+    terminal.show(whole, file=file, width=80)
     file.flush()
     drawn = raw.getvalue().decode("ascii")
     assert "+ a traced forward equals a plain one" in drawn

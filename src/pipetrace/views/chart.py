@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from pipetrace.blocks import Chart, Line
+from pipetrace.blocks import Chart, Line, Pin
 from pipetrace.views import text
 
 MARKERS = "●■▲◆○□△◇"
+PIN = "╋"
+PINS = 8
 STYLES = ("cyan", "magenta", "yellow", "green", "blue", "red")
 LARGEST = 1e300
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
@@ -103,7 +105,8 @@ def plot(chart: Chart, width: int, height: int = 10) -> Text:
     if not finite:
         return drawn.append("\nnothing to draw: no finite value was measured", "dim")
     frame = _frame(chart, finite, max(width, 24), height)
-    return drawn.append("\n").append_text(_axes(chart, frame)).append_text(_legend(chart))
+    drawn.append("\n").append_text(_axes(chart, frame)).append_text(_legend(chart))
+    return drawn.append_text(_pinned(_pins(chart, frame)))
 
 
 def _points(chart: Chart, line: Line, finite: bool) -> list[tuple[float, float]]:
@@ -157,6 +160,7 @@ def _axes(chart: Chart, frame: _Frame) -> Text:
         drawn.append("\n")
     marks = _columns(chart, frame)
     rule, below, end = ["─"] * frame.width, [" "] * (frame.width + 12), -1
+    pinned = {frame.column(pin.x) // 2 for pin in _pins(chart, frame)}
     for mark, name in zip(marks, names(marks), strict=True):
         column = frame.column(mark) // 2
         start = max(end + 1, column - len(name) // 2)
@@ -167,6 +171,8 @@ def _axes(chart: Chart, frame: _Frame) -> Text:
         rule[column] = "┴"
         below[start : start + len(name)] = name
         end = start + len(name)
+    for column in pinned:
+        rule[column] = PIN
     drawn.append(" " * frame.gutter + " └" + "".join(rule) + "\n", "dim")
     row = "".join(below).rstrip()
     word = text.line(chart.x_label, 60)
@@ -200,6 +206,19 @@ def _legend(chart: Chart) -> Text:
         else:
             drawn.append(f"  {text.number(measured[0])} → {text.number(measured[-1])}", "dim")
     return drawn
+
+
+def _pins(chart: Chart, frame: _Frame) -> list[Pin]:
+    return [pin for pin in chart.pins if frame.x[0] <= pin.x <= frame.x[1]]
+
+
+def _pinned(pins: Sequence[Pin]) -> Text:
+    """Name what is pinned to the axis; the sentences themselves are remarks of the page."""
+    if not pins:
+        return Text()
+    named = [f"{text.number(pin.x)} {text.line(pin.id or pin.text, 40)}" for pin in pins[:PINS]]
+    more = f", {len(pins) - PINS} more" if len(pins) > PINS else ""
+    return Text("\n").append(f"{PIN}   ", "dim").append(f"{', '.join(named)}{more}", "dim")
 
 
 @dataclass

@@ -21,6 +21,7 @@ from pipetrace.blocks import (
     Line,
     Option,
     Page,
+    Pin,
     Question,
     Remark,
     Remarks,
@@ -31,6 +32,7 @@ from pipetrace.blocks import (
     Table,
     Text,
 )
+from pipetrace.views import demo_models, demo_samples
 
 RATE = 0.3
 CODE = """\
@@ -49,7 +51,7 @@ def page() -> Page:
     """Build the page: plain Python computes its values, no model was trained.
 
     >>> [section.id for section in page().sections]
-    ['summary', 'flow', 'training', 'prediction', 'quiz', 'code']
+    ['summary', 'flow', 'training', 'prediction', 'quiz', 'lab', 'network', 'samples', 'code']
     """
     return Page(
         title="Every block on one page",
@@ -67,7 +69,28 @@ def page() -> Page:
             Section(id="training", title="Training trace", blocks=_training()),
             Section(id="prediction", title="Prediction", blocks=_prediction()),
             Section(id="quiz", title="Quiz, 2 questions", blocks=_questions()),
+            *_models(),
             Section(id="code", title="Code and crash", blocks=_code()),
+        ),
+    )
+
+
+def _models() -> tuple[Section, ...]:
+    return (
+        Section(id="lab", title="Dropout lab", blocks=(demo_models.draws(),)),
+        Section(
+            id="network",
+            title="Network",
+            blocks=(demo_models.network(), demo_models.graph()),
+        ),
+        Section(
+            id="samples",
+            title="Samples and distributions",
+            blocks=(
+                Flow(stages=(demo_samples.pictured(),)),
+                demo_samples.tabs(),
+                demo_samples.distributions(),
+            ),
         ),
     )
 
@@ -209,26 +232,35 @@ def _training() -> tuple[AnyBlock, ...]:
         Line(label="dropout off", values=off, style="dashed"),
         Line(label="held out", values=held, style="dotted"),
     )
+    remarks = (
+        Remark(
+            id="loss-fell",
+            where="epoch 2",
+            text=f"The loss fell from {on[0]:.3f} to {on[1]:.3f}.",
+            tone="good",
+        ),
+        Remark(id="gap", where="epoch 4", text="Held-out loss was not measured."),
+        Remark(
+            id="on-above-off",
+            where="epoch 8",
+            text=f"{on[-1]:.3f} with dropout on and {off[-1]:.3f} without, equal weights.",
+            tone="warning",
+        ),
+    )
     return (
         Table(heads=heads, rows=rows, caption="Loss at the end of each epoch"),
-        Chart(title="Loss", x_label="epoch", y_label="mean loss", x=epochs, lines=lines),
-        Remarks(
-            remarks=(
-                Remark(
-                    id="loss-fell",
-                    where="epoch 2",
-                    text=f"The loss fell from {on[0]:.3f} to {on[1]:.3f}.",
-                    tone="good",
-                ),
-                Remark(id="gap", where="epoch 4", text="Held-out loss was not measured."),
-                Remark(
-                    id="on-above-off",
-                    where="epoch 8",
-                    text=f"{on[-1]:.3f} with dropout on and {off[-1]:.3f} without, equal weights.",
-                    tone="warning",
-                ),
-            )
+        Chart(
+            title="Loss",
+            x_label="epoch",
+            y_label="mean loss",
+            x=epochs,
+            lines=lines,
+            pins=tuple(
+                Pin(x=float(each.where.split()[1]), text=each.text, id=each.id, tone=each.tone)
+                for each in remarks
+            ),
         ),
+        Remarks(remarks=remarks),
     )
 
 

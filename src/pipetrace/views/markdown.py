@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from pipetrace import blocks
 from pipetrace.blocks import Page, Stage
-from pipetrace.views import text
+from pipetrace.views import packed, text
 
 SIGNS = {"key": "**Key point:** ", "good": "✓ ", "warning": "**!** ", "bad": "✗ "}
 STATES = {"yes": "✓", "no": "✗", "unknown": "?"}
@@ -158,7 +158,16 @@ def _chart(value: blocks.Chart) -> str:
         ]
         for index, x in enumerate(value.x)
     ]
-    return f"**{escaped(value.title)}** ({escaped(value.y_label)})\n\n{_rows(heads, rows)}"
+    parts = [f"**{escaped(value.title)}** ({escaped(value.y_label)})", _rows(heads, rows)]
+    if value.pins:
+        parts.append("\n".join(_pin(value, pin) for pin in value.pins))
+    return "\n\n".join(parts)
+
+
+def _pin(value: blocks.Chart, pin: blocks.Pin) -> str:
+    place = f"{value.x_label} {text.number(pin.x)}"
+    rule = f" ({_span(pin.id)})" if pin.id else ""
+    return f"- **{escaped(place)}**: {SIGNS.get(pin.tone, '')}{escaped(pin.text)}{rule}"
 
 
 def _remarks(value: blocks.Remarks) -> str:
@@ -178,32 +187,136 @@ def _code(value: blocks.Code) -> str:
     return (f"{place.strip()}\n\n" if place.strip() else "") + fenced(value.text, "python")
 
 
-def _flow(value: blocks.Flow) -> str:
+def _flow(value: blocks.Flow, level: int = 3) -> str:
     parts: list[str] = []
-    _stages(value.stages, "", parts)
+    _stages(value.stages, "", parts, level)
     return "\n\n".join(parts)
 
 
-def _stages(stages: Sequence[Stage], prefix: str, parts: list[str]) -> None:
-    level = "#" * min(6, 3 + prefix.count("."))
+def _stages(stages: Sequence[Stage], prefix: str, parts: list[str], level: int) -> None:
+    marks = "#" * min(6, level)
     for index, stage in enumerate(stages, 1):
         mode = f" ({escaped(stage.mode)})" if stage.mode else ""
         sign = SIGNS.get(stage.tone, "")
         again = ", the same again" if stage.alike else ""
-        parts.append(f"{level} {prefix}{index} {sign}{escaped(stage.name)}{mode}{again}")
+        parts.append(f"{marks} {prefix}{index} {sign}{escaped(stage.name)}{mode}{again}")
         if stage.alike:
             continue
         if stage.shape:
             parts.append(_span(stage.shape))
         if stage.words:
             parts.append(escaped(stage.words))
+        parts += _look(stage)
         parts += [_strip(strip) for strip in stage.strips]
         if stage.facts:
             parts.append(_listed(stage.facts))
         for spot in stage.spots:
             code = f": {_span(spot.text.strip())}" if spot.text.strip() else ""
             parts.append(f"{_span(f'{spot.file}:{spot.line}')}{code}")
-        _stages(stage.stages, f"{prefix}{index}.", parts)
+        _stages(stage.stages, f"{prefix}{index}.", parts, level + 1)
+
+
+def _look(stage: Stage) -> list[str]:
+    """Write what a sample looks like: a picture is told, tokens are listed."""
+    parts = []
+    for picture in stage.pictures:
+        note = f" ({escaped(picture.note)})" if picture.note else ""
+        parts.append(f"{escaped(picture.label)}: {packed.depth(picture)}{note}")
+    for tokens in stage.tokens:
+        cells = ", ".join(_span(piece) for piece in packed.pieces(tokens))
+        more = f" … {len(tokens.ids)} of {tokens.total}" if tokens.total > len(tokens.ids) else ""
+        note = f" ({escaped(tokens.note)})" if tokens.note else ""
+        parts.append(f"{escaped(tokens.label)}: {cells}{more}{note}")
+    return parts
+
+
+def _distributions(value: blocks.Distributions) -> str:
+    heads = [
+        blocks.Head(label="distribution"), blocks.Head(label=value.x_label, number=True),
+        blocks.Head(label="lowest", number=True), blocks.Head(label="counts"),
+        blocks.Head(label="highest", number=True),
+    ]  # fmt: skip
+    rows = []
+    for panel in value.panels:
+        for at in dict.fromkeys((0, len(value.moments) - 1)):
+            row = [panel.label, text.number(value.moments[at])]
+            histogram = panel.histograms[at]
+            if histogram is None:
+                rows.append([*row, "", "not measured", ""])
+                continue
+            line = packed.sparkline(histogram, len(histogram.counts)).replace(" ", "·")
+            low, high = text.number(histogram.low), text.number(histogram.high)
+            rows.append([*row, low, line, high])
+    parts = [f"**{escaped(value.title)}**", _rows(heads, rows)]
+    notes = {panel.label: panel.note for panel in value.panels if panel.note}
+    parts.append("\n".join(f"- {escaped(key)}: {escaped(note)}" for key, note in notes.items()))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _draws(value: blocks.Draws) -> str:
+    rate = value.chosen
+    flags = packed.kept(value, rate, 0)
+    struck = tuple(not stays for stays in flags)
+    count = len(value.masks[rate])
+    p, scale = text.number(value.rates[rate]), text.number(value.scales[rate])
+    words = f"p = {p}, draw 1 of {count}: kept {sum(flags)} of {len(flags)}, each × {scale}"
+    strips = (
+        blocks.Strip(label="x", values=value.values, struck=struck),
+        blocks.Strip(label="y, draw 1", values=tuple(packed.passed(value, rate, 0)), struck=struck),
+        blocks.Strip(label=f"mean of {count}", values=tuple(packed.means(value, rate))),
+    )
+    parts = [f"**{escaped(value.title)}**", escaped(words), *(_strip(strip) for strip in strips)]
+    for effect in value.effects:
+        drawn = effect.draws[rate][:1]
+        columns = [effect.off, *drawn]
+        heads = [blocks.Head(label=effect.label), blocks.Head(label="off", number=True)]
+        heads += [blocks.Head(label="draw 1", number=True) for _ in drawn]
+        rows = [
+            [effect.names[at] if at < len(effect.names) else str(at),
+             *(text.number(each[at]) if at < len(each) else "" for each in columns)]
+            for at in range(len(effect.off))
+        ]  # fmt: skip
+        parts += [_rows(heads, rows), escaped(effect.note)]
+    parts.append(escaped(value.note))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _network(value: blocks.Network) -> str:
+    parts = [f"**{escaped(value.title)}**"]
+    for at, column in enumerate(value.columns):
+        for wires in value.wires:
+            if wires.target == at:
+                origin = escaped(value.columns[wires.source].label)
+                parts.append(f"↓ from {origin}: {escaped(packed.told(value, wires))}")
+        names = ", ".join(column.names)
+        parts.append(_strip(blocks.Strip(
+            label=column.label, values=column.values, struck=column.struck, note=names
+        )))  # fmt: skip
+    parts.append(escaped(value.note))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _graph(value: blocks.Graph) -> str:
+    lines = []
+    for number, level, node, sources in packed.numbered(value):
+        shape = f" {_span(node.shape)}" if node.shape else ""
+        words = f" {escaped(node.words)}" if node.words else ""
+        origin = f", from {escaped(', '.join(sources))}" if sources else ""
+        sign = SIGNS.get(node.tone, "")
+        name = f"{number} {sign}{escaped(node.name)}"
+        lines.append(f"{'  ' * level}- {name}{words}{shape}{origin}")
+    parts = [f"**{escaped(value.title)}**", "\n".join(lines), escaped(value.note)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _tabs(value: blocks.Tabs) -> str:
+    parts = [f"**{escaped(value.title)}**"] if value.title else []
+    for tab in value.tabs:
+        note = f" ({escaped(tab.note)})" if tab.note else ""
+        parts.append(f"### {SIGNS.get(tab.tone, '')}{escaped(tab.label)}{note}")
+        for inner in tab.blocks:
+            parts.append(_flow(inner, 4) if isinstance(inner, blocks.Flow) else block(inner))
+    return "\n\n".join(parts)
 
 
 def _strip(value: blocks.Strip) -> str:
@@ -271,4 +384,9 @@ _WRITE: dict[type, Callable[..., str]] = {
     blocks.Flow: _flow,
     blocks.Bars: _bars,
     blocks.Crash: _crash,
+    blocks.Distributions: _distributions,
+    blocks.Draws: _draws,
+    blocks.Network: _network,
+    blocks.Graph: _graph,
+    blocks.Tabs: _tabs,
 }

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pipetrace.blocks import Option, Question
-from pipetrace.views import terminal, text
+from pipetrace.views import pieces, terminal, text
 
 PROMPT = "Your answer ({letters}, h for a hint, q to stop): "
 
@@ -77,7 +77,7 @@ def _answer(question: Question, reader: Callable[[str], str], console: Console) 
         if said in ("Q", "QUIT"):
             return None
         if said in ("H", "HINT"):
-            console.print(terminal.styled(question.hint or "There is no hint here.", style="dim"))
+            console.print(pieces.styled(question.hint or "There is no hint here.", style="dim"))
         else:
             console.print(Text(f"Type one of {', '.join(letters)}, h or q.", "dim"))
 
@@ -90,13 +90,13 @@ def _explain(question: Question, chosen: int, console: Console) -> None:
             if other.correct:
                 _say(console, f"✓ {text.letter(index)} is right. ", "green", other)
     for number, step in enumerate(question.steps, 1):
-        console.print(Text(f"  {number}. ").append_text(terminal.styled(step)))
+        console.print(Text(f"  {number}. ").append_text(pieces.styled(step)))
     for label, value in (("Final answer", question.answer), ("Quick check", question.check)):
         if value:
-            console.print(Text(f"  {label}: ", "bold").append_text(terminal.styled(value)))
+            console.print(Text(f"  {label}: ", "bold").append_text(pieces.styled(value)))
     for mistake in question.mistakes:
-        console.print(Text("  Common mistake: ", "bold").append_text(terminal.styled(mistake)))
+        console.print(Text("  Common mistake: ", "bold").append_text(pieces.styled(mistake)))
 
 
 def _say(console: Console, words: str, style: str, option: Option) -> None:
-    console.print(Text(words, style).append_text(terminal.styled(option.feedback)))
+    console.print(Text(words, style).append_text(pieces.styled(option.feedback)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Literal
 
@@ -10,35 +10,23 @@ from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.panel import Panel
-from rich.segment import Segment
-from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
 from pipetrace import blocks
-from pipetrace.blocks import Page, Section, Stage, Strip
-from pipetrace.views import chart, text
+from pipetrace.blocks import Page, Section
+from pipetrace.views import chart, drawings, stages, text
+from pipetrace.views.pieces import LABEL, PARAGRAPH, TONES, Gutter, labelled, styled, trimmed
 
 WIDEST = 120
 NARROWEST = 40
-LABEL = 200
-PARAGRAPH = 4000
 ROWS = 40
-STAGES = 40
 BARS = 26
-DEEPEST = 6
-TONES = {
-    "plain": ("", ""),
-    "key": ("★ ", "bold"),
-    "muted": ("", "dim"),
-    "good": ("✓ ", "green"),
-    "warning": ("! ", "yellow"),
-    "bad": ("✗ ", "red"),
-}
 STATES = {"yes": ("✓", "green"), "no": ("✗", "red"), "unknown": ("?", "yellow")}
 _NEAREST = {
-    "+": "✓└┴┼", "x": "✗×", "*": "★", "-": "→−─━╌", ".": "·…┈░", "|": "│┤", "o": "●○",
-    "s": "■□", "^": "▲△", "v": "◆◇", "#": "█", '"': "“”", "'": "‘’", ">": "▸", "i": "∞",
+    "+": "✓└┴┼", "x": "✗×", "*": "★", "-": "→−─━╌⏎", ".": "·…┈░▁▂", "|": "│┤▏▕", "o": "●○",
+    "s": "■□", "^": "▲△", "v": "◆◇↓", "#": "█▇▓╋", '"': "“”", "'": "‘’", ">": "▸", ":": "▃▄▒",
+    "=": "▅▆", "i": "∞",
 }  # fmt: skip
 _ASCII = {ord(each): plain for plain, several in _NEAREST.items() for each in several}
 
@@ -103,20 +91,6 @@ def block(value: blocks.Block, width: int | None = None) -> RenderableType:
     return _Fitted(build, width)
 
 
-def styled(value: str, limit: int = PARAGRAPH, style: str = "") -> Text:
-    """Turn text of a page into Rich's, with code between backticks set apart.
-
-    Args:
-        value: Any text; hidden characters are shown as escapes.
-        limit: The most characters to keep.
-        style: A Rich style for all of it.
-    """
-    drawn = Text(style=style)
-    for piece, code in text.spans(text.visible(value, limit)):
-        drawn.append(f"`{piece}`" if code else piece, "cyan" if code else "")
-    return drawn
-
-
 def _fit(value: str, encoding: str) -> str:
     braille = dict.fromkeys(range(0x2801, 0x2900), "*")
     return value.translate(_ASCII | braille).encode(encoding, "replace").decode(encoding)
@@ -154,23 +128,11 @@ def _text(value: blocks.Text, room: int) -> RenderableType:
     if not sign:
         return styled(value.text, style=style)
     body = styled(value.text, style="bold" if value.tone == "key" else "")
-    return _Gutter(body, Text(sign, style), Text(" " * len(sign)))
+    return Gutter(body, Text(sign, style), Text(" " * len(sign)))
 
 
 def _facts(value: blocks.Facts, room: int) -> RenderableType:
-    return _labelled(value.facts)
-
-
-def _labelled(facts: Iterable[blocks.Fact]) -> Table:
-    grid = Table.grid(padding=(0, 2), pad_edge=False)
-    grid.add_column(style="dim", max_width=28)
-    grid.add_column(overflow="fold")
-    for fact in facts:
-        words = styled(fact.value, LABEL * 4)
-        if fact.note:
-            words.append("  ").append_text(styled(fact.note, LABEL * 4, "dim"))
-        grid.add_row(styled(fact.label, LABEL), words)
-    return grid
+    return labelled(value.facts)
 
 
 def _checks(value: blocks.Checks, room: int) -> RenderableType:
@@ -209,7 +171,7 @@ def _table(value: blocks.Table, room: int) -> RenderableType:
     for head in value.heads:
         if head.note:
             note = styled(head.label, LABEL).append(": ").append_text(styled(head.note))
-            parts.append(_Gutter(note, Text("  "), Text("    "), "dim"))
+            parts.append(Gutter(note, Text("  "), Text("    "), "dim"))
     return Group(*parts)
 
 
@@ -248,7 +210,7 @@ def _code(value: blocks.Code, room: int) -> RenderableType:
         number = f"{'▸' if marked else ' '}{index:>{digits}} │ "
         first = Text(number, "yellow" if marked else "dim")
         rest = Text(" " * (digits + 1) + " │ ", "dim")
-        drawn.append(_Gutter(Text(line, "bold" if marked else ""), first, rest))
+        drawn.append(Gutter(Text(line, "bold" if marked else ""), first, rest))
     return Group(*drawn)
 
 
@@ -257,92 +219,6 @@ def _windows(value: blocks.Code, count: int) -> range | set[int]:
     every = range(value.first, value.first + count)
     around = {line for mark in value.marks for line in range(mark - 2, mark + 3)}
     return every if count <= ROWS or not around else around & set(every)
-
-
-def _flow(value: blocks.Flow, room: int) -> RenderableType:
-    return Group(*_stages(value.stages, "", room, 0))
-
-
-def _stages(stages: Sequence[Stage], prefix: str, room: int, depth: int) -> list[RenderableType]:
-    drawn: list[RenderableType] = []
-    shown = stages[:STAGES] if depth < DEEPEST else ()
-    alike = 0
-    for index, (stage, after) in enumerate(zip(shown, (*shown[1:], None), strict=False), 1):
-        alike = alike + 1 if stage.alike else 0
-        if not alike:
-            drawn += _stage(stage, f"{prefix}{index}", room, depth, index == len(stages))
-        elif after is None or not after.alike:
-            numbers = f"{prefix}{index - alike + 1} to {prefix}{index} " if alike > 1 else ""
-            words = "the same again, their numbers are in the HTML page\n"
-            drawn.append(Text(numbers or f"{prefix}{index} ", "bold cyan").append(words, "dim"))
-    if len(stages) > len(shown):
-        words = f"… {len(stages) - len(shown):,} more stages: the HTML page has them all"
-        drawn.append(Text(words, "dim"))
-    return drawn
-
-
-def _stage(stage: Stage, number: str, room: int, depth: int, last: bool) -> list[RenderableType]:
-    sign, style = TONES.get(stage.tone, ("", ""))
-    head = Text(f"{number} ", "bold cyan").append(sign, style)
-    head.append(text.line(stage.name, LABEL), "bold")
-    if stage.mode:
-        head.append("  ").append(f"[{text.line(stage.mode, 40)}]", "yellow")
-    body: list[RenderableType] = []
-    shape = Text(text.line(stage.shape, LABEL), "cyan")
-    gap = room - head.cell_len - shape.cell_len
-    if gap >= 2:
-        head.append(" " * gap).append_text(shape)
-    elif stage.shape:
-        body.append(shape)
-    inner = max(room - 2, NARROWEST // 2)
-    if stage.words:
-        body.append(styled(stage.words))
-    if stage.strips:
-        body.append(_strips(stage.strips, inner))
-    if stage.facts:
-        body.append(_labelled(stage.facts))
-    for spot in stage.spots:
-        place = Text(f"{text.line(spot.file, LABEL)}:{spot.line}", "dim")
-        body.append(place.append("  ").append(text.visible(spot.text.strip(), LABEL), "cyan"))
-    if stage.stages:
-        body += [Text(""), *_stages(stage.stages, f"{number}.", inner, depth + 1)]
-    if not last:
-        body.append(Text(""))
-    rail = Text("  " if last else "│ ", "dim cyan")
-    return [head, *(_Gutter(part, rail, rail) for part in body)]
-
-
-def _strips(strips: Sequence[Strip], room: int) -> RenderableType:
-    """Put strips under each other with equal columns; what does not fit is counted."""
-    labels = [text.line(strip.label, 24) for strip in strips]
-    indent = max(len(label) for label in labels)
-    cells = [[_cell(strip, index) for index in range(len(strip.values))] for strip in strips]
-    widest = max((len(cell) for row in cells for cell, _ in row), default=1)
-    fit = max(1, (room - indent - 14) // (widest + 1))
-    drawn = Text()
-    for strip, label, row in zip(strips, labels, cells, strict=True):
-        if drawn:
-            drawn.append("\n")
-        drawn.append(f"{label:<{indent}} ", "dim")
-        for cell, struck in row[:fit]:
-            drawn.append(" " * (widest - len(cell) + 1))
-            drawn.append(cell, "dim strike" if struck else "")
-        total = max(strip.total, len(strip.values))
-        if total > min(fit, len(row)):
-            drawn.append(f"  … of {total:,}", "dim")
-        if strip.note:
-            drawn.append("\n").append(" " * (indent + 2)).append_text(
-                styled(strip.note, 400, "dim")
-            )
-    if any(any(strip.struck) for strip in strips):
-        drawn.append("\n").append(" " * (indent + 2)).append("·x· was dropped", "dim")
-    return drawn
-
-
-def _cell(strip: Strip, index: int) -> tuple[str, bool]:
-    shown = text.number(strip.values[index])
-    struck = index < len(strip.struck) and strip.struck[index]
-    return (f"·{shown}·" if struck else f"{shown} " if any(strip.struck) else shown), struck
 
 
 def _bars(value: blocks.Bars, room: int) -> RenderableType:
@@ -375,10 +251,14 @@ def question(value: blocks.Question, room: int) -> RenderableType:
         parts.append(Padding(_code(blocks.Code(text=value.code), room), (0, 0, 0, 2)))
     for index, option in enumerate(value.options):
         name = f"  {text.letter(index)}  "
-        parts.append(_Gutter(styled(option.text), Text(name, "bold cyan"), Text(" " * len(name))))
+        parts.append(Gutter(styled(option.text), Text(name, "bold cyan"), Text(" " * len(name))))
     if value.hint:
-        parts.append(_Gutter(styled(value.hint, style="dim"), Text("  Hint: ", "dim"), Text("  ")))
+        parts.append(Gutter(styled(value.hint, style="dim"), Text("  Hint: ", "dim"), Text("  ")))
     return Group(*parts)
+
+
+def _tabs(value: blocks.Tabs, room: int) -> RenderableType:
+    return drawings.tabs(value, room, block)
 
 
 def _crash(value: blocks.Crash, room: int) -> RenderableType:
@@ -397,36 +277,7 @@ class _Fitted:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         room = max(NARROWEST, min(self.width or WIDEST, options.max_width, WIDEST))
         for line in console.render_lines(self.build(room), options.update(width=room), pad=False):
-            yield from _trimmed(line)
-
-
-@dataclass(frozen=True)
-class _Gutter:
-    """Something with a mark before its first line and another before the rest."""
-
-    body: RenderableType
-    first: Text
-    rest: Text
-    style: str = ""
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width = max(1, options.max_width - max(self.first.cell_len, self.rest.cell_len))
-        style = Style.parse(self.style)
-        inner = options.update(width=width)
-        drawn = console.render_lines(self.body, inner, style=style, pad=False)
-        for index, line in enumerate(drawn):
-            before = list((self.rest if index else self.first).render(console))
-            yield from _trimmed([*before, *line])
-
-
-def _trimmed(line: Sequence[Segment]) -> Iterable[Segment]:
-    """Drop the spaces at a line's end, so that a copied page has none."""
-    kept = list(line)
-    while kept and not kept[-1].control and not kept[-1].text.strip(" "):
-        kept.pop()
-    if kept:
-        kept[-1] = Segment(kept[-1].text.rstrip(" "), kept[-1].style, kept[-1].control)
-    return [*kept, Segment.line()]
+            yield from trimmed(line)
 
 
 _DRAW: dict[type, Callable[..., RenderableType]] = {
@@ -437,10 +288,15 @@ _DRAW: dict[type, Callable[..., RenderableType]] = {
     blocks.Chart: _chart,
     blocks.Remarks: _remarks,
     blocks.Code: _code,
-    blocks.Flow: _flow,
+    blocks.Flow: stages.flow,
     blocks.Bars: _bars,
     blocks.Question: question,
     blocks.Crash: _crash,
+    blocks.Distributions: drawings.distributions,
+    blocks.Draws: drawings.draws,
+    blocks.Network: drawings.network,
+    blocks.Graph: drawings.graph,
+    blocks.Tabs: _tabs,
 }
 
 if __name__ == "__main__":
