@@ -100,7 +100,7 @@ export function flow(block, context) {
   const said = make("p", { class: "note", role: "status" });
   const finder = make("div", { class: "find" }, make("label", {}, "Find ", search), said);
   const rail = make("div", { class: "rail" }, many && finder, tree);
-  const choose = (which, path) => select(which, true, path);
+  const choose = (which, spot) => select(which, true, spot);
   const source = block.sources?.length && sourcePane(block.sources, list, memory, choose);
   const views = make("div", { class: "views", role: "radiogroup", "aria-label": "Values as" });
   views.append("Values as");
@@ -223,7 +223,7 @@ export function flow(block, context) {
     flatten();
     showRows();
   };
-  const select = (key, told = true, path = undefined) => {
+  const select = (key, told = true, spot = undefined) => {
     if (!all.has(key)) return;
     memory.selected = key;
     memory.id = all.get(key).stage.id;
@@ -237,7 +237,7 @@ export function flow(block, context) {
     }
     showRows();
     showStage();
-    if (source) source.show(all.get(key), path);
+    if (source) source.show(all.get(key), spot);
     if (told) context.chosen?.(memory.id);
   };
   // The stage may be filtered out: then its neighbours are those that stand around its place.

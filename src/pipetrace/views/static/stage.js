@@ -254,7 +254,7 @@ function rerun(stage, { context, memory }) {
 
 function lineOf(spot, tools) {
   const shown = tools?.source?.has(spot.file);
-  const choose = () => tools.choose(tools.memory.selected, spot.file);
+  const choose = () => tools.choose(tools.memory.selected, spot);
   const place = make(
     shown ? "button" : "span",
     { class: "quiet place", type: shown && "button", onclick: shown && choose },
