@@ -1,5 +1,5 @@
 // Source text: a block of its own, or beside the stages that its lines made and called.
-import { make, unseen } from "./dom.js";
+import { make, visible } from "./dom.js";
 
 const MOST_LINES = 2000;
 const AROUND = 60;
@@ -12,23 +12,31 @@ const numbered = (block) =>
     .split("\n")
     .map((text, index) => [(block.first ?? 1) + index, text]);
 
-function codeLine(line, text, before = "") {
-  const number = make("span", { class: "line-number", "aria-hidden": "true" }, `${before}${line}`);
-  return make("span", { class: "code-line" }, number, make("span", {}, `${text}\n`));
+// One element a line: sign and number are written by the style sheet, and never copied.
+function codeLine(tag, line, text, sign) {
+  const element = document.createElement(tag);
+  element.className = "code-line";
+  element.dataset.line = line;
+  if (sign) element.dataset.sign = sign;
+  element.textContent = `${visible(text)}\n`;
+  return element;
+}
+
+function textOf(lines, properties) {
+  const body = make("code", {}, lines);
+  body.style.setProperty("--digits", lines.at(-1)?.dataset.line.length ?? 1);
+  return make("pre", properties, body);
 }
 
 export function code(block) {
   const marks = new Set(block.marks ?? []);
-  const lines = numbered(block);
-  const body = make("code");
-  for (const [line, text] of lines) {
-    const marked = marks.has(line);
-    body.append(codeLine(line, text, marked ? "▸" : " "));
-    body.lastChild.classList.toggle("marked", marked);
-  }
-  body.style.setProperty("--digits", String(lines.at(-1)[0]).length + 1);
+  const lines = numbered(block).map(([line, text]) => {
+    const element = codeLine("span", line, text, marks.has(line) && "▸");
+    element.classList.toggle("marked", marks.has(line));
+    return element;
+  });
   const label = block.path || "source text";
-  const text = make("pre", { tabindex: 0, role: "region", "aria-label": label }, body);
+  const text = textOf(lines, { tabindex: 0, role: "region", "aria-label": label });
   return make("figure", { class: "code" }, block.path && make("figcaption", {}, block.path), text);
 }
 
@@ -71,37 +79,32 @@ export function sourcePane(sources, rows, memory, choose) {
   let marked = [];
 
   const button = (line, text, entries) => {
-    const role = Object.keys(SIGN).find((each) =>
-      entries.some((entry) => parts(entry.role).includes(each)),
-    );
-    return make(
-      "button",
-      { type: "button", class: "code-line", tabindex: -1, "data-line": line },
-      make("span", { class: "line-sign", "aria-hidden": "true", "data-sign": SIGN[role] ?? "•" }),
-      make("span", { class: "line-number" }, line),
-      make("span", {}, text, unseen(" ")),
-      make("span", { class: "said" }, tally(entries)),
-    );
+    const did = new Set(entries.flatMap((entry) => parts(entry.role)));
+    const role = Object.keys(SIGN).find((each) => did.has(each));
+    const element = codeLine("button", line, text, SIGN[role] ?? "•");
+    element.type = "button";
+    element.tabIndex = -1;
+    element.title = `line ${line} ${tally(entries)}`;
+    return element;
   };
   const build = () => {
     const { texts, stages } = file;
     const near = new Set();
     for (const line of texts.length > MOST_LINES ? stages.keys() : [])
       for (let at = line - AROUND; at <= line + AROUND; at += 1) near.add(at);
-    const body = make("code");
-    file.lines = new Map();
-    file.pre = make("pre", {}, body);
+    const shown = [];
     let before = 0;
     for (const [line, text] of texts.sort((one, other) => one[0] - other[0])) {
       if (line === before || (near.size && !near.has(line))) continue;
-      if (before && line > before + 1) body.append(codeLine("⋯", `${line - before - 1} lines`));
+      if (before && line > before + 1)
+        shown.push(codeLine("span", "⋯", `${line - before - 1} lines`));
       const entries = stages.get(line);
-      file.lines.set(line, entries ? button(line, text, entries) : codeLine(line, text));
-      body.append(file.lines.get(line));
+      shown.push(entries ? button(line, text, entries) : codeLine("span", line, text));
       before = line;
     }
-    body.style.setProperty("--digits", String(before).length);
-    file.buttons = [...body.querySelectorAll("button")];
+    file.lines = new Map(shown.map((element) => [Number(element.dataset.line), element]));
+    file.buttons = shown.filter((element) => element.type);
+    file.pre = textOf(shown, {});
   };
   const stopAt = (element) => {
     if (stop) stop.tabIndex = -1;
@@ -121,15 +124,14 @@ export function sourcePane(sources, rows, memory, choose) {
   };
   const stagesOf = (line) => [...new Set(file.stages.get(line).map(({ key }) => key))];
   // Both lines where they fit, else the first, which made the stage.
-  const reveal = (wanted) => {
+  const reveal = (at, aims = marked.length ? marked : file.buttons.slice(0, 1)) => {
     const room = scroller.clientHeight;
-    if (wanted !== undefined) scroller.scrollTop = wanted;
-    const aims = marked.length ? marked : file.buttons.slice(0, 1);
-    if (wanted !== undefined || !aims.length || !room) return;
-    const tops = aims.map((element) => element.offsetTop).sort((one, other) => one - other);
+    if (at !== undefined) scroller.scrollTop = at;
+    if (at !== undefined || !aims.length || !room) return;
     const tall = aims[0].offsetHeight;
-    const fits = tops.at(-1) + tall - tops[0] < room;
-    const [top, end] = fits ? [tops[0], tops.at(-1)] : [aims[0].offsetTop, aims[0].offsetTop];
+    const tops = aims.map((element) => element.offsetTop);
+    const [first, last] = [Math.min(...tops), Math.max(...tops)];
+    const [top, end] = last + tall - first < room ? [first, last] : [tops[0], tops[0]];
     if (top < scroller.scrollTop || end + tall > scroller.scrollTop + room)
       scroller.scrollTop = (top + end + tall - room) / 2;
   };
@@ -137,45 +139,42 @@ export function sourcePane(sources, rows, memory, choose) {
     for (const element of marked) {
       element.classList.remove("marked", "made");
       element.removeAttribute("aria-current");
-      element.firstChild.textContent = "";
-      element.lastChild.textContent = tally(file.stages.get(Number(element.dataset.line)));
+      element.dataset.sign = element.dataset.sign.split(" ")[0];
     }
     const spots = (stage.spots ?? []).filter((spot) => files.has(spot.file));
     const stays = !spots.length || spots.some((spot) => spot.file === path);
-    open(wanted ?? (stays && path !== undefined ? path : (spots[0]?.file ?? paths[0])));
+    open(wanted?.file ?? (stays && path !== undefined ? path : (spots[0]?.file ?? paths[0])));
     marked = [];
     for (const { file: where, line, role } of spots) {
       const element = where === path && file.lines.get(line);
       if (!element) continue;
-      const keys = stagesOf(line);
-      const which = keys.length > 1 ? `, ${keys.indexOf(key) + 1} of ${keys.length}` : "";
-      const signs = parts(role).map((each) => SIGN[each] ?? "•");
-      const word = signs.length > 1 ? "both" : role;
-      element.firstChild.textContent = `${signs.join("")} ${word}`;
-      element.lastChild.textContent = `${role || "runs"} here${which}`;
+      const [first = "", second] = parts(role);
+      element.dataset.sign = `${SIGN[first] ?? "•"} ${second ? "both" : first}`;
       element.classList.add("marked");
-      element.classList.toggle("made", parts(role).includes("made"));
+      element.classList.toggle("made", first === "made");
       element.setAttribute("aria-current", "true");
       marked.push(element);
     }
     status.textContent = marked.length ? "" : "No line of this file is known for the stage.";
+    const aim = file.lines.get(wanted?.line);
     if (marked.length && !root.contains(document.activeElement)) stopAt(marked[0]);
-    reveal();
+    reveal(undefined, aim && [aim]);
+    aim?.focus();
   };
 
   if (paths.length > 1) {
     place.append(...paths.map((each) => make("option", { value: each }, each)));
-    place.addEventListener("change", () => choose(memory.selected, place.value));
+    place.addEventListener("change", () => choose(memory.selected, { file: place.value }));
   }
   scroller.addEventListener("scroll", () => (memory.line = scroller.scrollTop), { passive: true });
   scroller.addEventListener("click", (event) => {
-    const element = event.target.closest("[data-line]");
+    const element = event.target.closest("button");
     if (!element) return;
     const line = Number(element.dataset.line);
     const keys = stagesOf(line);
     const next = (keys.indexOf(memory.selected) + 1) % keys.length;
     stopAt(element);
-    choose(keys[next], path);
+    choose(keys[next], { file: path });
     const which = keys.length > 1 ? `; this is ${next + 1} of ${keys.length}` : "";
     status.textContent = `Line ${line} ${tally(file.stages.get(line))}${which}.`;
   });

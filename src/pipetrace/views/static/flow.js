@@ -5,16 +5,21 @@ import { VIEWS, badge, details } from "./stage.js";
 
 const UNFOLDED = 24;
 const MARGIN = 8;
-const FEW = 6;
+const WITHOUT_SEARCH = 6;
 const FOLDS_KEPT = 60;
 
-function every(stages, visit, prefix = "", parent = "") {
+// Every stage in the order of the page; what is inside of one stands before its `end`.
+function everyRow(stages, above = null, all = []) {
   stages.forEach((stage, index) => {
-    const key = parent ? `${parent}.${index}` : String(index);
-    const number = prefix ? `${prefix}.${index + 1}` : String(index + 1);
-    visit({ stage, key, number, index, of: stages.length });
-    every(stage.stages ?? [], visit, number, key);
+    const key = above ? `${above.key}.${index}` : String(index);
+    const number = `${above ? `${above.number}.` : ""}${index + 1}`;
+    const row = { stage, key, number, index, above, of: stages.length, at: all.length };
+    row.depth = above ? above.depth + 1 : 1;
+    all.push(row);
+    everyRow(stage.stages ?? [], row, all);
+    row.end = all.length;
   });
+  return all;
 }
 
 // Spaces and the sign of multiplication do not matter: `32x20` finds `32 × 20`.
@@ -29,35 +34,33 @@ function searched(row) {
 
 export function flow(block, context) {
   const uid = unique("flow");
-  const all = new Map();
-  every(block.stages, (row) => all.set(row.key, { ...row, at: all.size }));
-  if (!all.size) return make("p", { class: "muted" }, "No stage was recorded.");
-  const memory = context.memory ?? {};
-  const parents = [...all.values()].filter((row) => row.stage.stages?.length);
-  const inside = (key) => all.get(key).stage.stages ?? [];
-  const above = (key) => key.slice(0, Math.max(0, key.lastIndexOf(".")));
-  const unfolded = (text) => {
-    if (text === "none") return new Set();
-    if (text && text !== "all") return new Set(text.split(",").filter((key) => all.has(key)));
-    return new Set(text || all.size <= UNFOLDED ? parents.map((row) => row.key) : []);
+  const list = everyRow(block.stages);
+  if (!list.length) return make("p", { class: "muted" }, "No stage was recorded.");
+  const all = new Map(list.map((row) => [row.key, row]));
+  const parents = list.filter((row) => row.end > row.at + 1).map((row) => row.key);
+  const find = (id) => list.find((row) => row.stage.id === id)?.key;
+  const { memory } = context;
+  const keep = (name, value) => {
+    context.keep(name, value);
+    memory.state = JSON.stringify(context.state);
   };
   const recall = () => {
-    const { open, find, view } = context.state ?? {};
-    memory.open = unfolded(open);
-    memory.filter = find ?? "";
+    const { open, find: text = "", view } = context.state;
+    memory.state = JSON.stringify(context.state);
+    const whole = open ? open === "all" : list.length <= UNFOLDED;
+    memory.open = new Set(whole ? parents : open?.split(",").filter((key) => all.has(key)));
+    memory.filter = text;
     memory.view = view in VIEWS ? view : "numbers";
   };
-  const keep = (name, value) => context.keep?.(name, value);
   const keepFolds = () => {
     const keys = [...memory.open];
-    const whole = keys.length === parents.length ? "all" : keys.join(",") || "none";
-    keep("open", whole === "all" || keys.length <= FOLDS_KEPT ? whole : "");
+    const whole = keys.length === parents.length;
+    keep("open", whole ? "all" : keys.length > FOLDS_KEPT ? "" : keys.join(",") || "none");
   };
   if (!memory.open) recall();
   // A page that grows may have moved the stage to another place.
-  if (memory.id !== undefined && all.get(memory.selected)?.stage.id !== memory.id)
-    memory.selected = [...all.values()].find((row) => row.stage.id === memory.id)?.key;
-  if (!all.has(memory.selected)) memory.selected = "0";
+  if (all.get(memory.selected)?.stage.id !== memory.id) memory.selected = find(memory.id);
+  memory.selected ??= "0";
   memory.turned ??= new Set();
 
   let rows = [];
@@ -72,24 +75,46 @@ export function flow(block, context) {
     { class: "tree", role: "tree", tabindex: 0, "aria-label": context.title ?? "Stages" },
     space,
   );
+  const button = (text, onclick, kind) =>
+    make("button", { type: "button", class: kind, onclick }, text);
+  const key = (name) => make("kbd", {}, name);
   const panel = make("div", { class: "stage", role: "region", "aria-label": "Selected stage" });
-  const previous = make("button", { type: "button" }, "← Previous");
-  const next = make("button", { type: "button" }, "Next →");
+  const previous = button("← Previous", () => move(-1));
+  const next = button("Next →", () => move(1));
   const status = make("span", { class: "status", role: "status" });
-  const folder = make("button", { type: "button", class: "quiet" });
-  const hint = ["keys: ", make("kbd", {}, "j"), " next, ", make("kbd", {}, "k"), " previous"];
+  const foldAll = () => {
+    memory.open = new Set(memory.open.size ? [] : parents);
+    if (!memory.open.size) memory.selected = memory.selected.split(".")[0];
+    flatten();
+    select(memory.selected, false);
+    keepFolds();
+  };
+  const folder = button("", foldAll, "quiet");
+  const many = list.length > WITHOUT_SEARCH;
+  const hint = ["keys: ", key("j"), " next, ", key("k"), " previous"];
+  if (many) hint.push(", ", key("/"), " find");
   const tools = make("div", { class: "tools" }, previous, next, status);
   if (parents.length) tools.append(folder);
+  tools.append(make("span", { class: "hint" }, hint));
   const search = make("input", { type: "search", placeholder: "name, mode, shape or module" });
-  const found = make("p", { class: "note", role: "status" });
-  const find = make("div", { class: "find" }, make("label", {}, "Find ", search), found);
-  const rail = make("div", { class: "rail" }, all.size > FEW && find, tree);
-  if (all.size > FEW) hint.push(", ", make("kbd", {}, "/"), " find");
-  tools.append(make("span", { class: "hint" }, ...hint));
-  const choose = (key, path) => select(key, true, path);
-  const source =
-    block.sources?.length && sourcePane(block.sources, all.values(), memory, choose);
-  const seen = make("div", { class: "seen" }, panel);
+  const said = make("p", { class: "note", role: "status" });
+  const finder = make("div", { class: "find" }, make("label", {}, "Find ", search), said);
+  const rail = make("div", { class: "rail" }, many && finder, tree);
+  const choose = (which, spot) => select(which, true, spot);
+  const source = block.sources?.length && sourcePane(block.sources, list, memory, choose);
+  const views = make("div", { class: "views", role: "radiogroup", "aria-label": "Values as" });
+  views.append("Values as");
+  for (const [view, [text]] of Object.entries(VIEWS)) {
+    const onchange = () => {
+      memory.view = view;
+      keep("view", view === "numbers" ? "" : view);
+      showStage();
+    };
+    const radio = { type: "radio", name: `${uid}-view`, value: view, onchange };
+    views.append(make("label", {}, make("input", radio), text));
+  }
+  const strips = list.some((row) => row.stage.strips?.length);
+  const seen = make("div", { class: "seen" }, strips && views, panel);
   const halves = make("div", { class: "halves" }, rail, source && source.root, seen);
   halves.classList.toggle("sourced", Boolean(source));
   const root = make("div", { class: "flow", tabindex: -1 }, tools, halves);
@@ -103,44 +128,36 @@ export function flow(block, context) {
   // While a filter is on: what matches, what stands over it, and what is inside of it.
   const sift = () => {
     const needle = squeeze(memory.filter);
-    hits = needle ? new Set() : null;
+    const found = needle ? list.filter((row) => searched(row).includes(needle)) : [];
+    hits = needle ? new Set(found.map((row) => row.key)) : null;
     over = new Set();
     shown = new Set();
-    const sieve = (stages, parent, within) =>
-      stages.reduce((any, stage, index) => {
-        const key = parent ? `${parent}.${index}` : String(index);
-        const hit = searched(all.get(key)).includes(needle);
-        if (hit) hits.add(key);
-        const below = sieve(stage.stages ?? [], key, within || hit);
-        if (below) over.add(key);
-        if (hit || below || within) shown.add(key);
-        return any || hit || below;
-      }, false);
-    if (hits) sieve(block.stages, "", false);
+    for (const row of found) {
+      for (let up = row.above; up; up = up.above) over.add(up.key);
+      for (let at = row.at; at < row.end; at += 1) shown.add(list[at].key);
+    }
+    over.forEach((key) => shown.add(key));
     search.value = memory.filter;
-    found.textContent = hits ? `${hits.size} of ${all.size} stages match` : "";
+    said.textContent = hits ? `${hits.size} of ${list.length} stages match` : "";
     folder.hidden = Boolean(hits);
   };
   const flatten = () => {
     rows = [];
-    const walk = (stages, parent) =>
-      stages.forEach((stage, index) => {
-        const key = parent ? `${parent}.${index}` : String(index);
-        if (hits && !shown.has(key)) return;
-        rows.push(all.get(key));
-        if (stage.stages?.length && isOpen(key)) walk(stage.stages, key);
-      });
-    walk(block.stages, "");
+    for (let at = 0; at < list.length; ) {
+      const row = list[at];
+      const here = !hits || shown.has(row.key);
+      if (here) rows.push(row);
+      at = here && isOpen(row.key) ? at + 1 : row.end;
+    }
     places = new Map(rows.map((row, at) => [row.key, at]));
     space.style.height = `${rows.length * height}px`;
     folder.textContent = memory.open.size ? "Fold all" : "Unfold all";
   };
   const item = (row, at) => {
-    const { stage, key } = row;
-    const depth = key.split(".").length;
-    const opened = inside(key).length ? isOpen(key) : null;
-    const name = make("span", { class: "name" }, sign(stage.tone), stage.name, " ");
-    name.append(badge(stage.mode) || "");
+    const { stage, key, depth } = row;
+    const opened = row.end > row.at + 1 ? isOpen(key) : null;
+    const fold = make("span", { class: "fold", "aria-hidden": "true" }, opened ? "▾" : "▸");
+    const name = [sign(stage.tone), stage.name, " ", badge(stage.mode)];
     const element = make(
       "div",
       {
@@ -154,13 +171,12 @@ export function flow(block, context) {
         "aria-expanded": opened === null ? null : String(opened),
         "data-key": key,
       },
-      opened !== null &&
-        make("span", { class: "fold", "aria-hidden": "true" }, opened ? "▾" : "▸"),
+      opened !== null && fold,
       make("span", { class: "ordinal" }, row.number),
       make(
         "span",
         { class: "label" },
-        name,
+        make("span", { class: "name" }, name),
         stage.shape && make("span", { class: "small" }, stage.shape),
       ),
     );
@@ -196,7 +212,10 @@ export function flow(block, context) {
     next.setAttribute("aria-disabled", String(!step(1)));
   };
   const given = { choose, context, memory, source };
-  const showStage = () => panel.replaceChildren(...details(all.get(memory.selected), given));
+  const showStage = () => {
+    context.inner.length = 0;
+    panel.replaceChildren(...details(all.get(memory.selected), given));
+  };
   const refilter = (text) => {
     memory.filter = text;
     memory.turned.clear();
@@ -204,7 +223,7 @@ export function flow(block, context) {
     flatten();
     showRows();
   };
-  const select = (key, told = true, path = undefined) => {
+  const select = (key, told = true, spot = undefined) => {
     if (!all.has(key)) return;
     memory.selected = key;
     memory.id = all.get(key).stage.id;
@@ -213,12 +232,12 @@ export function flow(block, context) {
       refilter("");
     }
     if (!places.has(key)) {
-      for (let up = above(key); up; up = above(up)) setOpen(up, true);
+      for (let up = all.get(key).above; up; up = up.above) setOpen(up.key, true);
       flatten();
     }
     showRows();
     showStage();
-    if (source) source.show(all.get(key), path);
+    if (source) source.show(all.get(key), spot);
     if (told) context.chosen?.(memory.id);
   };
   // The stage may be filtered out: then its neighbours are those that stand around its place.
@@ -236,7 +255,8 @@ export function flow(block, context) {
     if (row) select(row.key);
   };
   const fold = (key, open) => {
-    if (!inside(key).length) return;
+    const row = all.get(key);
+    if (row.end === row.at + 1) return;
     setOpen(key, open);
     if (!open && memory.selected.startsWith(`${key}.`)) memory.selected = key;
     flatten();
@@ -244,8 +264,6 @@ export function flow(block, context) {
     if (!hits) keepFolds();
   };
 
-  previous.addEventListener("click", () => move(-1));
-  next.addEventListener("click", () => move(1));
   const scrolled = () => {
     memory.top = tree.scrollTop;
     windowed();
@@ -256,14 +274,6 @@ export function flow(block, context) {
     if (!key) return;
     if (event.target.closest(".fold")) fold(key, !isOpen(key));
     else select(key);
-  });
-  folder.addEventListener("click", () => {
-    const unfold = memory.open.size === 0;
-    memory.open = new Set(unfold ? parents.map((row) => row.key) : []);
-    if (!unfold) memory.selected = memory.selected.split(".")[0];
-    flatten();
-    select(memory.selected, false);
-    keepFolds();
   });
   search.addEventListener("input", () => refilter(search.value));
   search.addEventListener("change", () => keep("find", memory.filter));
@@ -279,9 +289,11 @@ export function flow(block, context) {
   });
   root.addEventListener("keydown", (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
-    if (event.target.matches("input:not([type=radio]), select, textarea")) return;
+    if (event.target.matches("input:not([type=radio]), select")) return;
     const anywhere = { j: () => move(1), k: () => move(-1), "/": () => search.focus() };
-    const key = memory.selected;
+    const row = all.get(memory.selected);
+    const opened = row.end > row.at + 1 && isOpen(row.key);
+    const turn = () => fold(row.key, !opened);
     const inTree = {
       ArrowDown: () => move(1),
       ArrowUp: () => move(-1),
@@ -289,53 +301,37 @@ export function flow(block, context) {
       PageUp: () => move(-10),
       Home: () => select(rows[0].key),
       End: () => select(rows.at(-1).key),
-      ArrowRight: () => (isOpen(key) ? inside(key).length && select(`${key}.0`) : fold(key, true)),
-      ArrowLeft: () =>
-        isOpen(key) && inside(key).length ? fold(key, false) : above(key) && select(above(key)),
-      Enter: () => fold(key, !isOpen(key)),
-      " ": () => fold(key, !isOpen(key)),
+      ArrowRight: () => (opened ? select(`${row.key}.0`) : fold(row.key, true)),
+      ArrowLeft: () => (opened ? turn() : row.above && select(row.above.key)),
+      Enter: turn,
+      " ": turn,
     };
     const act = anywhere[event.key] ?? (event.target === tree ? inTree[event.key] : null);
     if (!act) return;
     event.preventDefault();
     act();
   });
-  const views = make("div", { class: "views", role: "radiogroup", "aria-label": "Values as" });
-  views.append("Values as");
-  for (const [view, text] of Object.entries(VIEWS)) {
-    const radio = make("input", { type: "radio", name: `${uid}-view`, value: view });
-    radio.addEventListener("change", () => {
-      memory.view = view;
-      keep("view", view === "numbers" ? "" : view);
-      showStage();
-    });
-    views.append(make("label", {}, radio, text));
-  }
-  const showViews = () => (views.querySelector(`[value=${memory.view}]`).checked = true);
-  if ([...all.values()].some((row) => row.stage.strips?.length)) seen.prepend(views);
 
-  context.find = (id) => [...all.values()].find((row) => row.stage.id === id)?.key;
+  context.find = find;
   context.select = (key) => select(key, false);
-  context.focus = () => tree.focus({ preventScroll: true });
-  context.current = () => memory.id;
-  context.restore = () => {
-    recall();
-    showViews();
+  const showAll = () => {
+    views.querySelector(`[value=${memory.view}]`).checked = true;
     sift();
     flatten();
     select(memory.selected, false);
   };
+  context.restore = () => {
+    if (JSON.stringify(context.state) === memory.state) return;
+    recall();
+    showAll();
+  };
   context.paper = () => {
-    const told = [...all.values()].slice(0, 200);
-    const stages = told.map((row) => make("div", { class: "stage" }, ...details(row, null)));
-    return make("div", { class: "paper" }, ...stages);
+    const stage = (row) => make("div", { class: "stage" }, details(row, null));
+    return make("div", { class: "paper" }, list.slice(0, 200).map(stage));
   };
   context.root = root;
 
-  showViews();
-  sift();
-  flatten();
-  select(memory.selected, false);
+  showAll();
   let placed = false;
   new ResizeObserver(() => {
     const measured = space.querySelector(".row")?.offsetHeight;

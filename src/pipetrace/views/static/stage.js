@@ -1,11 +1,11 @@
 // What one stage did: sentences, values in three views, pictures, tokens, lines, and a rerun.
-import { make, showNumber, sign, toNumber, unique, unseen, words } from "./dom.js";
+import { make, showNumber, sign, toNumber, unique, unseen, visible, words } from "./dom.js";
 
 const FIRST_VALUES = 64;
 const PICTURE = 160;
-export const VIEWS = { numbers: "Numbers", heat: "Heat strips", histogram: "Histograms" };
+const MODES = ["as recorded", "train", "eval"];
 
-const note = (...children) => make("span", { class: "note" }, ...children);
+const aside = (...children) => make("span", { class: "note" }, ...children);
 const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 // How a value was come by stands before it is explained: exact, sampled, about.
@@ -17,7 +17,7 @@ export function definitions(facts) {
     const kind = known ?? (fact.value.startsWith("~") ? "approximate" : "");
     if (kind) value.append(" ", make("span", { class: `badge ${kind}` }, kind));
     const rest = (fact.note ?? "").slice(found.length);
-    if (rest) value.append(" ", note(...words(rest)));
+    if (rest) value.append(" ", aside(...words(rest)));
     list.append(make("div", {}, make("dt", {}, ...words(fact.label)), value));
   }
   return list;
@@ -48,24 +48,22 @@ function numbers({ values, struck, label }) {
   };
   add(0, FIRST_VALUES);
   if (values.length <= FIRST_VALUES) return [cells];
-  const all = `Show all ${values.length} values`;
-  const more = make("button", { type: "button", class: "quiet" }, all);
-  more.addEventListener("click", () => {
+  const onclick = () => {
     add(FIRST_VALUES, values.length);
     cells.tabIndex = -1;
     cells.focus();
     more.remove();
-  });
+  };
+  const all = `Show all ${values.length} values`;
+  const more = make("button", { type: "button", class: "quiet", onclick }, all);
   return [cells, more];
 }
 
 // Cells that are read one at a time: by pointer, or with the arrow keys as a slider is.
 function readable(kind, label, cells, say) {
   const reading = make("p", { class: "note" });
-  const strip = make("div", { class: kind, role: "slider", tabindex: 0 }, ...cells);
-  strip.setAttribute("aria-labelledby", label);
-  strip.setAttribute("aria-valuemin", 1);
-  strip.setAttribute("aria-valuemax", cells.length);
+  const range = { "aria-labelledby": label, "aria-valuemin": 1, "aria-valuemax": cells.length };
+  const strip = make("div", { class: kind, role: "slider", tabindex: 0, ...range }, cells);
   let at = 0;
   const point = (to) => {
     cells[at].classList.remove("here");
@@ -80,8 +78,8 @@ function readable(kind, label, cells, say) {
     if (to >= 0) point(to);
   });
   strip.addEventListener("keydown", (event) => {
-    const steps = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 10 };
-    const by = { ...steps, PageDown: -10, Home: -cells.length, End: cells.length }[event.key];
+    const ends = { Home: -cells.length, End: cells.length };
+    const by = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, ...ends }[event.key];
     if (!by) return;
     event.preventDefault();
     point(at + by);
@@ -93,7 +91,7 @@ function readable(kind, label, cells, say) {
 function heat({ values, struck, label, scale }) {
   const cells = values.map((value, index) => {
     const kind = struck[index] ? "crossed" : value < 0 ? "below" : "above";
-    const mark = struck[index] ? "×" : Number.isFinite(value) ? "" : "!";
+    const mark = struck[index] ? "×" : !Number.isFinite(value) && "!";
     const cell = make("span", { class: `cell ${kind}` }, mark);
     cell.style.setProperty("--share", `${Math.round((size(value) / scale) * 100)}%`);
     return cell;
@@ -102,9 +100,8 @@ function heat({ values, struck, label, scale }) {
   const say = (index) =>
     `value ${index + 1} of ${values.length}: ${showNumber(values[index])}${gone(index)}`;
   const ramp = make("span", { class: "ramp", "aria-hidden": "true" });
-  const [low, high] = [showNumber(-scale), showNumber(scale)];
-  const legend = make("p", { class: "scale note" }, low, ramp, `${high}, 0 is blank`);
-  return [...readable("heat", label, cells, say), legend];
+  const ends = [showNumber(-scale), ramp, `${showNumber(scale)}, 0 is blank`];
+  return [...readable("heat", label, cells, say), make("p", { class: "scale note" }, ends)];
 }
 
 function histogram({ values, struck, label }) {
@@ -134,33 +131,37 @@ function histogram({ values, struck, label }) {
     const dropped = gone ? `, ${gone} of them dropped` : "";
     return `${edge(index)} to ${edge(index + 1)}: ${counted(kept + gone, "value")}${dropped}`;
   };
-  const ends = make("p", { class: "ends note" }, make("span", {}, edge(0)), edge(count));
-  const [strip, reading] = readable("histogram", label, cells, say);
-  return [strip, ends, reading];
+  const ends = make("p", { class: "ends" }, make("span", {}, edge(0)), edge(count));
+  const [bars, reading] = readable("histogram", label, cells, say);
+  return [bars, ends, reading];
+}
+
+export const VIEWS = {
+  numbers: ["Numbers", numbers, "struck out"],
+  heat: ["Heat strips", heat, "crossed out"],
+  histogram: ["Histograms", histogram, "hatched"],
+};
+
+function headed(block, said, fill) {
+  const label = unique("strip");
+  const name = make("strong", { id: label }, ...words(block.label));
+  const head = make("p", { class: "strip-head" }, name, " ", aside(said));
+  const below = block.note && make("p", { class: "note" }, ...words(block.note));
+  return make("div", { class: "strip" }, head, ...fill(label), below);
 }
 
 function strip(block, view, scale) {
-  const label = unique("strip");
   const values = block.values.map(toNumber);
   const struck = block.struck ?? [];
-  const total = Math.max(block.total ?? 0, values.length);
-  const of = values.length < total ? `${values.length} of ${total} values` : "";
-  const shown = of || counted(values.length, "value");
-  const said = [view === "histogram" ? `histogram of the ${shown} shown, computed here` : shown];
-  if (view === "histogram" && of)
-    said[0] = `histogram of the ${values.length} values shown of ${total}, computed here`;
   const dropped = struck.filter(Boolean).length;
-  const marked = { heat: "crossed out", histogram: "hatched" }[view] ?? "struck out";
-  if (dropped) said.push(`${dropped} dropped, ${marked}`);
-  const name = make("strong", { id: label }, ...words(block.label));
-  const drawn = { heat, histogram }[values.length ? view : ""] ?? numbers;
-  return make(
-    "div",
-    { class: "strip" },
-    make("p", { class: "strip-head" }, name, " ", note(said.join(", "))),
-    ...drawn({ values, struck, label, scale }),
-    block.note && make("p", { class: "note" }, ...words(block.note)),
-  );
+  const total = Math.max(block.total ?? 0, values.length);
+  const of = total > values.length ? ` of ${total}` : "";
+  const [, drawn, marked] = VIEWS[view ?? "numbers"];
+  let said = of ? `${values.length}${of} values` : counted(values.length, "value");
+  if (drawn === histogram)
+    said = `histogram of the ${counted(values.length, "value")} shown${of}, computed here`;
+  if (dropped) said += `, ${dropped} dropped, ${marked}`;
+  return headed(block, said, (label) => drawn({ values, struck, label, scale }));
 }
 
 // Strips of one stage share their colours, unless one would be blank beside the others.
@@ -171,114 +172,96 @@ function strips(blocks, view) {
 }
 
 function picture(block) {
-  const { width, height, channels } = block;
-  const caption = make("figcaption", {}, make("strong", {}, ...words(block.label)));
-  if (block.note) caption.append(" ", note(...words(block.note)));
-  const whole = make("figure", { class: "picture" }, caption);
+  const { width, height, channels, label, note } = block;
   const bytes = atob(block.pixels);
-  if (!(width > 0 && height > 0) || bytes.length !== width * height * channels) {
-    whole.append(make("p", {}, "The pixels of this picture do not fit its size."));
-    return whole;
-  }
-  const kind = channels === 1 ? "grey" : "in colour";
-  const said = `${block.label}: ${width} × ${height} pixels, ${kind}`;
+  if (!bytes.length || bytes.length !== width * height * channels)
+    return make("p", {}, `The pixels of ${label} do not fit its size.`);
+  const kind = channels > 1 ? "in colour" : "grey";
+  const said = `${label}: ${width} × ${height} pixels, ${kind}`;
   const canvas = make("canvas", { width, height, role: "img", "aria-label": said });
   const image = new ImageData(width, height);
-  for (let at = 0; at < width * height; at += 1)
-    for (let part = 0; part < 4; part += 1)
-      image.data[at * 4 + part] =
-        part === 3 ? 255 : bytes.charCodeAt(at * channels + (channels === 1 ? 0 : part));
+  image.data.forEach((_, at) => {
+    const place = Math.floor(at / 4) * channels + (channels > 1 ? at % 4 : 0);
+    image.data[at] = at % 4 === 3 ? 255 : bytes.charCodeAt(place);
+  });
   canvas.getContext("2d").putImageData(image, 0, 0);
   const times = Math.max(1, Math.round(PICTURE / Math.max(width, height)));
   canvas.style.setProperty("width", `${width * times}px`);
-  whole.prepend(canvas);
-  return whole;
+  const name = make("strong", {}, ...words(label));
+  const caption = make("figcaption", {}, name, " ", note && aside(...words(note)));
+  return make("figure", { class: "picture" }, canvas, caption);
 }
 
 function tokens(block) {
-  const label = unique("tokens");
   const seen = { " ": "·", "\n": "⏎", "\t": "⇥" };
-  const list = make("ol", { class: "tokens", "aria-labelledby": label });
-  block.ids.forEach((id, index) => {
+  const chips = block.ids.map((id, index) => {
     const text = block.texts?.[index]?.replace(/[ \n\t]/g, (each) => seen[each]);
-    list.append(make("li", {}, text && make("span", {}, text), note(id)));
+    return make("li", {}, text && make("span", {}, text), aside(id));
   });
-  const count = block.ids.length;
-  const of = block.total > count ? `${count} of ${block.total} tokens` : counted(count, "token");
-  const name = make("strong", { id: label }, ...words(block.label));
-  const below = block.note && make("p", { class: "note" }, ...words(block.note));
-  const head = make("p", { class: "strip-head" }, name, " ", note(of));
-  return make("div", {}, head, list, below);
+  const count = chips.length;
+  const said = block.total > count ? `${count} of ${block.total} tokens` : counted(count, "token");
+  const list = (label) => [make("ol", { class: "tokens", "aria-labelledby": label }, chips)];
+  return headed(block, said, list);
 }
 
 // A live process runs the stage's layer again; what comes back stays with the stage.
 function rerun(stage, { context, memory }) {
   memory.again ??= {};
-  const own = (memory.again[stage.id] ??= { p: stage.rate, mode: "", seed: "0" });
-  const field = (label, control) => make("label", {}, `${label} `, control);
-  const choice = (value, text) => make("option", { value, selected: own.mode === value }, text);
-  const modes = [["", "as recorded"], ["train", "train"], ["eval", "eval"]];
-  const mode = make("select", {}, ...modes.map(([value, text]) => choice(value, text)));
-  const number = (value, more) => make("input", { type: "number", value, ...more });
+  const own = (memory.again[stage.id] ??= { p: stage.rate, seed: 0, mode: MODES[0], blocks: [] });
+  const field = (name, input) => {
+    input.value = own[name];
+    input.addEventListener("change", () => (own[name] = input.value));
+    return make("label", {}, `${name} `, input);
+  };
+  const number = (limits) => make("input", { type: "number", required: true, ...limits });
   const rated = typeof stage.rate === "number";
-  const p = rated && number(own.p, { min: 0, max: 1, step: "any" });
-  const seed = number(own.seed, { step: 1 });
-  const button = make("button", { type: "submit" }, "Run this layer again");
   const status = make("p", { class: "note", role: "status" });
   const result = make("div", { class: "result" });
   const form = make(
     "form",
-    { class: "tools again", novalidate: true },
-    field("Mode", mode),
-    rated && field("p", p),
-    field("Seed", seed),
-    button,
+    { class: "tools" },
+    field("mode", make("select", {}, MODES.map((mode) => make("option", {}, mode)))),
+    rated && field("p", number({ min: 0, max: 1, step: "any" })),
+    field("seed", number({ min: 0 })),
+    make("button", {}, "Run this layer again"),
   );
-  const show = () => {
-    button.setAttribute("aria-disabled", String(Boolean(own.busy)));
-    status.replaceChildren(...(own.error ? [sign("bad"), own.error] : [own.busy ?? ""]));
-    const blocks = own.blocks ?? [];
+  // The stage may be drawn again meanwhile: the answer goes to where it stands by then.
+  own.show = () => {
+    status.replaceChildren(own.error ? sign("bad") : "", visible(own.error ?? own.busy));
     result.replaceChildren(
-      ...blocks.map((block, at) => context.drawBlock(block, `${stage.id}-again-${at}`)),
+      ...own.blocks.map((each, at) => context.drawBlock(each, `${stage.id}.${at}`)),
     );
   };
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (own.busy) return;
-    Object.assign(own, { mode: mode.value, seed: seed.value, error: "", blocks: [] });
-    if (rated) own.p = p.value;
-    const rate = rated && own.p !== "" ? Number(own.p) : null;
-    if (rate !== null && !(rate >= 0 && rate <= 1)) own.error = "p must be between 0 and 1.";
-    if (!/^-?\d+$/.test(own.seed)) own.error = "The seed must be a whole number, 0 for example.";
-    if (!own.error) {
-      own.busy = "Running …";
-      own.show();
-      const training = own.mode ? own.mode === "train" : null;
-      const given = { again: stage.again, p: rate, training, seed: Number(own.seed) };
-      try {
-        own.blocks = await context.act("rerun", given);
-      } catch (error) {
-        own.error = String(error?.message ?? error);
-      }
-      own.busy = undefined;
+    Object.assign(own, { busy: "Running …", error: undefined, blocks: [] });
+    own.show();
+    const training = own.mode === MODES[0] ? null : own.mode === "train";
+    const p = rated ? Number(own.p) : null;
+    try {
+      const given = { again: stage.again, p, training, seed: Number(own.seed) };
+      own.blocks = await context.act("rerun", given);
+    } catch (error) {
+      own.error = String(error?.message ?? error);
     }
+    own.busy = undefined;
     own.show();
   });
-  // The page may have been drawn again meanwhile: the answer goes to what stands there now.
-  own.show = show;
-  show();
+  own.show();
   return make("div", { class: "rerun" }, form, status, result);
 }
 
-function line(spot, tools) {
-  const where = `${spot.file}:${spot.line}`;
-  let place = make("span", { class: "place" }, where);
-  if (tools?.source?.has(spot.file)) {
-    place = make("button", { type: "button", class: "quiet place" }, where);
-    place.addEventListener("click", () => tools.choose(tools.memory.selected, spot.file));
-  }
+function lineOf(spot, tools) {
+  const shown = tools?.source?.has(spot.file);
+  const choose = () => tools.choose(tools.memory.selected, spot);
+  const place = make(
+    shown ? "button" : "span",
+    { class: "quiet place", type: shown && "button", onclick: shown && choose },
+    `${spot.file}:${spot.line}`,
+  );
   const text = spot.text && make("code", {}, spot.text.trim());
-  return make("div", { class: "spot" }, place, spot.role && note(spot.role), text);
+  return make("div", { class: "spot" }, place, spot.role && aside(spot.role), text);
 }
 
 // Without tools it is for paper: numbers, and nothing to press.
@@ -293,13 +276,12 @@ export function details(row, tools) {
   parts.push(...(stage.tokens ?? []).map(tokens));
   parts.push(...strips(stage.strips ?? [], tools?.memory.view));
   if (stage.facts?.length) parts.push(definitions(stage.facts));
-  for (const spot of stage.spots ?? []) parts.push(line(spot, tools));
+  for (const spot of stage.spots ?? []) parts.push(lineOf(spot, tools));
   if (stage.again && tools?.context.act) parts.push(rerun(stage, tools));
   if (stage.stages?.length && tools) {
     const label = `Go inside: ${counted(stage.stages.length, "stage")}`;
-    const inside = make("button", { type: "button", class: "quiet" }, label);
-    inside.addEventListener("click", () => tools.choose(`${row.key}.0`));
-    parts.push(inside);
+    const onclick = () => tools.choose(`${row.key}.0`);
+    parts.push(make("button", { type: "button", class: "quiet", onclick }, label));
   }
   return parts;
 }
