@@ -6,10 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 __all__ = ["Run", "__version__", "diff", "epochs", "fit", "load", "options", "record", "run",
-           "trace"]  # fmt: skip
+           "serve", "trace", "widget"]  # fmt: skip
 
 if TYPE_CHECKING:
-    from pipetrace.api import Run, diff, epochs, fit, load, options, record, run, trace
+    from pipetrace.api import (
+        Run,
+        diff,
+        epochs,
+        fit,
+        load,
+        options,
+        record,
+        run,
+        serve,
+        trace,
+        widget,
+    )
 
 
 def __getattr__(name: str) -> Any:

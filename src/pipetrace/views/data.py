@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from pipetrace import blocks
@@ -22,7 +24,19 @@ def render(page: Page) -> str:
     >>> render(Page(title="Run", subtitle="one epoch", sections=()))
     '{"title":"Run","subtitle":"one epoch","sections":[]}'
     """
-    value = blocks.plain(page)
+    return encoded(page)
+
+
+def encoded(value: Any) -> str:
+    """Write any part of a page, or plain values, as JSON that any reader accepts.
+
+    Args:
+        value: A page, a section, a block, or lists and dicts of them.
+
+    >>> encoded({"share": float("nan")})
+    '{"share":"NaN"}'
+    """
+    value = blocks.plain(value)
     try:
         return msgspec.json.encode(value).decode()
     except UnicodeEncodeError:
