@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pipetrace.errors import PipetraceError, RunFileError
+from pipetrace.errors import RunFileError
 from pipetrace.runs import Comparison, Run
 from pipetrace.tracing import options, trace
 
@@ -330,31 +330,6 @@ def serve(
             time.sleep(3600)
 
 
-def widget(run: Run | Comparison | str | Path) -> Any:
-    """Show a page as a widget: in Jupyter, JupyterLab, VS Code, Colab and marimo.
-
-    With the process of a traced model behind it, its layers can be run again from the page.
-
-    Args:
-        run: A run, a comparison, or the path of a run file.
-
-    Returns:
-        An `anywidget.AnyWidget`. Of a run that is still recorded `refresh()` shows what is new.
-
-    Raises:
-        RunFileError: there is no such file, or it is no run file.
-        PipetraceError: the extra `notebook` is not installed.
-    """
-    try:
-        from pipetrace.integrations.widget import PageWidget
-    except ImportError as error:
-        raise PipetraceError(
-            f"A widget needs the package {error.name}, which is not installed: "
-            'pip install "pipetrace[notebook]"'
-        ) from None
-    return PageWidget(load(run) if isinstance(run, (str, Path)) else run)
-
-
 def epochs(iterable: Iterable[Item]) -> Iterator[Item]:
     """Mark epochs explicitly: `for epoch in pt.epochs(range(5)):`; without a recorder, a no-op."""
     return _mark(iterable)
@@ -377,4 +352,4 @@ def _mark(iterable: Iterable[Item]) -> Iterator[Item]:
 
 
 __all__ = ["FOLDER", "Comparison", "Run", "diff", "epochs", "fit", "load", "options", "record",
-           "run", "serve", "trace", "widget"]  # fmt: skip
+           "run", "serve", "trace"]  # fmt: skip

@@ -156,9 +156,17 @@ def test_hostile_text_stays_inside_the_data(hostile: Page):
     assert len(json.loads(data[1])["sections"]) == len(hostile.sections)
 
 
+def test_no_two_files_of_the_viewer_declare_the_same_name():
+    names = re.findall(
+        r"^(?:async )?(?:function|const|let|class) (\w+)", html.module(), re.MULTILINE
+    )
+    assert len(names) > 50
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
 def test_sizes(page: Page):
-    viewer = len(html.module().encode()) + len(html.style().encode())
-    assert viewer <= 80_000
+    assert len(html.module().encode()) <= 80_000
+    assert len(html.style().encode()) <= 45_000
     assert len(html.document(page).encode()) <= 200_000
 
 

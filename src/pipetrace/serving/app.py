@@ -126,15 +126,14 @@ class Desk:
     async def compare(self, request: Request) -> Response:
         """Answer with two runs side by side."""
         runs = self._shelf.runs()
-        files = [runs.get(request.path_params[key]) for key in ("a", "b")]
-        if None in files:
+        a, b = (runs.get(request.path_params[key], []) for key in ("a", "b"))
+        if not a or not b:
             return _no_run()
-        if files[0] == files[1]:
+        if a == b:
             return documents.problem("One run", "These are one and the same run: choose two.", 400)
 
         def make() -> Response:
-            one, two = (load_together(each) for each in files if each)
-            return documents.page(compare(one, two))
+            return documents.page(compare(load_together(a), load_together(b)))
 
         try:
             return await asyncio.to_thread(make)

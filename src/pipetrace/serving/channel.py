@@ -20,8 +20,14 @@ class Source(Protocol):
 
     pace: float
     """Seconds from one making to the next, at least."""
-    version: int
-    title: str
+
+    @property
+    def version(self) -> int:
+        """Which version it is; 0 before it was first made."""
+
+    @property
+    def title(self) -> str:
+        """What a document of it is called."""
 
     def stirred(self) -> bool:
         """Tell at next to no cost whether it may have changed."""

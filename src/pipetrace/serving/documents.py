@@ -31,7 +31,7 @@ def runs(title: str, message: str) -> HTMLResponse:
 
 def page(shown: Page) -> HTMLResponse:
     """Return the document of a page that does not change."""
-    return _answer(shown.title, html.module() + html.START, data.render(shown))
+    return _answer(shown.title, html.module() + html.START, data.render(shown, html.DIGITS))
 
 
 def problem(title: str, text: str, status: int = 404) -> HTMLResponse:

@@ -18,6 +18,7 @@ _OFTEN = 1.0
 """Seconds after which it is asked again which files there are, and whether their writer lives."""
 _QUIET = 5.0
 """Seconds after which the page of a run that goes on is made again: it says how long ago."""
+_GONE = "The run file is gone: it was moved or deleted."
 Marks = tuple[tuple[Path, object, object], ...]
 
 
@@ -83,7 +84,9 @@ class Followed:
     def read(self) -> Recording | None:
         """Read what is new, and return all that is known; None where that is nothing."""
         self._made, self._due = time.monotonic(), False
-        if not self._paths:
+        if not self._paths or any(_identity(path) != part.identity
+                                  for path, part in self._parts.items()):  # fmt: skip
+            # What is another file by now may lead out of the folder.
             self._paths = list(self._find())
         marks = _marks(self._paths)
         try:
@@ -113,19 +116,17 @@ class Followed:
 
     def _read(self) -> None:
         if not self._paths:
-            gone = "The run file is gone: it was moved or deleted."
-            raise RunFileError(self._missing if self.recording is None and self._missing else gone)
+            missing = self._missing if self.recording is None else ""
+            raise RunFileError(missing or _GONE)
         parts = {path: self._part(path) for path in self._paths}
         self._parts = parts
         self.recording = joined([part.recording for part in parts.values()])
 
     def _part(self, path: Path) -> _Part:
         known = self._parts.get(path)
-        try:
-            found = path.stat()
-        except OSError as error:
-            raise RunFileError("The run file is gone: it was moved or deleted.") from error
-        identity = found.st_dev, found.st_ino
+        identity = _identity(path)
+        if identity is None:
+            raise RunFileError(_GONE)
         written = last_written(path)
         if known is None or known.identity != identity or not Path(f"{path}-wal").exists():
             # Only what is written ahead is known to be the same run, and longer.
@@ -151,6 +152,13 @@ def _without_a_run(why: str) -> Page:
 
 def _marks(paths: Sequence[Path]) -> Marks:
     return tuple((path, _mark(path), _mark(Path(f"{path}-wal"))) for path in paths)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    with contextlib.suppress(OSError):
+        found = path.stat()
+        return found.st_dev, found.st_ino
+    return None
 
 
 def _mark(path: Path) -> object:

@@ -39,7 +39,7 @@ class Listing:
         self.version = 0
         self.title = f"Runs in {shelf.folder.resolve().name}"
         self._shelf = shelf
-        self._runs: dict[tuple[str, Path], Followed] = {}
+        self._runs: dict[Path, Followed] = {}
         self._rows: list[dict[str, Any]] | None = None
         self._asked = float("-inf")
 
@@ -50,17 +50,14 @@ class Listing:
     def make(self) -> bool:
         """Look at every run whose file was written to, and tell whether the list has changed."""
         self._asked = time.monotonic()
-        found = {(id, files[0]): len(files) for id, files in self._shelf.runs().items()}
-        self._runs = {
-            key: self._runs.get(key) or Followed(lambda path=key[1]: [path], kinds=_KINDS)
-            for key in found
-        }
+        found = {files[0]: (name, len(files)) for name, files in self._shelf.runs().items()}
+        self._runs = {path: self._runs.get(path) or _only(path) for path in found}
         rows = []
-        for (id, path), ranks in found.items():
-            run = self._runs[id, path]
+        for path, (name, ranks) in found.items():
+            run = self._runs[path]
             if run.stirred():
                 run.read()
-            rows.append(_row(id, path, ranks, run.recording, run.trouble))
+            rows.append(_row(name, path, ranks, run.recording, run.trouble))
         rows.sort(key=lambda row: row.pop("at"), reverse=True)
         changed = rows != self._rows
         self._rows = rows
@@ -70,6 +67,10 @@ class Listing:
     def message(self, since: int) -> str:
         """Return the list as one line of JSON; it is short, so that it is always sent whole."""
         return data.encoded({"version": self.version, "title": self.title, "runs": self._rows})
+
+
+def _only(path: Path) -> Followed:
+    return Followed(lambda: [path], kinds=_KINDS)
 
 
 def _row(

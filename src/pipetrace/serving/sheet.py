@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from pipetrace.blocks import Page, Section
-from pipetrace.views import data
+from pipetrace.views import data, html
 
 
 class Sheet:
@@ -40,15 +40,17 @@ class Sheet:
             actions: What a reader may ask of the process behind the page.
         """
         version = self.version + 1
-        head = {"title": page.title, "subtitle": page.subtitle, "contents": page.contents,
-                "generator": page.generator, "actions": list(actions)}  # fmt: skip
+        head: dict[str, object] = {
+            name: getattr(page, name) for name in ("title", "subtitle", "contents", "generator")
+        }
+        head["actions"] = list(actions)
         sections: dict[str, tuple[int, Section, str]] = {}
         for section in page.sections:
             known = self._sections.get(section.id)
             if known is not None and known[1] == section:
                 sections[section.id] = known
                 continue
-            text = data.encoded(section)
+            text = data.encoded(section, html.DIGITS)
             # What holds NaN equals nothing, not even itself.
             same = known is not None and known[2] == text
             at = known[0] if known is not None and same else version
@@ -67,8 +69,8 @@ class Sheet:
         if since not in self._messages:
             head = data.encoded({"version": self.version, **self._head, "order": self._order})
             changed = ",".join(
-                f"{json.dumps(id)}:{text}"
-                for id, (at, _, text) in self._sections.items()
+                f"{json.dumps(name)}:{text}"
+                for name, (at, _, text) in self._sections.items()
                 if at > since
             )
             self._messages[since] = f'{head[:-1]},"sections":{{{changed}}}}}'

@@ -42,7 +42,7 @@ class Shelf:
             for path in sorted(self.folder.iterdir()):
                 if self._is_here(path):
                     found.setdefault(_id(ranks_of(path).name), []).append(path)
-        return {id: sorted(files, key=_rank) for id, files in found.items()}
+        return {name: sorted(files, key=_rank) for name, files in found.items()}
 
     def files(self, id: str) -> list[Path]:
         """Return the files of a run; none where there is no such run."""

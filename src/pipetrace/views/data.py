@@ -11,11 +11,12 @@ from pipetrace.blocks import Page
 from pipetrace.views import text
 
 
-def render(page: Page) -> str:
+def render(page: Page, digits: int | None = None) -> str:
     """Write a page as JSON that any reader accepts.
 
     Args:
         page: The page.
+        digits: Significant digits that numbers keep; None for all. Seven are what float32 has.
 
     Returns:
         One JSON object. NaN and the infinities are the strings "NaN", "Infinity" and "-Infinity";
@@ -24,20 +25,44 @@ def render(page: Page) -> str:
     >>> render(Page(title="Run", subtitle="one epoch", sections=()))
     '{"title":"Run","subtitle":"one epoch","sections":[]}'
     """
-    return encoded(page)
+    return encoded(page, digits)
 
 
-def encoded(value: Any) -> str:
+def encoded(value: Any, digits: int | None = None) -> str:
     """Write any part of a page, or plain values, as JSON that any reader accepts.
 
     Args:
         value: A page, a section, a block, or lists and dicts of them.
+        digits: Significant digits that numbers keep; None for all.
 
     >>> encoded({"share": float("nan")})
     '{"share":"NaN"}'
     """
-    value = blocks.plain(value)
+    value = plain(value, digits)
     try:
         return msgspec.json.encode(value).decode()
     except UnicodeEncodeError:
         return msgspec.json.encode(text.encodable(value)).decode()
+
+
+def plain(value: Any, digits: int | None = None) -> Any:
+    """Turn a page, or any part of one, into what any JSON reader accepts.
+
+    Args:
+        value: A page, a section, a block, or lists and dicts of them.
+        digits: Significant digits that numbers keep; None for all.
+
+    >>> plain(blocks.Bar(label="a", share=1 / 3, value=""), digits=4)
+    {'label': 'a', 'share': 0.3333, 'value': ''}
+    """
+    value = blocks.plain(value)
+    return value if digits is None else _rounded(value, f".{digits}g")
+
+
+def _rounded(value: Any, form: str) -> Any:
+    if isinstance(value, float):
+        short = float(format(value, form))
+        return int(short) if short.is_integer() and abs(short) < 1e15 else short
+    if isinstance(value, dict):
+        return {key: _rounded(item, form) for key, item in value.items()}
+    return [_rounded(item, form) for item in value] if isinstance(value, list) else value

@@ -15,8 +15,13 @@ from pathlib import Path
 from pipetrace.blocks import Page
 from pipetrace.views import data, text
 
-MODULES = ("dom.js", "chart.js", "flow.js", "question.js", "blocks.js", "viewer.js")
-SHEETS = ("viewer.css", "blocks.css", "flow.css")
+MODULES = (
+    "dom.js", "address.js", "chart.js", "distributions.js", "flow.js", "question.js", "tabs.js",
+    "blocks.js", "section.js", "paper.js", "viewer.js",
+)  # fmt: skip
+SHEETS = ("viewer.css", "blocks.css", "choices.css", "flow.css")
+DIGITS = 7
+"""Significant digits of the numbers in a document: what float32 has; fewer are shown."""
 START = """
 const el = document.getElementById("page");
 const page = JSON.parse(document.getElementById("data").textContent);
@@ -70,7 +75,7 @@ def document(page: Page) -> str:
     """
     script, sheet = module() + START, style()
     meta = f'<meta http-equiv="Content-Security-Policy" content="{policy(script, sheet)}">'
-    return compose(page.title, script, sheet, data.render(page), meta)
+    return compose(page.title, script, sheet, data.render(page, DIGITS), meta)
 
 
 def policy(script: str, sheet: str) -> str:

@@ -1,8 +1,10 @@
 // Each block is drawn without its neighbours; one that fails becomes a red block.
 import { make, pane, sign, words } from "./dom.js";
 import { chart } from "./chart.js";
+import { distributions } from "./distributions.js";
 import { definitions, flow } from "./flow.js";
 import { code, question } from "./question.js";
+import { tabs } from "./tabs.js";
 
 const FIRST_ROWS = 200;
 
@@ -157,6 +159,8 @@ const DRAW = {
   bars,
   question,
   crash,
+  distributions,
+  tabs,
 };
 
 export function drawBlock(block, context) {

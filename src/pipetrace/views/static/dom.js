@@ -5,6 +5,7 @@ const DIRECTIONS = "\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f";
 const INVISIBLE = "\\u00ad\\u180e\\u200b\\ufeff\\ufff9-\\ufffb";
 const HIDDEN = new RegExp(`[${CONTROLS}${DIRECTIONS}${INVISIBLE}]|[\\u{e0000}-\\u{e007f}]`, "gu");
 const SVG = "http://www.w3.org/2000/svg";
+const MOST_ROWS = 1000;
 let made = 0;
 
 export function visible(text) {
@@ -92,4 +93,33 @@ export function pane(label, ...children) {
     { class: "pane", role: "region", tabindex: 0, "aria-label": label },
     ...children,
   );
+}
+
+// What a picture shows as a table below it, written when somebody opens it.
+export function tableBelow(summary, label, content) {
+  const details = make("details", { class: "data" }, make("summary", {}, summary));
+  details.addEventListener("toggle", () => {
+    if (!details.open || details.children.length > 1) return;
+    const { heads, rows, note } = content();
+    const row = ([first, ...cells]) =>
+      make(
+        "tr",
+        {},
+        make("th", { scope: "row" }, first),
+        ...cells.map((cell) => make("td", { class: "number" }, cell)),
+      );
+    const head = heads.map((each) => make("th", { scope: "col" }, each));
+    const body = make("tbody", {}, ...rows.slice(0, MOST_ROWS).map(row));
+    details.append(
+      pane(
+        `${label}, as a table`,
+        make("table", {}, make("thead", {}, make("tr", {}, head)), body),
+      ),
+    );
+    const left = rows.length - MOST_ROWS;
+    if (left > 0)
+      details.append(make("p", { class: "muted" }, `${left} more rows are in the JSON export.`));
+    if (note) details.append(make("p", { class: "note" }, note));
+  });
+  return details;
 }

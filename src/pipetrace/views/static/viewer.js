@@ -1,76 +1,24 @@
-// A page is drawn once from its blocks; where the reader is stands in the address.
-import { make, unique, visible, words } from "./dom.js";
-import { drawBlock } from "./blocks.js";
-import { answers } from "./question.js";
+// A page is drawn from its blocks; when it changes, only what changed is drawn again.
+import { make, visible, words } from "./dom.js";
+import { addressOf } from "./address.js";
+import { onPaper } from "./paper.js";
+import { sectionView } from "./section.js";
 
-function readHash() {
-  const [section, stage] = location.hash
-    .slice(1)
-    .split("/")
-    .map((part) => {
-      try {
-        return decodeURIComponent(part);
-      } catch {
-        return part;
-      }
-    });
-  return { section: section || "", stage: stage ?? "" };
-}
-
-function writeHash(section, stage) {
-  const hash = `#${encodeURIComponent(section)}${stage ? `/${encodeURIComponent(stage)}` : ""}`;
-  if (hash === location.hash) return;
-  try {
-    history.replaceState(history.state, "", hash);
-  } catch {
-    // A frame without an address of its own keeps its state to itself.
-  }
-}
-
-function header(page) {
-  return make(
-    "header",
-    { class: "top" },
-    make("h1", {}, ...words(page.title)),
-    page.subtitle && make("p", { class: "subtitle" }, ...words(page.subtitle)),
-    page.contents && make("p", { class: "contents" }, ...words(page.contents)),
-  );
-}
-
-function drawSection(section, memory, chosen) {
-  const id = unique("section");
-  const score = make("p", { class: "score", role: "status" });
-  const body = make("section", { "aria-labelledby": id });
-  const view = { section, body, score, contexts: [], asked: 0 };
-  body.append(make("h2", { id, tabindex: -1 }, ...words(section.title)));
-  if (section.intro) body.append(make("p", { class: "intro" }, ...words(section.intro)));
-  const count = () => {
-    const questions = view.contexts.filter((context) => context.block.block === "question");
-    const graded = questions.filter((context) => context.memory.first !== undefined);
-    const right = graded.filter((context) => context.memory.first).length;
-    view.asked = questions.length;
-    const first = graded.length
-      ? `Score so far: ${right} of ${graded.length} right`
-      : "None answered yet";
-    score.textContent = `${first}, ${questions.length} in all. First answers count.`;
-    view.told?.(right, graded.length);
-  };
-  section.blocks.forEach((block, index) => {
-    const key = `${section.id}/${index}`;
-    memory[key] ??= {};
-    const context = { block, title: section.title, memory: memory[key], scored: count };
-    context.chosen = (stage) => chosen(view, context, stage);
-    view.contexts.push(context);
-    body.append(make("div", { class: `block is-${block.block}` }, drawBlock(block, context)));
+function linkTo(view, go) {
+  const tally = make("span", { class: "tally" });
+  const name = make("span", {});
+  const link = make("a", { href: `#${encodeURIComponent(view.section.id)}` }, name, tally);
+  view.told = (right, graded) => (tally.textContent = graded ? `${right}/${graded}` : "");
+  link.addEventListener("click", (event) => {
+    event.preventDefault();
+    go(view);
   });
-  if (section.blocks.some((block) => block.block === "question")) {
-    body.querySelector("h2").after(score);
-    count();
-  }
-  return view;
+  view.link = link;
+  view.item = make("li", {}, link);
+  view.named = () => name.replaceChildren(...words(view.section.title));
 }
 
-function navigation(views, go) {
+function navigation() {
   const list = make("ol", {});
   const here = make("span", { class: "here" });
   const opener = make(
@@ -80,87 +28,26 @@ function navigation(views, go) {
     here,
   );
   const nav = make("nav", { "aria-label": "Sections" }, opener, list);
-  const close = () => {
-    nav.classList.remove("open");
-    opener.setAttribute("aria-expanded", "false");
+  const open = (wanted) => {
+    nav.classList.toggle("open", wanted);
+    opener.setAttribute("aria-expanded", String(wanted));
   };
-  opener.addEventListener("click", () => {
-    const open = nav.classList.toggle("open");
-    opener.setAttribute("aria-expanded", String(open));
-  });
+  opener.addEventListener("click", () => open(!nav.classList.contains("open")));
   nav.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !nav.classList.contains("open")) return;
-    close();
+    open(false);
     opener.focus();
   });
-  for (const view of views) {
-    const tally = make("span", { class: "tally" });
-    view.link = make(
-      "a",
-      { href: `#${encodeURIComponent(view.section.id)}` },
-      make("span", {}, ...words(view.section.title)),
-      tally,
-    );
-    view.told = (right, graded) => (tally.textContent = graded ? `${right}/${graded}` : "");
-    view.link.addEventListener("click", (event) => {
-      event.preventDefault();
-      close();
-      go(view);
-    });
-    list.append(make("li", {}, view.link));
-  }
-  return { nav, here };
+  return { nav, list, here, close: () => open(false) };
 }
 
-function onPaper(root, views) {
-  let undo = [];
-  const before = () => {
-    if (undo.length) return;
-    for (const details of root.querySelectorAll("details:not([open])")) {
-      details.open = true;
-      undo.push(() => (details.open = false));
-    }
-    const add = (place, element) => {
-      place.append(element);
-      undo.push(() => element.remove());
-    };
-    for (const context of views.flatMap((view) => view.contexts)) {
-      if (context.paper) add(context.root, context.paper());
-    }
-    const questions = views
-      .flatMap((view) => view.contexts)
-      .filter((context) => context.block.block === "question");
-    if (questions.length) {
-      const list = make(
-        "ol",
-        {},
-        ...questions.map((context) => make("li", {}, answers(context.block))),
-      );
-      add(
-        root.querySelector("main"),
-        make("section", { class: "keys" }, make("h2", {}, "Answers"), list),
-      );
-    }
-  };
-  const after = () => {
-    undo.forEach((step) => step());
-    undo = [];
-  };
-  const media = matchMedia("print");
-  const change = () => (media.matches ? before() : after());
-  addEventListener("beforeprint", before);
-  addEventListener("afterprint", after);
-  media.addEventListener("change", change);
-  return () => {
-    removeEventListener("beforeprint", before);
-    removeEventListener("afterprint", after);
-    media.removeEventListener("change", change);
-  };
-}
-
-function drawPage(page, el, memory, owns) {
+export function render({ model, el }) {
+  const owns = model.get("owns_address") === true;
+  const address = addressOf(owns);
   const undo = [];
+  let views = [];
   let current = null;
+  let still = 0;
   const arrive = (view, stage) => {
     if (view !== current) {
       current?.link.removeAttribute("aria-current");
@@ -168,32 +55,77 @@ function drawPage(page, el, memory, owns) {
       here.textContent = visible(view.section.title);
       current = view;
     }
-    if (owns) writeHash(view.section.id, stage ?? view.stage);
+    address.go(view.section.id, stage ?? view.stage);
   };
-  const views = page.sections.map((section) =>
-    drawSection(section, memory, (view, context, stage) => {
+  const host = {
+    address,
+    memory: {},
+    // A process may come to stand behind the page, and end.
+    get act() {
+      return model.act;
+    },
+    chosen(view, stage) {
       view.stage = stage;
-      arrive(view, stage);
-    }),
-  );
-  let still = 0;
+      if (views.includes(view)) arrive(view, stage);
+    },
+  };
   const go = (view) => {
     still = Date.now() + 400;
+    close();
     view.body.scrollIntoView({ block: "start" });
     view.body.querySelector("h2").focus({ preventScroll: true });
     arrive(view);
   };
-  const { nav, here } = navigation(views, go);
-  const main = make("main", {}, ...views.map((view) => view.body));
-  const foot = page.generator && make("footer", {}, ...words(page.generator));
+  const { nav, list, here, close } = navigation();
+  const title = make("h1", {});
+  const subtitle = make("p", { class: "subtitle" });
+  const contents = make("p", { class: "contents" });
+  const main = make("main", {});
+  const foot = make("footer", {});
+  const top = make("header", { class: "top" }, title, subtitle, contents);
   const root = make(
     "div",
     { class: "pipetrace" },
-    make("div", { class: "frame" }, header(page), nav, main, foot),
+    make("div", { class: "frame" }, top, nav, main, foot),
   );
-  el.replaceChildren(root);
-  views.forEach((view) => view.asked && view.contexts[0].scored());
-  undo.push(onPaper(root, views));
+
+  const show = (page) => {
+    const pieces = { title, subtitle, contents, generator: foot };
+    for (const [name, element] of Object.entries(pieces)) {
+      element.replaceChildren(...words(page[name] ?? ""));
+      element.hidden = !page[name];
+    }
+    const known = new Map(views.map((view) => [view.section.id, view]));
+    views = page.sections.map((section) => {
+      const view = known.get(section.id) ?? sectionView(section, host);
+      if (!view.link) linkTo(view, go);
+      else view.show(section);
+      view.named();
+      view.count();
+      return view;
+    });
+    // What stands already is not moved: that would scroll it, and take the keyboard from it.
+    const place = (parent, elements) => {
+      for (const child of [...parent.children]) if (!elements.includes(child)) child.remove();
+      elements.forEach((element, index) => {
+        if (parent.children[index] !== element)
+          parent.insertBefore(element, parent.children[index]);
+      });
+    };
+    place(
+      main,
+      views.map((view) => view.body),
+    );
+    place(
+      list,
+      views.map((view) => view.item),
+    );
+    if (!views.includes(current)) {
+      current = views[0] ?? null;
+      current?.link.setAttribute("aria-current", "true");
+    }
+    here.textContent = visible(current?.section.title ?? "");
+  };
 
   const spy = () => {
     if (Date.now() < still) return;
@@ -209,8 +141,10 @@ function drawPage(page, el, memory, owns) {
     waiting = setTimeout(spy, 80);
   };
   const restore = () => {
-    const { section, stage } = readHash();
+    address.read();
+    const { section, stage } = address;
     const view = views.find((each) => each.section.id === section);
+    for (const each of views) each.contexts.forEach((context) => context.renew());
     if (!view) return false;
     for (const context of stage ? view.contexts : []) {
       const key = context.find?.(stage);
@@ -222,6 +156,9 @@ function drawPage(page, el, memory, owns) {
     go(view);
     return true;
   };
+  show(model.get("page"));
+  el.replaceChildren(root);
+  undo.push(onPaper(root, () => views));
   addEventListener("scroll", later, { passive: true });
   undo.push(
     () => removeEventListener("scroll", later),
@@ -231,27 +168,12 @@ function drawPage(page, el, memory, owns) {
     addEventListener("hashchange", restore);
     undo.push(() => removeEventListener("hashchange", restore));
     requestAnimationFrame(() => restore() || spy());
-  } else if (views.length) {
-    views[0].link.setAttribute("aria-current", "true");
-    here.textContent = visible(views[0].section.title);
-    current = views[0];
   }
-  return () => undo.forEach((step) => step());
-}
-
-export function render({ model, el }) {
-  const memory = {};
-  const owns = model.get("owns_address") === true;
-  let clear = () => {};
-  const draw = () => {
-    clear();
-    clear = drawPage(model.get("page"), el, memory, owns);
-  };
-  draw();
-  model.on?.("change:page", draw);
+  const change = () => show(model.get("page"));
+  model.on?.("change:page", change);
   return () => {
-    model.off?.("change:page", draw);
-    clear();
+    model.off?.("change:page", change);
+    undo.forEach((step) => step());
   };
 }
 

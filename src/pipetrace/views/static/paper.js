@@ -1,0 +1,48 @@
+// On paper everything is open, what is interactive is written out, and the answers come last.
+import { make } from "./dom.js";
+import { answers } from "./question.js";
+
+const everyContext = (contexts) =>
+  contexts.flatMap((context) => [context, ...everyContext(context.inner)]);
+
+export function onPaper(root, views) {
+  let undo = [];
+  const before = () => {
+    if (undo.length) return;
+    const contexts = () => everyContext(views().flatMap((view) => view.contexts));
+    const add = (place, element) => {
+      place.append(element);
+      undo.push(() => element.remove());
+    };
+    for (const context of contexts()) {
+      if (context.paper) add(context.root, context.paper());
+    }
+    for (const details of root.querySelectorAll("details:not([open])")) {
+      details.open = true;
+      // The event of the browser itself comes too late for what is written on opening.
+      details.dispatchEvent(new Event("toggle"));
+      undo.push(() => (details.open = false));
+    }
+    const questions = contexts().filter((context) => context.block.block === "question");
+    if (questions.length) {
+      const list = questions.map((context) => make("li", {}, answers(context.block)));
+      const keys = make("section", { class: "keys" }, make("h2", {}, "Answers"));
+      keys.append(make("ol", {}, ...list));
+      add(root.querySelector("main"), keys);
+    }
+  };
+  const after = () => {
+    undo.forEach((step) => step());
+    undo = [];
+  };
+  const media = matchMedia("print");
+  const change = () => (media.matches ? before() : after());
+  addEventListener("beforeprint", before);
+  addEventListener("afterprint", after);
+  media.addEventListener("change", change);
+  return () => {
+    removeEventListener("beforeprint", before);
+    removeEventListener("afterprint", after);
+    media.removeEventListener("change", change);
+  };
+}

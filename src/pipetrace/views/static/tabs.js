@@ -1,0 +1,97 @@
+// Of several views one is shown at a time; on paper all stand one after the other.
+import { make, sign, unique, words } from "./dom.js";
+
+const holds = (stages, id) =>
+  stages.some((stage) => stage.id === id || holds(stage.stages ?? [], id));
+
+export function tabs(block, context) {
+  const uid = unique("tabs");
+  const panel = make("div", { role: "tabpanel", id: `${uid}-panel`, tabindex: 0 });
+  const list = make("div", { role: "tablist", "aria-label": block.title });
+  const buttons = block.tabs.map((tab, index) =>
+    make(
+      "button",
+      {
+        type: "button",
+        role: "tab",
+        id: `${uid}-${index}`,
+        "aria-controls": `${uid}-panel`,
+        onclick: () => choose(index),
+      },
+      sign(tab.tone),
+      ...words(tab.label),
+    ),
+  );
+  list.append(...buttons);
+  const root = make("div", { class: "tabs" }, list, panel);
+  const content = (tab) => [
+    tab.note && make("p", { class: "note" }, ...words(tab.note)),
+    ...tab.blocks.map((each, index) =>
+      make(
+        "div",
+        { class: `block is-${each.block}` },
+        context.drawBlock(each, `${tab.id}.${index}`),
+      ),
+    ),
+  ];
+  const place = (id) =>
+    Math.max(
+      0,
+      block.tabs.findIndex((tab) => tab.id === id),
+    );
+  let shown = -1;
+  const show = (index) => {
+    if (index === shown || !block.tabs.length) return;
+    shown = index;
+    context.memory.tab = block.tabs[index].id;
+    context.inner.length = 0;
+    panel.replaceChildren(...content(block.tabs[index]).filter(Boolean));
+    panel.setAttribute("aria-labelledby", buttons[index].id);
+    buttons.forEach((button, each) => {
+      button.setAttribute("aria-selected", String(each === index));
+      button.tabIndex = each === index ? 0 : -1;
+    });
+  };
+  const choose = (index) => {
+    show(index);
+    context.keep("tab", index ? block.tabs[index].id : "");
+  };
+  list.addEventListener("keydown", (event) => {
+    const last = block.tabs.length - 1;
+    const to = { ArrowLeft: shown - 1, ArrowRight: shown + 1, Home: 0, End: last }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    choose((to + last + 1) % (last + 1));
+    buttons[shown].focus();
+  });
+  // A stage that the address names may stand in a view that is not shown.
+  const tabOf = (id) =>
+    block.tabs.findIndex((tab) =>
+      tab.blocks.some((each) => each.block === "flow" && holds(each.stages, id)),
+    );
+  context.find = (id) => (tabOf(id) < 0 ? undefined : id);
+  context.select = (id) => {
+    choose(tabOf(id));
+    for (const inner of context.inner) {
+      const key = inner.find?.(id);
+      if (key !== undefined) inner.select(key);
+    }
+  };
+  context.restore = () => show(place(context.state.tab));
+  context.paper = () => {
+    const before = context.inner.length;
+    const others = block.tabs.filter((_, index) => index !== shown);
+    const paper = make(
+      "div",
+      { class: "paper" },
+      ...others.flatMap((tab) => [make("h3", {}, ...words(tab.label)), ...content(tab)]),
+    );
+    for (const inner of context.inner.splice(before)) {
+      if (inner.paper) inner.root.append(inner.paper());
+    }
+    return paper;
+  };
+  context.root = root;
+  show(place(context.state.tab ?? context.memory.tab));
+  return root;
+}
