@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -117,6 +118,14 @@ def write(path: Path, epochs: int = 2, end: bool = True, **more: Any) -> None:
     if end:
         writer.append(Ended(status="finished", seconds=1.0))
     writer.close()
+
+
+def until(holds: Callable[[], object], seconds: float = 60.0) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 Serve = Callable[[Path], Client]

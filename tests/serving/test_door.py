@@ -9,7 +9,7 @@ import pytest
 
 from pipetrace.errors import PipetraceError, RunFileError
 from pipetrace.serving.process import desk_of, served
-from serving.conftest import Client, Serve, write
+from serving.conftest import Client, Serve, until, write
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_a_run_that_becomes_a_way_out_is_served_no_more(client: Client, tmp_path
     answer = client.ask(path)
     assert "The run file is gone" in answer.text
     assert "outside.py" not in answer.text
-    assert client.runs() == []
+    until(lambda: client.runs() == [])
 
 
 def test_it_listens_to_this_machine_alone(client: Client):
