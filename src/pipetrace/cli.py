@@ -72,7 +72,7 @@ def commands() -> None:
 @_OPEN
 @click.option("--live", is_flag=True,
               help="Open a page in the browser that follows the run and stays until Ctrl-C; where "
-              "stdin is no terminal, until 5 seconds after the last reader has left.")  # fmt: skip
+              "stdin is no terminal, for 5 seconds after its last reader has left.")  # fmt: skip
 @_JSON
 @_QUIET
 @_SAMPLE

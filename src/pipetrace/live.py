@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from pipetrace import printing
 from pipetrace.errors import PipetraceError
@@ -77,11 +78,11 @@ def typed(context: click.Context) -> list[str]:
     words: list[str] = []
     given = context.params
     for parameter in context.command.params:
-        value = given[str(parameter.name)]
-        if not isinstance(parameter, click.Option) or parameter.name in ("live", "open_page"):
+        name = str(parameter.name)
+        if not isinstance(parameter, click.Option) or name in ("live", "open_page"):
             continue
-        if value != parameter.get_default(context):
-            words += [parameter.opts[-1], *([] if parameter.is_flag else [str(value)])]
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            words += [parameter.opts[-1], *([] if parameter.is_flag else [str(given[name])])]
     return [*words, *([] if given["script"] is None else [given["script"]]), *given["arguments"]]
 
 

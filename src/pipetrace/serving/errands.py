@@ -99,8 +99,10 @@ class Line:
 
     def close(self) -> None:
         """Hang up, and wait for no call."""
-        self._closed = True
         self.lose()
+        if self._closed:
+            return
+        self._closed = True
         with suppress(OSError, EOFError, AuthenticationError):
             # Nothing else wakes a thread that waits for a call.
             Client(self._listener.address, authkey=self._key).close()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _TICK = 0.05
 _GRACE = 5.0
-"""Seconds without any reader after which a page that no terminal can end is served no more."""
+"""Seconds after the last reader after which a page that no terminal can end is served no more."""
 _WAITING = "The script is being started: this page draws itself once it has said what runs."
 
 
@@ -99,14 +99,16 @@ def run_live(words: Sequence[str], out: Path, *, say: Callable[[str], None],
             child = _start(words, line.environment)
             sought.process = alive.of(child.pid)
             try:
+                looked = None
                 while child.poll() is None and not line.connected:
                     time.sleep(_TICK)
+                    looked = time.monotonic() if server.readers else looked
                     if signal.SIGTERM in pressed:
                         child.terminate()
                 stays = signal.SIGTERM not in pressed and sought.find()
                 pressed.clear()
                 if stays:
-                    _stay(server, child, line, pressed, say)
+                    _stay(server, child, line, pressed, say, looked)
             finally:
                 line.close()
                 child.wait()
@@ -117,19 +119,18 @@ def run_live(words: Sequence[str], out: Path, *, say: Callable[[str], None],
 
 def _stay(
     server: Served, child: subprocess.Popen[bytes], line: Line, pressed: list[int],
-    say: Callable[[str], None],
+    say: Callable[[str], None], looked: float | None,
 ) -> None:  # fmt: skip
-    """Serve until Ctrl-C; without a terminal until nobody has looked for a while."""
+    """Serve until Ctrl-C; without a terminal until nobody has looked for a while, or ever did."""
     person = sys.stdin is not None and sys.stdin.isatty()
     say(f"The script has ended. Its page stays at {server.url} until "
         + ("you press Ctrl-C." if person else "nobody looks at it any more."))  # fmt: skip
-    looked = time.monotonic()
     while not pressed:
         time.sleep(_TICK)
         now = time.monotonic()
         if server.readers:
             looked = now
-        if not person and now - looked > _GRACE:
+        if not person and (looked is None or now - looked > _GRACE):
             return
         if child.poll() is not None:
             line.lose()
