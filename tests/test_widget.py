@@ -88,7 +88,7 @@ def test_what_a_page_asks_for_is_answered(traced: Run):
             raise PipetraceError("p is 2, and must be from 0 to 1.")
         return [Bars(bars=(Bar(label="a", share=float("nan"), value=""),))]
 
-    traced.actions = {"rerun": rerun}  # type: ignore[attr-defined]  # as a run with its process
+    traced.actions = {"rerun": rerun}
     widget = pt.widget(traced)
     assert widget.actions == ["rerun"]
     sent: list[Any] = []

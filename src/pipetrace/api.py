@@ -76,7 +76,7 @@ def execute(
 
     `shown` is called with the complete run, also where the script leaves through `os._exit`. Of
     the ranks of a launch only the first shows its run, with those of the others. A `live` run is
-    written to its file more often.
+    written to its file more often, and can do something again when it has ended.
     """
     from pipetrace.following import all_ranks
     from pipetrace.launch import at_agreed_path, launched
@@ -96,7 +96,7 @@ def execute(
     def begin(file: Path) -> Session:
         session = Session(
             name, origin, file=file, path=found.path, command=("run", *found.arguments),
-            steps=steps, values=values, source=source, sample=sample,
+            steps=steps, values=values, source=source, sample=sample, live=live,
         )  # fmt: skip
         if live:
             session.writer.hurry()
@@ -174,7 +174,9 @@ def record(
         raise
     finally:
         session.end()
-        run.recording = completed(session, status, code, error).recording
+        done = completed(session, status, code, error)
+        run.recording = done.recording
+        run.actions.update(done.actions)
         run.so_far = None
 
 
@@ -234,8 +236,9 @@ def fit(
              "dropout": (dropout,), "epochs": (count,), "seed": (seed,), "drop": drop}  # fmt: skip
     words = [word for option, given in typed.items() for value in given if value is not None
              for word in (f"--{option}", str(value))]  # fmt: skip
+    # Live: nobody else holds the model, and it is a small one.
     session = Session(prepared.name, "table", file=file, path=shown, values=values, sample=sample,
-                      command=("fit", prepared.name, *words))  # fmt: skip
+                      command=("fit", prepared.name, *words), live=True)  # fmt: skip
     session.recorder.course.passes.described.update(("training", "evaluation"))
     status: str = "finished"
     error: BaseException | None = None

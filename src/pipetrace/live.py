@@ -94,8 +94,7 @@ def answer(call: str, run: Run, ending: Ending) -> None:
         run: The run, with its actions.
         ending: How the script ended.
     """
-    actions = getattr(run, "actions", {})
-    if actions:
+    if run.actions:
         from pipetrace.serving.errands import attend
 
-        attend(call, actions, ending.status, ending.code)
+        attend(call, run.actions, ending.status, ending.code)

@@ -13,7 +13,7 @@ from pipetrace.errors import RunFileError
 from pipetrace.records import Ended, Fact, Gradient, Op
 
 if TYPE_CHECKING:
-    from pipetrace.blocks import Page
+    from pipetrace.blocks import AnyBlock, Page
     from pipetrace.ops import Ops
     from pipetrace.tracefile import Recording
 
@@ -70,6 +70,8 @@ class Run(Shown):
 
     Attributes:
         output: What the model returned, for a run of `trace`.
+        actions: What a page may ask of the process behind it, by name: each takes a dict of plain
+            arguments and returns blocks. Empty where there is only a file.
     """
 
     # A trace takes less time than importing what shows it: only what is asked for is imported.
@@ -89,6 +91,7 @@ class Run(Shown):
         self.so_far: Callable[[], Recording] | None = None
         """Gives what is known of a run that is still being recorded."""
         self.output = output
+        self.actions: dict[str, Callable[[dict[str, Any]], list[AnyBlock]]] = {}
 
     @property
     def facts(self) -> list[Fact]:

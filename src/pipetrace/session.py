@@ -10,18 +10,22 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 import pipetrace
 from pipetrace import alive
+from pipetrace.blocks import AnyBlock
 from pipetrace.capture import places
 from pipetrace.capture.failures import failure
+from pipetrace.capture.kept import Kept
 from pipetrace.errors import RunFileError
 from pipetrace.launch import Rank, launched
 from pipetrace.lessons import select
+from pipetrace.probes import rerun
 from pipetrace.probes.execute import execute
 from pipetrace.records import (
     Ended,
@@ -34,6 +38,7 @@ from pipetrace.records import (
     SourceText,
 )
 from pipetrace.runs import Run
+from pipetrace.story import again
 from pipetrace.story.page import page as tell
 from pipetrace.tracefile import Recording, Writer
 from pipetrace.training.recorder import Recorder
@@ -59,6 +64,7 @@ class Session:
         source: Whether source text is kept.
         sample: Which held-out row the prediction is about.
         watching: Whether it will watch; facts that are known already may be stated at any time.
+        live: Whether the model is kept alive after the end, so that a page may run it again.
 
     Raises:
         RunFileError: the run file cannot be made, or another recording is in progress.
@@ -67,7 +73,7 @@ class Session:
     def __init__(
         self, name: str, origin: str, *, file: Path | None = None, path: str = "",
         command: Sequence[str] = (), steps: int | None = None, values: bool = True,
-        source: bool = True, sample: int = 0, watching: bool = True,
+        source: bool = True, sample: int = 0, watching: bool = True, live: bool = False,
     ) -> None:  # fmt: skip
         self._process = os.getpid()
         if watching and current is not None and current._process == self._process:
@@ -76,6 +82,7 @@ class Session:
         self._unwritten = ""
         self.writer = Writer(file)
         self.recorder = Recorder(self.writer, steps=steps, values=values, sample=sample)
+        self.recorder.kept.alive = live
         self._path = path
         self._steps = steps
         self._source = source
@@ -222,7 +229,29 @@ def completed(
     if session.trouble:
         with contextlib.suppress(Exception):
             print(f"pipetrace: {session.trouble}", file=sys.stderr)
-    return Run(recording)
+    run = Run(recording)
+    run.actions.update(actions(session.recorder.kept.forwards, lambda: recording))
+    return run
+
+
+def actions(
+    kept: Mapping[int, Kept], told: Callable[[], Recording]
+) -> dict[str, Callable[[dict[str, Any]], list[AnyBlock]]]:  # fmt: skip
+    """Return what a page may ask of this process: `rerun`, where a forward is at hand.
+
+    Args:
+        kept: The forwards at hand, by the ids of their captures.
+        told: Returns what the page shows.
+    """
+
+    def run_again(arguments: dict[str, Any]) -> list[AnyBlock]:
+        wanted = rerun.asked(arguments)
+        with contextlib.nullcontext() if current is None else current.quiet():
+            recording = told()
+            found = rerun.rerun(kept, recording.facts, wanted)
+        return again.told(recording, again.Wish(*wanted), found.op, found.facts, found.off)
+
+    return {"rerun": run_again} if kept else {}
 
 
 def origin() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from pipetrace.asked import Asked
+    from pipetrace.blocks import AnyBlock
     from pipetrace.capture.forward import Traced
+    from pipetrace.capture.kept import Kept
     from pipetrace.records import Fact
     from pipetrace.session import Session
     from pipetrace.tracefile import Recording
@@ -94,6 +97,7 @@ def trace(model: nn.Module, *args: Any, **kwargs: Any) -> Run:
         make = torch.compiler.disable(make)  # type: ignore[no-untyped-call]  # torch has no type
     traced: Traced = make(model, args, kwargs, chosen, apart)
     error, name = traced.error, type(model).__name__
+    kept = traced.kept
     status, code = ("finished", 0) if error is None else ("raised", 1)
 
     def complete(facts: list[Fact]) -> Recording:
@@ -106,6 +110,8 @@ def trace(model: nn.Module, *args: Any, **kwargs: Any) -> Run:
 
     run = Run(output=traced.output, facts=traced.facts, complete=complete,
               gradients=traced.gradients)  # fmt: skip
+    if kept is not None:
+        run.actions["rerun"] = _rerun(weakref.ref(run), kept)
     if error is None:
         return run
     if traced.failed is not None:
@@ -119,6 +125,24 @@ def trace(model: nn.Module, *args: Any, **kwargs: Any) -> Run:
     finally:
         # Its traceback leads here: what is raised must not be kept by itself.
         del error, traced
+
+
+def _rerun(run: weakref.ref[Run], kept: Kept) -> Callable[[dict[str, Any]], list[AnyBlock]]:
+    """Return the action of a run; what it needs is imported when it is first asked for."""
+
+    def told() -> Recording:
+        found = run()
+        if found is None:
+            raise PipetraceError("The run is gone. Keep a reference to it as long as its page is "
+                                 "open.")  # fmt: skip
+        return found.recording
+
+    def act(arguments: dict[str, Any]) -> list[AnyBlock]:
+        from pipetrace.session import actions
+
+        return actions({0: kept}, told)["rerun"](arguments)
+
+    return act
 
 
 def call(

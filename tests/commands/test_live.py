@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -120,6 +121,37 @@ def test_a_page_is_there_before_the_script_and_after_it_until_nobody_looks(
     with pytest.raises(urllib.error.URLError):
         read(url)
     assert folder.newest().last(Ended) is not None
+
+
+def test_a_layer_is_run_again_in_the_process_that_ran_the_script(
+    trained: Callable[[str], Folder],
+):
+    folder = trained("for _ in range(3): epoch()")
+    with folder.start("-m", "pipetrace", "run", "--live", "train.py", stdin=subprocess.DEVNULL,
+                      stdout=subprocess.DEVNULL) as process:  # fmt: skip
+        url = address(process)
+        with urllib.request.urlopen(url.replace("live?", "live/events?"), timeout=60) as news:
+            said: dict[str, Any] = {"actions": []}
+            sections: dict[str, Any] = {}
+            while not said["actions"]:
+                line = news.readline()
+                said = json.loads(line[6:]) if line.startswith(b"data: ") else said
+                sections |= said.get("sections", {})
+            again = re.findall(r"'again': '([^']+)'", repr(sections))
+            assert again
+            stage = next(found for found in again if not found.startswith("stage"))
+            asked = {"again": stage, "p": 0.9, "training": True, "seed": 3}
+            request = urllib.request.Request(
+                url.replace("live?", "live/act?"), method="POST",
+                data=json.dumps({"name": "rerun", "arguments": asked}).encode(),
+                headers={"Content-Type": "application/json",
+                         "Origin": url.partition("/run")[0]},
+            )  # fmt: skip
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                blocks = json.load(answer)["blocks"]
+            assert blocks
+            print(asked, str(blocks)[:300])
+        assert process.wait(60) == 0
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is a signal to a group there")

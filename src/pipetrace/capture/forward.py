@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
 from torch import nn
 
-from pipetrace.capture import failures, models, places, quiet, roots, trees
+from pipetrace.capture import failures, inputs, models, places, quiet, roots, trees
 from pipetrace.capture.failures import Failed
+from pipetrace.capture.kept import Kept, keep
 from pipetrace.capture.options import Options
 from pipetrace.capture.tracer import Tracer
 from pipetrace.parts import Check, Place, Receipt
@@ -28,6 +30,7 @@ class Traced(NamedTuple):
         failed: The op that raised.
         facts: Makes the records of the call, what it raised among them; to be called once.
         gradients: Makes records of the gradients that backwards have computed so far.
+        kept: What is needed to run the call again; None where it failed.
     """
 
     output: Any
@@ -35,6 +38,7 @@ class Traced(NamedTuple):
     failed: Failed | None
     facts: Callable[[], list[Fact]]
     gradients: Callable[[], list[Gradient]]
+    kept: Kept | None = None
 
 
 def trace(
@@ -117,7 +121,9 @@ def _replayed(
         words = f"The call went well, but its replay raised {outcome.raised.words()}: the ops are "
         words += "those before. With pt.options(receipt=False) the call itself is traced."
         said.append(Notice(id="replay-0", text=words))
-    return Traced(output, error, outcome.failed, lambda: said, list)
+    shown = _Shown(call.model, call.args, call.kwargs, options)
+    return Traced(output, error, outcome.failed, lambda: [*said, *shown.facts(said)], list,
+                  shown.kept if error is None else None)  # fmt: skip
 
 
 def _traced(
@@ -131,6 +137,8 @@ def _traced(
 
         call = replay.prepare(model, args, kwargs)
     rows = trees.rows((args, kwargs))
+    # Before the forward, which may write into them.
+    shown = _Shown(model, args, kwargs, options)
     tracer = Tracer(model, row=options.sample, rows=rows, values=options.values,
                     gradients=options.gradients)  # fmt: skip
     inputs = trees.arguments(args, kwargs)
@@ -159,7 +167,8 @@ def _traced(
             outputs=tracer.told(made), receipt=receipt, complete=not failure,
         )  # fmt: skip
         with places.quoted(options.source):
-            return [*said, *telling.ops(tracer, 0), capture, *failure]
+            told = [*said, *telling.ops(tracer, 0), capture, *failure]
+            return [*told, *shown.facts(told)]
 
     kept = tracer.gradients
 
@@ -169,7 +178,32 @@ def _traced(
         return telling.gradients(kept, 0, values=options.values)
 
     late = gradients if options.gradients else list
-    return Traced(output, error, tracer.failed, facts, late)
+    return Traced(output, error, tracer.failed, facts, late,
+                  shown.kept if error is None else None)  # fmt: skip
+
+
+class _Shown:
+    """The sample's inputs as they came: to be shown, and to run the call again."""
+
+    def __init__(
+        self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options
+    ) -> None:
+        self.kept: Kept | None = None
+        if options.values:
+            self.kept = keep(model, args, kwargs, options.sample)
+
+    def facts(self, told: Sequence[Fact]) -> list[Fact]:
+        """Return those that are images or token ids."""
+        capture = inputs.capture(told)
+        if self.kept is None or capture is None:
+            return []
+        rows = trees.rows((self.kept.args, self.kept.kwargs))
+        named = trees.arguments(self.kept.args, self.kept.kwargs)
+        of = replace(capture, sample=self.kept.row, rows=rows)
+        ids = inputs.ids(named, of, told)
+        if ids:
+            from pipetrace.capture.vocabulary import spelled
+        return [*inputs.images(named, of), *(spelled(each, self.kept.model()) for each in ids)]
 
 
 def _receipt(output: Any, plain: tuple[Any, ...]) -> Receipt:

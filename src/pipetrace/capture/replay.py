@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,6 +22,8 @@ from pipetrace.capture.hunting import Hunt, suspicious
 from pipetrace.capture.tracer import Tracer
 from pipetrace.parts import Check, Receipt, Tensor
 from pipetrace.records import Capture, Contrast, Fact
+
+Around = Callable[[], contextlib.AbstractContextManager[object]]
 
 
 class Call(NamedTuple):
@@ -114,6 +116,7 @@ def replay(
     values: bool = True,
     epoch: int = 0,
     step: int = 0,
+    around: Around = contextlib.nullcontext,
 ) -> Outcome:
     """Play a forward again under the tracer.
 
@@ -129,6 +132,7 @@ def replay(
         values: Whether real values may be kept.
         epoch: Epochs completed before it.
         step: Optimizer steps before it.
+        around: Makes what the forward runs inside of, at the same place as the tracer.
 
     Returns:
         The records (ops, what is not finite, then the capture), the replay's output, and the op
@@ -137,14 +141,14 @@ def replay(
     started = time.perf_counter()
     before = (Snapshot(call.model), _gradients(call.model)) if compare else None
     rows = trees.rows((call.args, call.kwargs))
-    played = _play_traced(call, modes, row=row, rows=rows, values=values)
+    played = _play_traced(call, modes, around, row=row, rows=rows, values=values)
     tracer = played.tracer
     ops = telling.ops(tracer, id)
     outputs = list(trees.leaves(played.output))
     bad: list[Fact] = []
     if suspicious(ops, (tensor for _, tensor in outputs)):
         hunt = Hunt(id)
-        _play_traced(call, modes, rows=None, examine=hunt.examine)
+        _play_traced(call, modes, around, rows=None, examine=hunt.examine)
         bad += hunt.found()
     receipt = None
     if before is not None and played.raised is None:
@@ -186,11 +190,18 @@ def play(call: Call, modes: Modes = None, *, seed: int | None = None) -> Any:
         modes: The modes to play it in; None for those it was called in.
         seed: Decides other random numbers than those that the forward drew; None for the same.
     """
-    with call.snapshot.replayed(modes), quiet.unheard(), _as_called(call), _own_gradients(call):
+    with playing(call, modes):
         if seed is not None:
             torch.manual_seed(seed)
         args, kwargs = _fresh(call, modes)
         return call.model(*args, **kwargs)
+
+
+@contextlib.contextmanager
+def playing(call: Call, modes: Modes = None) -> Iterator[None]:
+    """Be where a forward began, in its modes or others; everything is put back after."""
+    with call.snapshot.replayed(modes), quiet.unheard(), _as_called(call), _own_gradients(call):
+        yield
 
 
 def again(call: Call, modes: Modes = None) -> tuple[Any, ...]:
@@ -202,14 +213,16 @@ def again(call: Call, modes: Modes = None) -> tuple[Any, ...]:
         return ()
 
 
-def _play_traced(call: Call, modes: Modes, **settings: Any) -> Played:
+def _play_traced(
+    call: Call, modes: Modes, around: Around = contextlib.nullcontext, **settings: Any
+) -> Played:  # fmt: skip
     """Play a forward under a tracer, with a graph where the user's own had one.
 
     Of the graph nothing is kept alive: what would be kept is counted. Where the forward itself
     runs a backward, it is played again with a real one.
     """
     for saved in (call.graph, False):
-        with call.snapshot.replayed(modes), quiet.unheard(), _as_called(call), _own_gradients(call):
+        with playing(call, modes):
             mode = bool(call.model.training)
             args, kwargs = _fresh(call, modes)
             inputs = trees.arguments(args, kwargs)
@@ -218,7 +231,7 @@ def _play_traced(call: Call, modes: Modes, **settings: Any) -> Played:
             tracer.admit(inputs)
             described = tracer.described(inputs)
             output, raised = None, None
-            with tracer.watching(saved=saved):
+            with tracer.watching(saved=saved), around():
                 try:
                     output = call.model(*args, **kwargs)
                 except Exception as error:

@@ -7,6 +7,7 @@ from pipetrace.records import Column, Failure, Preparation
 from pipetrace.story.costs import totals
 from pipetrace.story.figures import plural, shape, whole
 from pipetrace.story.forwards import Forward, forwards
+from pipetrace.story.quoting import quoted
 from pipetrace.story.registry import Content, section
 from pipetrace.story.stages import stages
 from pipetrace.tracefile import Recording
@@ -69,11 +70,13 @@ def flow(recording: Recording) -> Content | None:
     what = _PURPOSES.get(forward.capture.purpose, "one forward")
     model = forward.model.type if forward.model else "the model"
     intro = f"What {what} went through in `{model}`, called in {mode} mode. {totals(forward)}"
-    blocks: tuple[Text | Flow, ...] = (Flow(stages=(*prepared, *found)),)
+    told = (*prepared, *found)
+    sources = quoted(recording, told)
+    blocks: tuple[Text | Flow, ...] = (Flow(stages=told, sources=sources),)
     if not forward.ops and forward.capture.complete:
         words = "No operation was seen inside this forward: it may be compiled or scripted."
         blocks = (*blocks, Text(text=words, tone="muted"))
-    return Content(blocks=blocks, intro=intro.strip(), title=_title((*prepared, *found)))
+    return Content(blocks=blocks, intro=intro.strip(), title=_title(told))
 
 
 def shown(recording: Recording) -> Forward | None:

@@ -10,11 +10,13 @@ from pathlib import PurePath
 
 from msgspec.structs import replace
 
-from pipetrace.blocks import Spot
+from pipetrace.blocks import Picture, Spot, Tokens
 from pipetrace.records import (
     Capture,
     Dataset,
     Gradient,
+    InputImage,
+    InputTokens,
     Link,
     Model,
     ModulePart,
@@ -25,6 +27,7 @@ from pipetrace.records import (
     Provenance,
     Tensor,
 )
+from pipetrace.story.given import picture, tokens
 from pipetrace.story.sentences import plain_name
 from pipetrace.story.words import is_view
 from pipetrace.tracefile import Recording
@@ -53,6 +56,9 @@ class Forward:
     """The gradients of each operation's outputs that a backward computed last."""
     fed: set[int] = field(default_factory=set)
     """Operations whose values depend on an input of the forward."""
+    pictures: tuple[Picture, ...] = ()
+    tokens: tuple[Tokens, ...] = ()
+    """Inputs that are images, and those that are token ids."""
     broken: NotFinite | None = None
     """The first operation that made a NaN or an infinity."""
 
@@ -92,7 +98,15 @@ def forwards(recording: Recording) -> list[Forward]:
             gradients=gradients.get(capture.id, {}),
             fed=_fed(ops.get(capture.id, [])),
             broken=broken.get(capture.id),
-        )
+            pictures=tuple(
+                picture(item, capture.sample)
+                for item in recording.all(InputImage) if item.capture == capture.id
+            ),
+            tokens=tuple(
+                tokens(item, capture.sample)
+                for item in recording.all(InputTokens) if item.capture == capture.id
+            ),
+        )  # fmt: skip
         for part in forward.model.modules if forward.model else ():
             forward.parts[part.path] = part
             for path in ancestors(part.path):

@@ -15,6 +15,7 @@ from pipetrace.story import (
     failure,
     flow,
     insight,
+    lab,
     metrics,
     notices,
     prediction,
@@ -31,7 +32,7 @@ from pipetrace.story.registry import Entry, Subject, entries
 from pipetrace.tracefile import Recording
 
 SECTIONS = (
-    provenance, failure, broken, insight, flow, contrast, training, metrics, steps, ranks,
+    provenance, failure, broken, insight, flow, lab, contrast, training, metrics, steps, ranks,
     prediction, questions, notices, source,
 )  # fmt: skip
 """The modules whose sections a page has: importing them registers these."""

@@ -17,6 +17,7 @@ from pipetrace.story.figures import listing, plural, shape, whole
 from pipetrace.story.forwards import Forward, Step, fold, name, root, source, spot, spots
 from pipetrace.story.masks import described, dropped, inside, struck
 from pipetrace.story.nesting import nest
+from pipetrace.story.sentences import plain_name, real
 from pipetrace.story.words import call, describe, is_view, part
 
 LISTED = 6
@@ -24,6 +25,10 @@ LISTED = 6
 _NAMED = re.compile(r"[\[.]")
 """How the name of an output begins that is one of several: `['logits']`, `[0]` or `.logits`."""
 _MODES = {True: "train mode", False: "eval mode", None: ""}
+
+
+_AGAIN = ("prediction", "trace")
+"""What a forward must be for its stages to be run again by whoever reads of it."""
 
 
 def stages(forward: Forward, failure: Failure | None = None) -> tuple[Stage, ...]:
@@ -43,6 +48,11 @@ def stages(forward: Forward, failure: Failure | None = None) -> tuple[Stage, ...
     elif steps and not found[-1].stages and _gives_output(forward, steps[-1]):
         found[-1] = _output(forward, found[-1])
     return tuple(found)
+
+
+def single(forward: Forward, index: int) -> Stage:
+    """Return the stage of one operation by itself, without the views that follow it."""
+    return _stage(forward, Step(forward.ops[index]))
 
 
 def values(forward: Forward, label: str, tensor: Tensor, struck: tuple[bool, ...] = ()) -> Strip:
@@ -118,6 +128,8 @@ def _input(forward: Forward, views: tuple[Op, ...]) -> Stage:
         strips=tuple(values(forward, entry, item) for entry, item in tensors if item.row),
         facts=(*facts, *_then(views)),
         tone=_tone(item for _, item in tensors),
+        pictures=forward.pictures,
+        tokens=forward.tokens,
     )
 
 
@@ -155,6 +167,26 @@ def _names(names: Sequence[str]) -> str:
     return ", ".join(names[:12]) + more
 
 
+def again(forward: Forward, op: Op) -> str:
+    """Name an operation to the action that runs it again; empty where that is not offered."""
+    capture = forward.capture
+    offered = capture.purpose in _AGAIN and capture.complete and forward.values and not op.opaque
+    return f"{capture.id}/{op.index}" if offered else ""
+
+
+def rate(op: Op) -> float | None:
+    """Return the probability that an operation drops with; None where it has none.
+
+    >>> [rate(Op(capture=0, index=0, function=name)) for name in ("dropout", "mm")]
+    [0.5, None]
+    """
+    plain = plain_name(op.function)
+    if "dropout" in plain:
+        given = real(op, "p")
+        return 0.5 if given is None else given
+    return (real(op, "dropout_p") or 0.0) if plain == "scaled_dot_product_attention" else None
+
+
 def _stage(forward: Forward, step: Step) -> Stage:
     op = step.op
     out = op.outputs[0] if op.outputs else None
@@ -188,6 +220,8 @@ def _stage(forward: Forward, step: Step) -> Stage:
         facts=(*facts, *_before(forward, step.before), *_then(step.views)),
         spots=spots(forward, op),
         tone="bad" if first else _tone(op.outputs),
+        again=again(forward, op),
+        rate=rate(op) if again(forward, op) else None,
     )
 
 

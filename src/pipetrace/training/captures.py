@@ -86,6 +86,7 @@ class Captures:
                 raise CollectiveError(outcome.raised.message)
             self._recorder.emit(*outcome.facts)
             self._recorder.writer.flush()
+            self._keep(prepared, outcome)
             if purpose == "training":
                 self._recorder.course.probing.captured(prepared, seen, outcome)
                 self._compare_modes(root, prepared, outcome, capture)
@@ -93,6 +94,13 @@ class Captures:
             pass_on(error)
             self._recorder.emit(_not_captured(root.id, purpose, error))
         self._recorder.spend("captures", started)
+
+    def _keep(self, prepared: replay.Call, outcome: replay.Outcome) -> None:
+        """Keep the sample's row, and state it where it is an image."""
+        recorder = self._recorder
+        if recorder.values:
+            model, args, kwargs = prepared.model, prepared.args, prepared.kwargs
+            recorder.emit(*recorder.kept.take(model, args, kwargs, outcome.facts))
 
     def _now(self) -> dict[str, Any]:
         """Return what every capture says of the moment in which it was made."""

@@ -20,6 +20,7 @@ from pipetrace.training import scores
 from pipetrace.training.aim import Aim
 from pipetrace.training.backwards import Backwards, apart, terms
 from pipetrace.training.clock import Clock, memory
+from pipetrace.training.drawing import draws
 from pipetrace.training.evaluations import Evaluations
 from pipetrace.training.layers import gradient_norm, total
 from pipetrace.training.nests import Nest, Standing, site
@@ -293,8 +294,13 @@ class Course:
         if chosen is not None and chosen.heldout and self.evaluations.rows.repeated() == 0:
             chosen.heldout = None
         if chosen is not None:
-            recorder.emit(*predict(recorder, chosen, strand))
-        recorder.spend("prediction", started)
+            told = predict(recorder, chosen, strand)
+            recorder.emit(*told)
+            recorder.spend("prediction", started)
+            started = time.perf_counter()
+            recorder.emit(*draws(recorder, chosen, strand, told))
+            recorder.spend("draws", started)
+        recorder.emit(*recorder.kept.tokens())
 
     def _join(self, optimizer: torch.optim.Optimizer | None) -> Strand:
         """Let an optimizer join the run in progress, or begin a new run of training."""

@@ -9,7 +9,7 @@ import torch
 from pipetrace.capture import comparing, replay, trees
 from pipetrace.records import Capture, Fact, Notice, Prediction
 from pipetrace.summarise import values
-from pipetrace.training import scores
+from pipetrace.training import drawing, scores
 from pipetrace.training.tallies import Seen
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ def predict(recorder: Recorder, chosen: Chosen, strand: Strand | None) -> list[F
         )  # fmt: skip
         if outcome.raised is not None:
             return [_missing(outcome.raised.words())]
-        return [*outcome.facts, _prediction(chosen, strand, call, first, second, outcome)]
+        told = [*outcome.facts, _prediction(chosen, strand, call, first, second, outcome)]
+        return [*told, *drawing.looked_at(recorder, call, strand, outcome.facts)]
     except Exception as error:
         return [_missing(f"{type(error).__name__}: {error}")]
 

@@ -19,6 +19,7 @@ from torch._subclasses.functional_tensor import FunctionalTensor
 from pipetrace.capture import models, places, replay, roots, trees
 from pipetrace.capture.failures import Failed
 from pipetrace.capture.handlers import pass_on
+from pipetrace.capture.kept import AtHand
 from pipetrace.records import Fact, Notice, Seed
 from pipetrace.tracefile import Writer
 from pipetrace.training.captures import Captures, Prepared, Root, untraceable
@@ -55,7 +56,7 @@ class Recorder:
     def __init__(
         self, writer: Writer, *, steps: int | None = None, values: bool = True, sample: int = 0
     ) -> None:
-        self.writer, self.values = writer, values
+        self.writer, self.values, self.kept = writer, values, AtHand()
         self.costs: dict[str, float] = {}
         self.captures = self.forwards = self.backwards = 0
         self.watch: Watch = Watch(self)

@@ -1,0 +1,163 @@
+"""One op of a forward is called with another rate and mode than the program would call it with."""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from pipetrace.capture import draws, names, trees, twins
+from pipetrace.records import Op
+
+DROPPING = {
+    "dropout", "dropout_", "native_dropout", "dropout1d", "dropout2d", "dropout3d",
+    "feature_dropout", "feature_dropout_",
+}  # fmt: skip
+"""Functions that set elements or channels to 0 and multiply the others by one number."""
+_MODES = ("training", "train")
+_RATES = ("p", "dropout_p")
+
+Spot = tuple[str, int]
+"""A function's name, and how many ops of that name a forward has before."""
+
+
+def spot(ops: Sequence[Op], index: int) -> Spot:
+    """Say where in a forward an op is, so that a function mode finds it again.
+
+    Args:
+        ops: The ops of one capture, in order.
+        index: Which of them.
+
+    >>> ops = [Op(capture=0, index=i, function=f) for i, f in enumerate(("relu", "add", "relu"))]
+    >>> spot(ops, 2)
+    ('relu', 1)
+    """
+    name = ops[index].function
+    return name, sum(op.function == name and not op.opaque for op in ops[:index])
+
+
+class Switched(TorchFunctionMode):
+    """Calls one op with another rate and mode, and keeps what it took, gave and dropped.
+
+    Args:
+        target: The op.
+        p: The probability of being dropped; None for the one it is called with.
+        training: Whether it drops; None for what it is called with.
+        following: An op whose output is kept too.
+
+    Attributes:
+        called: Whether the op was reached.
+        rate: The probability that the program itself gave; None where that is no number.
+        entered: What the op took.
+        kept: Which of its elements it kept, where it dropped at random.
+        scale: What those kept were multiplied with; 0 where there were none.
+        made: What the op that follows gave.
+    """
+
+    def __init__(
+        self, target: Spot, p: float | None = None, training: bool | None = None,
+        *, following: Spot | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self._target, self._following = target, following
+        self._p, self._training = p, training
+        self._counts: Counter[str] = Counter()
+        self.called = False
+        self.rate: float | None = None
+        self.entered: torch.Tensor | None = None
+        self.kept: torch.Tensor | None = None
+        self.scale = 1.0
+        self.made: torch.Tensor | None = None
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # fmt: skip
+        kwargs = kwargs or {}
+        plan = names.plan(func)
+        if plan.silent:
+            return func(*args, **kwargs)
+        if plan.composite:
+            with self:
+                return twins.unguarded(func)(*args, **kwargs)
+        here = plan.name, self._counts[plan.name]
+        chosen = here == self._target
+        call = self._chosen if chosen else _plainly
+        output = call(plan, func, args, kwargs)
+        # Counted as the tracer counts: what gives no tensor is no op.
+        made = trees.tensors(output) or (plan.inplace and trees.tensors(args)[:1])
+        if made:
+            self._counts[plan.name] += 1
+            if here == self._following:
+                with torch._C.DisableTorchFunction():
+                    self.made = made[0].detach().clone()
+        return output
+
+    def _chosen(
+        self, plan: names.Plan, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]
+    ) -> Any:
+        self.called = True
+        given = trees.tensors(args) or trees.tensors(kwargs)
+        rate = _argument(plan, args, kwargs, _RATES)
+        self.rate = float(rate) if isinstance(rate, (int, float)) else None
+        p = self.rate if self._p is None else self._p
+        args, kwargs = _turned(plan, args, kwargs, self._p, self._training)
+        drops = bool(_argument(plan, args, kwargs, _MODES)) and plan.name in DROPPING
+        with torch._C.DisableTorchFunction():
+            # A copy: the op may write into what it takes.
+            self.entered = given[0].detach().clone() if given else None
+        if not drops or p is None:
+            return func(*args, **kwargs)
+        with torch._C.DisableTorchFunction():
+            form, begun = draws.form(given[0]), draws.begin(given[:1], {})
+        output = func(*args, **kwargs)
+        with torch._C.DisableTorchFunction(), torch.no_grad():
+            with draws.drawing(draws.end(begun)):
+                ones = plan.function(form.filled(1, given[0].device), p, True)
+            # native_dropout gives its mask too.
+            ones = ones[0] if isinstance(ones, tuple) else ones
+            self.kept = ones != 0
+            self.scale = float(ones[self.kept][0]) if bool(self.kept.any()) else 0.0
+        return output
+
+
+def _plainly(plan: names.Plan, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    return func(*args, **kwargs)
+
+
+def _argument(
+    plan: names.Plan, args: Sequence[Any], kwargs: dict[str, Any], among: Sequence[str]
+) -> Any:
+    """Return the argument that has one of these names; where none was given, its default."""
+    for name in among:
+        if name in kwargs:
+            return kwargs[name]
+        if name in plan.positions:
+            place = plan.positions.index(name)
+            if place < len(args):
+                return args[place]
+            if inspect.isfunction(plan.function):
+                return inspect.signature(plan.function).parameters[name].default
+    return 0.0 if plan.name == "scaled_dot_product_attention" and "dropout_p" in among else None
+
+
+def _turned(
+    plan: names.Plan, args: tuple[Any, ...], kwargs: dict[str, Any], p: float | None,
+    training: bool | None,
+) -> tuple[tuple[Any, ...], dict[str, Any]]:  # fmt: skip
+    """Return arguments with another rate and mode, where the function has them."""
+    wanted = [(_RATES, p), (_MODES, training)]
+    if plan.name == "scaled_dot_product_attention":
+        # It has no mode: without dropping its rate is 0.
+        wanted = [(_RATES, 0.0 if training is False else p)]
+    for among, value in wanted:
+        for name in among if value is not None else ():
+            if name in plan.positions and (place := plan.positions.index(name)) < len(args):
+                args = (*args[:place], value, *args[place + 1 :])
+            elif name in kwargs or name in plan.positions:
+                kwargs = {**kwargs, name: value}
+    return args, kwargs
