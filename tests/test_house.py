@@ -27,7 +27,7 @@ PACKAGE = ROOT / "src" / "pipetrace"
 FOLDERS = ("src", "tests", "benchmarks", "docs", ".ci")
 READERS = (
     *("records", "parts", "probed", "blocks", "errors", "tracefile", "lessons", "story", "views"),
-    *("alive", "following", "naming", "ops", "runs"),
+    *("alive", "following", "naming", "ops", "runs", "serving"),
 )
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "manager", "base", "helpers", "misc", "common"}
 
@@ -37,6 +37,10 @@ OPTIONAL = {
     "sklearn": ("pipeline/",),
     "IPython": ("integrations/",),
     "matplotlib": ("views/figures.py", "runs.py"),
+    "anywidget": ("integrations/widget.py",),
+    "traitlets": ("integrations/widget.py",),
+    "starlette": ("serving/",),
+    "uvicorn": ("serving/process.py",),
 }
 """Where a package that is not always installed may be imported."""
 

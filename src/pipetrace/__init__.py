@@ -6,23 +6,26 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 __all__ = ["Run", "__version__", "diff", "epochs", "fit", "load", "options", "record", "run",
-           "trace"]  # fmt: skip
+           "serve", "trace", "widget"]  # fmt: skip
 
 if TYPE_CHECKING:
-    from pipetrace.api import Run, diff, epochs, fit, load, options, record, run, trace
+    from pipetrace.api import Run, diff, epochs, fit, load, options, record, run, serve, trace
+    from pipetrace.integrations.notebooks import widget
+
+_ELSEWHERE = {"widget": "integrations.notebooks"}
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first asked for: importing pipetrace must not import torch."""
     if name in __all__:
         import random
+        from importlib import import_module
 
         stream = random.getstate()
-        from pipetrace import api
-
+        home = import_module(f"pipetrace.{_ELSEWHERE.get(name, 'api')}")
         # A library that we show pages with draws a number when it is imported.
         random.setstate(stream)
-        return getattr(api, name)
+        return getattr(home, name)
     raise AttributeError(f"module 'pipetrace' has no attribute {name!r}")
 
 

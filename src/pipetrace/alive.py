@@ -13,7 +13,11 @@ def own() -> str:
 
     The machine is a digest: a run file is handed around.
     """
-    pid = os.getpid()
+    return of(os.getpid())
+
+
+def of(pid: int) -> str:
+    """Return what `own` returns in another process of this machine, while that one lives."""
     return f"{_machine()}/{pid}/{_born(pid)}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -69,12 +70,13 @@ def run(
 def execute(
     script: str | Path | None, arguments: Sequence[str], *, module: bool, out: str | Path,
     name: str | None, steps: int | None, sample: int, values: bool, source: bool,
-    shown: Callable[[Run], None] = lambda run: None,
+    shown: Callable[[Run], None] = lambda run: None, live: bool = False,
 ) -> tuple[Run, Ending]:  # fmt: skip
     """Do what `run` does, and also return how the script ended.
 
     `shown` is called with the complete run, also where the script leaves through `os._exit`. Of
-    the ranks of a launch only the first shows its run, with those of the others.
+    the ranks of a launch only the first shows its run, with those of the others. A `live` run is
+    written to its file more often, and can do something again when it has ended.
     """
     from pipetrace.following import all_ranks
     from pipetrace.launch import at_agreed_path, launched
@@ -92,10 +94,13 @@ def execute(
         name = file_name(str(script) if module else Path(found.path).stem)
 
     def begin(file: Path) -> Session:
-        return Session(
+        session = Session(
             name, origin, file=file, path=found.path, command=("run", *found.arguments),
-            steps=steps, values=values, source=source, sample=sample,
+            steps=steps, values=values, source=source, sample=sample, live=live,
         )  # fmt: skip
+        if live:
+            session.writer.hurry()
+        return session
 
     rank = launched()
     if rank is None:
@@ -153,6 +158,7 @@ def record(
         file = of_rank(file, rank.number)
     run = Run()
     session = Session(name, origin(), file=file, sample=sample, values=values, source=source)
+    run.so_far = session.writer.recording
     status, code, error = "finished", 0, None
     try:
         session.begin()
@@ -171,6 +177,7 @@ def record(
         done = completed(session, status, code, error)
         run.recording = done.recording
         run.actions.update(done.actions)
+        run.so_far = None
 
 
 def fit(
@@ -298,6 +305,34 @@ def diff(a: Run | str | Path, b: Run | str | Path) -> Comparison:
     return Comparison(one.recording, two.recording)
 
 
+def serve(
+    place: str | Path = FOLDER, *, port: int = 0,
+    opened: Callable[[str], None] = lambda url: None,
+) -> None:  # fmt: skip
+    """Serve the pages of runs to browsers on this machine, until Ctrl-C is pressed.
+
+    A page follows its run while it is written. The address that is printed carries a token;
+    nothing is answered without it, and nothing to another machine.
+
+    Args:
+        place: A folder of runs, or one run file.
+        port: Where to listen; 0 for a free port.
+        opened: Called with the address, for example `webbrowser.open`.
+
+    Raises:
+        RunFileError: there is no such file or folder.
+        PipetraceError: the extra `live` is not installed, or the port is taken.
+    """
+    from pipetrace.serving.process import desk_of, served
+
+    make, path = desk_of(Path(place))
+    with suppress(KeyboardInterrupt), served(make, port, path) as server:
+        print(f"Serving {place} at {server.url} until Ctrl-C is pressed.", flush=True)
+        opened(server.url)
+        while True:
+            time.sleep(3600)
+
+
 def epochs(iterable: Iterable[Item]) -> Iterator[Item]:
     """Mark epochs explicitly: `for epoch in pt.epochs(range(5)):`; without a recorder, a no-op."""
     return _mark(iterable)
@@ -320,4 +355,4 @@ def _mark(iterable: Iterable[Item]) -> Iterator[Item]:
 
 
 __all__ = ["FOLDER", "Comparison", "Run", "diff", "epochs", "fit", "load", "options", "record",
-           "run", "trace"]  # fmt: skip
+           "run", "serve", "trace"]  # fmt: skip

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 import pipetrace
+from pipetrace import live as following
 from pipetrace import printing
 from pipetrace.errors import PipetraceError
 
@@ -69,6 +70,9 @@ def commands() -> None:
 @_OUT
 @_NAME
 @_OPEN
+@click.option("--live", is_flag=True,
+              help="Open a page in the browser that follows the run and stays until Ctrl-C; where "
+              "stdin is no terminal, for 5 seconds after its last reader has left.")  # fmt: skip
 @_JSON
 @_QUIET
 @_SAMPLE
@@ -79,10 +83,11 @@ def commands() -> None:
 @click.option("-m", "module", is_flag=True, help="Run a module, as `python -m` does.")
 @click.argument("script", required=False, metavar="[SCRIPT | -m MODULE]")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGUMENTS]...")
+@click.pass_context
 def run(
-    out: Path, name: str | None, open_page: bool, as_json: bool, quiet: bool, sample: int,
-    steps: int | None, values: bool, source: bool, module: bool, script: str | None,
-    arguments: tuple[str, ...],
+    context: click.Context, out: Path, name: str | None, open_page: bool, live: bool,
+    as_json: bool, quiet: bool, sample: int, steps: int | None, values: bool, source: bool,
+    module: bool, script: str | None, arguments: tuple[str, ...],
 ) -> Later:  # fmt: skip
     """Run SCRIPT with its ARGUMENTS, as plain Python would, and record it.
 
@@ -92,17 +97,22 @@ def run(
     """
     if module and script is None:
         raise click.UsageError("-m needs the name of a module: pipetrace run -m package.train")
+    if live:
+        return lambda: following.run(context)
 
     def later() -> int:
-        from pipetrace import api
+        from pipetrace import api, serving
 
+        call = serving.called()
         stream = sys.stdout if script is None or as_json else sys.stderr
         with printing.ours(stream, as_json) as ours:
             shown = printing.shower(ours, as_json=as_json, quiet=quiet, open_page=open_page)
-            _, ending = api.execute(
+            run, ending = api.execute(
                 script, arguments, module=module, out=out, name=name, steps=steps, sample=sample,
-                values=values, source=source, shown=shown,
+                values=values, source=source, shown=shown, live=bool(call),
             )  # fmt: skip
+        if call:
+            following.answer(call, run, ending)
         if ending.status == "interrupted":
             raise KeyboardInterrupt
         return ending.code
@@ -352,6 +362,9 @@ def quiz(file: Path | None) -> Later:
         return 0
 
     return later
+
+
+commands.add_command(following.serve)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -24,6 +24,7 @@ class Follower:
     Args:
         path: The run file.
         position: Where to go on, as an earlier follower left it; from the beginning by default.
+        kinds: Read facts of these kinds only, and no series; everything where there are none.
 
     >>> import tempfile
     >>> from pipetrace.records import Seed
@@ -39,9 +40,12 @@ class Follower:
     ([Seed(value=1, threads=0)], [])
     """
 
-    def __init__(self, path: Path, position: tuple[int, int] = (0, 0)) -> None:
+    def __init__(
+        self, path: Path, position: tuple[int, int] = (0, 0), kinds: Sequence[str] = ()
+    ) -> None:
         self.path = path
         self.position = position
+        self._kinds = kinds
         self._log = Path(f"{path}-wal")
         self._seen: tuple[object, ...] = ()
 
@@ -54,7 +58,7 @@ class Follower:
         now = tuple(map(_mark, (self.path, self._log)))
         if now == self._seen:
             return News([], {}, self.position)
-        news = since(self.path, self.position)
+        news = since(self.path, self.position, self._kinds)
         self._seen, self.position = now, news.position
         return news
 
@@ -73,15 +77,24 @@ def load_together(paths: Sequence[Path]) -> Recording:
     Raises:
         RunFileError: a file cannot be read, or several are not ranks of one launch.
     """
-    found = [load(path) for path in paths]
+    return joined([load(path) for path in paths])
+
+
+def joined(found: Sequence[Recording]) -> Recording:
+    """Make one run of what was read of each rank; of one alone, itself.
+
+    Raises:
+        RunFileError: several are not ranks of one launch.
+    """
     if len(found) == 1:
         return found[0]
     origins = [recording.first(Provenance) or Provenance(name="", origin="") for recording in found]
     worlds = {(origin.name, origin.world) for origin in origins}
     ranks = [origin.rank for origin in origins]
+    names = [recording.path.name for recording in found if recording.path is not None]
     if len(worlds) > 1 or origins[0].world == 1 or len(set(ranks)) < len(ranks):
         raise RunFileError(
-            f"{', '.join(path.name for path in paths)}: these are not the ranks of one launch, and "
+            f"{', '.join(names)}: these are not the ranks of one launch, and "
             "a page is of one run. Name one file, or the files of its ranks: NAME.rank*.pipetrace"
         )
     ordered = tuple(recording for _, recording in sorted(zip(ranks, found, strict=True),

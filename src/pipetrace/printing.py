@@ -7,6 +7,7 @@ import io
 import os
 import shlex
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -150,11 +151,20 @@ def shower(
     return show
 
 
-def open_in_browser(page: Path) -> None:
-    """Open a page that was written in the browser."""
+def open_in_browser(page: Path | str) -> None:
+    """Open a page that was written, or an address, in the browser."""
     import webbrowser
 
-    webbrowser.open(page.absolute().as_uri())
+    webbrowser.open(page if isinstance(page, str) else page.absolute().as_uri())
+
+
+def open_address(url: str) -> None:
+    """Open an address in a browser with a window: one of text would take the terminal over."""
+    shown = sys.platform in ("win32", "darwin") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    )
+    if shown:
+        threading.Thread(target=open_in_browser, args=(url,), daemon=True).start()
 
 
 def _from(start: Path, path: Path) -> Path:

@@ -106,6 +106,8 @@ class Run(Shown):
         self._complete = complete
         self._late = gradients
         self._gradients: dict[tuple[int, int, int], bytes] = {}
+        self.so_far: Callable[[], Recording] | None = None
+        """Gives what is known of a run that is still being recorded."""
         self.output = output
         self.actions: dict[str, Callable[[dict[str, Any]], list[AnyBlock]]] = {}
 
@@ -118,6 +120,8 @@ class Run(Shown):
         """
         if self._recording is not None:
             facts = self._recording.facts
+        elif self.so_far is not None:
+            return self.so_far().facts
         else:
             if self._told is None:
                 # What they are made from, the model too, is kept no longer.
@@ -134,6 +138,8 @@ class Run(Shown):
     @property
     def recording(self) -> Recording:
         """All that is known of the run: the facts in the order in which they were stated."""
+        if self._recording is None and self.so_far is not None:
+            return self.so_far()
         if self._recording is None:
             from pipetrace.tracefile import Recording
 
@@ -195,7 +201,7 @@ class Run(Shown):
         recording = self.recording
         if recording.ranks:
             raise RunFileError("This page is of several files, one for each rank: copy these.")
-        if not recording.facts:
+        if not recording.facts or (self._recording is None and self.so_far is not None):
             raise RunFileError("This run has nothing to save yet: save it after its `with` block.")
         writer = Writer(Path(path))
         for fact in recording.facts:

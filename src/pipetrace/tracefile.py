@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -30,9 +30,12 @@ _SCHEMA = (
     "CREATE TABLE facts (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, body BLOB NOT NULL)",
     "CREATE TABLE series (id INTEGER PRIMARY KEY, name TEXT NOT NULL, body BLOB NOT NULL)",
 )
-_FACTS = "SELECT id, body FROM facts WHERE id > ? ORDER BY id"
+_FACTS = "SELECT id, body FROM facts WHERE id > ? AND {} ORDER BY id"
 _SERIES = "SELECT id, name, body FROM series WHERE id > ? ORDER BY id"
 _SECONDS = 1.0
+_SOON = 0.25
+_HURRY = 0.2
+_HURRY_SOON = 0.08
 _TRIES = 50
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "lustre", "afs", "ceph"}
 _encode = msgspec.msgpack.Encoder().encode
@@ -96,6 +99,10 @@ class Writer:
         self._flushed = 0
         self.flushed = time.perf_counter()
         """When what had been appended was written, by this clock."""
+        self.patience = _SECONDS
+        """For how many seconds what is appended may wait for the next flush."""
+        self.soon = _SOON
+        """The same for what a reader waits for: an epoch's facts."""
         self._lock = threading.RLock()
         self._database = None if path is None else _create(path)
         _writers.add(self)
@@ -116,14 +123,19 @@ class Writer:
                 self._pending.setdefault(name, array("d")).extend(values)
                 self._series.setdefault(name, array("d")).extend(values)
 
+    def hurry(self) -> None:
+        """Flush more often: somebody is watching."""
+        self.patience, self.soon = _HURRY, _HURRY_SOON
+
     def breathe(self) -> None:
-        """Flush if the last time was over a second ago."""
+        """Flush if what was appended may wait no longer."""
         if self.due():
             self.flush()
 
-    def due(self, seconds: float = _SECONDS) -> bool:
-        """Tell whether the last flush was so many seconds ago."""
-        return time.perf_counter() - self.flushed >= seconds
+    def due(self, seconds: float | None = None) -> bool:
+        """Tell whether the last flush was so many seconds ago; `patience` by default."""
+        waited = time.perf_counter() - self.flushed
+        return waited >= (self.patience if seconds is None else seconds)
 
     def flush(self) -> None:
         """Write what was appended since the last flush."""
@@ -211,8 +223,13 @@ def last_written(path: Path) -> float | None:
     return max(times, default=None)
 
 
-def since(path: Path, position: tuple[int, int]) -> News:
+def since(path: Path, position: tuple[int, int], kinds: Sequence[str] = ()) -> News:
     """Read what a run file holds after a position: one moment of it, also while it is written.
+
+    Args:
+        path: The run file.
+        position: The last rows of both tables that are known.
+        kinds: Read facts of these kinds only, and no series; everything where there are none.
 
     Raises:
         RunFileError: as `load`.
@@ -243,10 +260,11 @@ def since(path: Path, position: tuple[int, int]) -> News:
             # One transaction is one moment, also while somebody writes.
             database.execute("BEGIN")
             _recognise(path, database)
-            for last, body in database.execute(_FACTS, (fact,)):
+            chosen = f"kind IN ({', '.join('?' * len(kinds))})" if kinds else "TRUE"
+            for last, body in database.execute(_FACTS.format(chosen), (fact, *kinds)):
                 facts.append(cast("Fact", _decode(body)))
                 fact = last
-            for last, name, body in database.execute(_SERIES, (row,)):
+            for last, name, body in () if kinds else database.execute(_SERIES, (row,)):
                 series.setdefault(name, array("d")).frombytes(body)
                 row = last
     except (sqlite3.Error, msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:

@@ -41,8 +41,6 @@ _FOLD = 512
 """Forwards and steps kept before they are folded into sums."""
 _KEPT = 4_000_000
 """Numbers of what loss functions were given that wait to be folded at most."""
-_SOON = 0.25
-"""An epoch's facts wait for at most so many seconds after the last flush."""
 
 
 class Course:
@@ -235,7 +233,8 @@ class Course:
         passes = self.passes
         if passes.ending is not None and passes.due <= 0:
             passes.end()
-        if waiting >= _FOLD or self.clock.last - self.recorder.writer.flushed >= 1.0:
+        writer = self.recorder.writer
+        if waiting >= _FOLD or self.clock.last - writer.flushed >= writer.patience:
             self._hand_over()
         if not expected:
             expected = (
@@ -371,7 +370,7 @@ class Course:
                 rows = self._trained.rows if self.phases.rule == FULL else epoch.score.rows
                 self.passes.describe("training", rows, self._trained)
             self.probing.fix(strand)
-        if recorder.writer.due(_SOON):
+        if recorder.writer.due(recorder.writer.soon):
             recorder.writer.flush()
         strand.per_row = strand.per_row if self.brief else self._tally.per_row
         self._tally, self._modes = Tally(), set()

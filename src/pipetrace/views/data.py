@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from pipetrace import blocks
-from pipetrace.blocks import Page, Piece
+from pipetrace.blocks import Page
 from pipetrace.views import text
 
 
@@ -25,24 +25,37 @@ def render(page: Page, digits: int | None = None) -> str:
     >>> render(Page(title="Run", subtitle="one epoch", sections=()))
     '{"title":"Run","subtitle":"one epoch","sections":[]}'
     """
-    value = plain(page, digits)
+    return encoded(page, digits)
+
+
+def encoded(value: Any, digits: int | None = None) -> str:
+    """Write any part of a page, or plain values, as JSON that any reader accepts.
+
+    Args:
+        value: A page, a section, a block, or lists and dicts of them.
+        digits: Significant digits that numbers keep; None for all.
+
+    >>> encoded({"share": float("nan")})
+    '{"share":"NaN"}'
+    """
+    value = plain(value, digits)
     try:
         return msgspec.json.encode(value).decode()
     except UnicodeEncodeError:
         return msgspec.json.encode(text.encodable(value)).decode()
 
 
-def plain(page: Piece, digits: int | None = None) -> Any:
-    """Turn a page, or a piece of one, into what any JSON reader accepts.
+def plain(value: Any, digits: int | None = None) -> Any:
+    """Turn a page, or any part of one, into what any JSON reader accepts.
 
     Args:
-        page: The page.
+        value: A page, a section, a block, or lists and dicts of them.
         digits: Significant digits that numbers keep; None for all.
 
     >>> plain(blocks.Bar(label="a", share=1 / 3, value=""), digits=4)
     {'label': 'a', 'share': 0.3333, 'value': ''}
     """
-    value = blocks.plain(page)
+    value = blocks.plain(value)
     return value if digits is None else _rounded(value, f".{digits}g")
 
 

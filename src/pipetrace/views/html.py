@@ -32,13 +32,14 @@ const page = JSON.parse(document.getElementById("data").textContent);
 const values = { page, owns_address: true };
 render({ model: { get: (name) => values[name] }, el });
 """
+_ROOM = "html, body { margin: 0; height: 100%; }\n"
 _IMPORT = re.compile(r"^import \{[^}]*\} from \"\./[a-z]+\.js\";\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const) )", re.MULTILINE)
 
 
 @cache
-def module() -> str:
-    """Join the viewer's files into one ES module.
+def module(names: tuple[str, ...] = MODULES) -> str:
+    """Join the viewer's files, or those that are named, into one ES module.
 
     Returns:
         JavaScript with one export, `default`, an object with `render({ model, el })`. The model's
@@ -48,17 +49,17 @@ def module() -> str:
     >>> module().count("export default { render };")
     1
     """
-    return "\n".join(_EXPORT.sub("", _IMPORT.sub("", _static(name))) for name in MODULES)
+    return "\n".join(_EXPORT.sub("", _IMPORT.sub("", _static(name))) for name in names)
 
 
 @cache
-def style() -> str:
-    """Join the viewer's style sheets.
+def style(names: tuple[str, ...] = SHEETS) -> str:
+    """Join the viewer's style sheets, or those that are named.
 
     >>> ".pipetrace {" in style()
     True
     """
-    return "\n".join(_static(name) for name in SHEETS)
+    return "\n".join(_static(name) for name in names)
 
 
 def document(page: Page) -> str:
@@ -76,24 +77,48 @@ def document(page: Page) -> str:
     >>> document(Page(title="a < b", subtitle="", sections=())).count("<title>a &lt; b</title>")
     1
     """
-    script = module() + START
-    sheet = "html, body { margin: 0; height: 100%; }\n" + style()
-    policy = (
-        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(sheet)}; "
+    script, sheet = module() + START, style()
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{policy(script, sheet)}">'
+    return compose(page.title, script, sheet, data.render(page, DIGITS), meta)
+
+
+def policy(script: str, sheet: str) -> str:
+    """Return the Content-Security-Policy of a document: its own script and style, by hash.
+
+    >>> policy("", "").startswith("default-src 'none'; script-src 'sha256-")
+    True
+    """
+    return (
+        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(_ROOM + sheet)}; "
         "base-uri 'none'; form-action 'none'"
     )
-    values = data.render(page, DIGITS).replace("<", "\\u003c")
-    title = html.escape(text.line(text.encodable(page.title), 300))
+
+
+def compose(title: str, script: str, sheet: str, values: str, head: str = "") -> str:
+    """Put a document together from our own script and style and from values as JSON.
+
+    Args:
+        title: The document's title, any text.
+        script: An ES module; it finds its root at `#page` and the values at `#data`.
+        sheet: Its style.
+        values: JSON.
+        head: What else belongs into the head, as HTML.
+
+    >>> compose("a < b", "", "", "{}").count("<title>a &lt; b</title>")
+    1
+    """
+    values = values.replace("<", "\\u003c")
+    title = html.escape(text.line(text.encodable(title), 300))
     return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
+{head}
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="referrer" content="no-referrer">
 <title>{title}</title>
-<style>{sheet}</style>
+<style>{_ROOM}{sheet}</style>
 </head>
 <body>
 <div id="page"></div>

@@ -50,7 +50,7 @@ export function sectionView(section, host) {
   const score = make("p", { class: "score", role: "status" });
   const intro = make("p", { class: "intro" });
   const body = make("section", { "aria-labelledby": id }, heading);
-  const view = { section, body, contexts: [], asked: 0, places: [], drawn: [] };
+  const view = { section: null, body, contexts: [], asked: 0, places: [], drawn: [] };
   view.count = () => {
     const questions = view.contexts.filter((context) => context.block.block === "question");
     const graded = questions.filter((context) => context.memory.first !== undefined);
@@ -63,7 +63,10 @@ export function sectionView(section, host) {
     view.told?.(right, graded.length);
   };
   view.show = (next) => {
+    const offered = Boolean(host.act);
+    if (view.section === next && view.offered === offered) return;
     view.section = next;
+    view.offered = offered;
     heading.replaceChildren(...words(next.title));
     score.remove();
     intro.remove();
@@ -73,7 +76,8 @@ export function sectionView(section, host) {
       heading.after(intro);
     }
     next.blocks.forEach((block, index) => {
-      const source = JSON.stringify(block);
+      let source = JSON.stringify(block);
+      if (offered && source.includes('"again":"')) source += " can be run again";
       if (view.drawn[index] === source) return;
       view.drawn[index] = source;
       const context = contextFor(host, view, block, `${next.id}.${index}`);

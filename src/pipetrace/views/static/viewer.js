@@ -60,7 +60,10 @@ export function render({ model, el }) {
   const host = {
     address,
     memory: {},
-    act: model.act,
+    // A process may come to stand behind the page, and end.
+    get act() {
+      return model.act;
+    },
     chosen(view, stage) {
       view.stage = stage;
       if (views.includes(view)) arrive(view, stage);
@@ -96,7 +99,7 @@ export function render({ model, el }) {
     views = page.sections.map((section) => {
       const view = known.get(section.id) ?? sectionView(section, host);
       if (!view.link) linkTo(view, go);
-      else if (view.section !== section) view.show(section);
+      else view.show(section);
       view.named();
       view.count();
       return view;

@@ -1,0 +1,72 @@
+// A page that follows its run: what is new arrives as server-sent events, and is merged into it.
+import { make } from "./dom.js";
+import { render } from "./viewer.js";
+
+const GONE =
+  "The server of this page cannot be reached: it has ended. What stands here was read before.";
+
+function follow(el) {
+  const token = new URLSearchParams(location.search).get("token") ?? "";
+  const address = (part, more = "") =>
+    `${location.pathname}/${part}?token=${encodeURIComponent(token)}${more}`;
+  const listeners = new Set();
+  const values = { owns_address: true };
+  const model = {
+    get: (name) => values[name],
+    on: (event, listener) => event === "change:page" && listeners.add(listener),
+    off: (event, listener) => listeners.delete(listener),
+  };
+  const lost = make("p", { class: "pipetrace-lost", role: "status" });
+  let version = 0;
+  let source = null;
+  let drawing = 0;
+
+  const act = async (name, args) => {
+    const answer = await fetch(address("act"), {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ name, arguments: args }),
+    }).catch(() => {
+      throw new Error(GONE);
+    });
+    const told = await answer.json().catch(() => ({ error: GONE }));
+    if (!answer.ok) throw new Error(told.error);
+    return told.blocks;
+  };
+  const merge = (news) => {
+    const { sections, order, actions, ...head } = news;
+    const known = new Map((values.page?.sections ?? []).map((section) => [section.id, section]));
+    values.page = { ...head, sections: order.map((id) => sections[id] ?? known.get(id)) };
+    version = head.version;
+    model.act = actions.length ? act : undefined;
+    if (document.title !== head.title) document.title = head.title;
+  };
+  const draw = () => {
+    drawing = 0;
+    listeners.forEach((listener) => listener());
+  };
+  const leave = () => {
+    source?.close();
+    source = null;
+  };
+  // A browser keeps few connections to one server: a tab that nobody sees gives its own back.
+  const join = () => {
+    if (document.hidden || source) return;
+    source = new EventSource(address("events", `&since=${version}`));
+    source.addEventListener("open", () => lost.replaceChildren());
+    source.addEventListener("error", () => lost.replaceChildren(GONE));
+    source.addEventListener("message", (event) => {
+      merge(JSON.parse(event.data));
+      drawing ||= requestAnimationFrame(draw);
+    });
+  };
+  merge(JSON.parse(document.getElementById("data").textContent));
+  render({ model, el });
+  el.before(lost);
+  join();
+  document.addEventListener("visibilitychange", () => (document.hidden ? leave() : join()));
+  addEventListener("pagehide", leave);
+  addEventListener("pageshow", join);
+}
+
+follow(document.getElementById("page"));
