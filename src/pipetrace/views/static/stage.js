@@ -3,7 +3,7 @@ import { make, showNumber, sign, toNumber, unique, unseen, visible, words } from
 
 const FIRST_VALUES = 64;
 const PICTURE = 160;
-const MODES = ["as recorded", "train", "eval"];
+const REPLAYED = ["as recorded", "train", "eval"];
 
 const aside = (...children) => make("span", { class: "note" }, ...children);
 const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
@@ -207,7 +207,7 @@ function tokens(block) {
 // A live process runs the stage's layer again; what comes back stays with the stage.
 function rerun(stage, { context, memory }) {
   memory.again ??= {};
-  const own = (memory.again[stage.id] ??= { p: stage.rate, seed: 0, mode: MODES[0], blocks: [] });
+  const own = (memory.again[stage.id] ??= { p: stage.rate, seed: 0, mode: REPLAYED[0], blocks: [] });
   const field = (name, input) => {
     input.value = own[name];
     input.addEventListener("change", () => (own[name] = input.value));
@@ -220,7 +220,7 @@ function rerun(stage, { context, memory }) {
   const form = make(
     "form",
     { class: "tools" },
-    field("mode", make("select", {}, MODES.map((mode) => make("option", {}, mode)))),
+    field("mode", make("select", {}, REPLAYED.map((mode) => make("option", {}, mode)))),
     rated && field("p", number({ min: 0, max: 1, step: "any" })),
     field("seed", number({ min: 0 })),
     make("button", {}, "Run this layer again"),
@@ -237,7 +237,7 @@ function rerun(stage, { context, memory }) {
     if (own.busy) return;
     Object.assign(own, { busy: "Running …", error: undefined, blocks: [] });
     own.show();
-    const training = own.mode === MODES[0] ? null : own.mode === "train";
+    const training = own.mode === REPLAYED[0] ? null : own.mode === "train";
     const p = rated ? Number(own.p) : null;
     try {
       const given = { again: stage.again, p, training, seed: Number(own.seed) };
