@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import re
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipetrace import blocks
-from pipetrace.blocks import Page
-from pipetrace.views import html
+from pipetrace.blocks import Page, Section
+from pipetrace.views import data, html
 
 STATIC = resources.files("pipetrace.views") / "static"
 PAIRS = [
@@ -152,9 +154,25 @@ def test_hostile_text_stays_inside_the_data(hostile: Page):
     assert document.count("<script") == 2
     assert document.count("</script>") == 2
     assert document.count("<img") == 0
-    data = re.search(r'id="data">(.*?)</script>', document, re.S)
-    assert data
-    assert len(json.loads(data[1])["sections"]) == len(hostile.sections)
+    assert len(values_of(document)["sections"]) == len(hostile.sections)
+
+
+def values_of(document: str) -> Any:
+    """Return the data of a document, as its script reads it."""
+    found = re.search(r'id="data">(.*?)</script>', document, re.S)
+    assert found
+    packed = not found[1].startswith("{")
+    return json.loads(gzip.decompress(base64.b64decode(found[1])) if packed else found[1])
+
+
+def test_large_data_is_compressed_and_small_data_is_not(page: Page):
+    text = blocks.Text(text="0.25 " * 20_000)
+    large = Page(title="t", subtitle="", sections=(Section(id="s", title="S", blocks=(text,)),))
+    assert values_of(html.document(large)) == json.loads(data.render(large))
+    assert len(html.document(large)) < len(html.document(page)) + html.PLAIN
+    small = Page(title="t", subtitle="", sections=())
+    assert '"title":"t"' in html.document(small)
+    assert html.document(large) == html.document(large)
 
 
 def test_what_is_left_out_of_the_joined_files_is_no_code():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import html
 import os
@@ -26,9 +27,17 @@ SHEETS = (
 )  # fmt: skip
 DIGITS = 7
 """Significant digits of the numbers in a document: what float32 has; fewer are shown."""
+PLAIN = 50_000
+"""Data of more characters is compressed."""
 START = """
 const el = document.getElementById("page");
-const page = JSON.parse(document.getElementById("data").textContent);
+const text = document.getElementById("data").textContent;
+const unpacked = (packed) => {
+const bytes = Uint8Array.from(atob(packed), (each) => each.charCodeAt(0));
+const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+return new Response(stream).text();
+};
+const page = JSON.parse(text.startsWith("{") ? text : await unpacked(text));
 const values = { page, owns_address: true };
 render({ model: { get: (name) => values[name] }, el });
 """
@@ -80,7 +89,7 @@ def document(page: Page) -> str:
     """
     script, sheet = module() + START, style()
     meta = f'<meta http-equiv="Content-Security-Policy" content="{policy(script, sheet)}">'
-    return compose(page.title, script, sheet, data.render(page, DIGITS), meta)
+    return compose(page.title, script, sheet, _packed(data.render(page, DIGITS)), meta)
 
 
 def policy(script: str, sheet: str) -> str:
@@ -102,7 +111,7 @@ def compose(title: str, script: str, sheet: str, values: str, head: str = "") ->
         title: The document's title, any text.
         script: An ES module; it finds its root at `#page` and the values at `#data`.
         sheet: Its style.
-        values: JSON.
+        values: JSON, or what the script makes JSON of.
         head: What else belongs into the head, as HTML.
 
     >>> compose("a < b", "", "", "{}").count("<title>a &lt; b</title>")
@@ -125,7 +134,7 @@ def compose(title: str, script: str, sheet: str, values: str, head: str = "") ->
 <div id="page"></div>
 <noscript>This page draws itself with JavaScript, which is off. The same page is printed in a
 terminal by pipetrace show and written as text by pipetrace export --to md.</noscript>
-<script type="application/json" id="data">{values}</script>
+<script type="text/plain" id="data">{values}</script>
 <script type="module">{script}</script>
 </body>
 </html>
@@ -153,6 +162,12 @@ def write(page: Page, path: Path) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _packed(values: str) -> str:
+    if len(values) <= PLAIN:
+        return values
+    return base64.b64encode(gzip.compress(values.encode(), mtime=0)).decode()
 
 
 def _lean(source: str, comment: str) -> str:
