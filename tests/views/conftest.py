@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -39,6 +40,12 @@ def hostile(request: pytest.FixtureRequest) -> Page:
         msgspec.structs.replace(poison(section, text), id=section.id) for section in page.sections
     )
     return Page(title=text, subtitle=text, contents=text, generator=text, sections=sections)
+
+
+@pytest.fixture(params=range(len(HOSTILE)), ids=lambda index: f"hostile{index}")
+def poisoned(request: pytest.FixtureRequest) -> Callable[[Any], Any]:
+    """Return what replaces every text of a block by a hostile one."""
+    return lambda value: poison(value, HOSTILE[request.param])
 
 
 def poison(value: Any, text: str) -> Any:
