@@ -53,6 +53,12 @@ def hostile(request: pytest.FixtureRequest) -> Page:
     return Page(title=text, subtitle=text, contents=text, generator=text, sections=sections)
 
 
+@pytest.fixture(params=range(len(HOSTILE)), ids=lambda index: f"hostile{index}")
+def poisoned(request: pytest.FixtureRequest) -> Callable[[Any], Any]:
+    """Return what replaces every text of a block by a hostile one."""
+    return lambda value: poison(value, HOSTILE[request.param])
+
+
 def poison(value: Any, text: str) -> Any:
     """Replace every free text inside a block; what names a choice stays."""
     if isinstance(value, str):

@@ -1,8 +1,7 @@
 // Source text: a block of its own, or beside the stages that its lines made and called.
 import { make, visible } from "./dom.js";
 
-const MOST_LINES = 2000;
-const AROUND = 60;
+const CHUNK = 50;
 const SIGN = { made: "◆", called: "▸", failed: "✗" };
 const DID = { made: "made", called: "called", failed: "failed in" };
 
@@ -22,10 +21,16 @@ function codeLine(tag, line, text, sign) {
   return element;
 }
 
+// Out of sight a whole chunk of lines is left unlaid: see `content-visibility` in the style sheet.
 function textOf(lines, properties) {
-  const body = make("code", {}, lines);
-  body.style.setProperty("--digits", lines.at(-1)?.dataset.line.length ?? 1);
-  return make("pre", properties, body);
+  const text = make("pre", properties);
+  for (let at = 0; at < lines.length; at += CHUNK) {
+    const chunk = make("code", {}, lines.slice(at, at + CHUNK));
+    chunk.style.setProperty("--count", chunk.children.length);
+    text.append(chunk);
+  }
+  text.style.setProperty("--digits", lines.at(-1)?.dataset.line.length ?? 1);
+  return text;
 }
 
 export function code(block) {
@@ -55,8 +60,9 @@ function tally(entries) {
 export function sourcePane(sources, rows, memory, choose) {
   const files = new Map();
   for (const block of sources) {
-    if (!files.has(block.path)) files.set(block.path, { texts: [], stages: new Map() });
-    files.get(block.path).texts.push(...numbered(block));
+    const named = block.path ?? "";
+    if (!files.has(named)) files.set(named, { texts: [], stages: new Map() });
+    files.get(named).texts.push(...numbered(block));
   }
   for (const { stage, key } of rows)
     for (const { file: path, line, role } of stage.spots ?? []) {
@@ -68,11 +74,11 @@ export function sourcePane(sources, rows, memory, choose) {
   const place = paths.length > 1 ? make("select") : make("span", { class: "place" }, paths[0]);
   const status = make("span", { class: "note", role: "status" });
   const scroller = make("div", { class: "lines", role: "group" });
-  const named = paths.length > 1 ? make("label", {}, "File ", place) : place;
+  const label = paths.length > 1 ? make("label", {}, "File ", place) : place;
   const root = make(
     "div",
     { class: "beside", role: "region", "aria-label": "Source" },
-    make("div", { class: "source-head" }, named, status),
+    make("div", { class: "source-head" }, label, status),
     scroller,
   );
   let [path, file, stop] = [];
@@ -88,17 +94,13 @@ export function sourcePane(sources, rows, memory, choose) {
     return element;
   };
   const build = () => {
-    const { texts, stages } = file;
-    const near = new Set();
-    for (const line of texts.length > MOST_LINES ? stages.keys() : [])
-      for (let at = line - AROUND; at <= line + AROUND; at += 1) near.add(at);
     const shown = [];
     let before = 0;
-    for (const [line, text] of texts.sort((one, other) => one[0] - other[0])) {
-      if (line === before || (near.size && !near.has(line))) continue;
+    for (const [line, text] of file.texts.sort((one, other) => one[0] - other[0])) {
+      if (line === before) continue;
       if (before && line > before + 1)
         shown.push(codeLine("span", "⋯", `${line - before - 1} lines`));
-      const entries = stages.get(line);
+      const entries = file.stages.get(line);
       shown.push(entries ? button(line, text, entries) : codeLine("span", line, text));
       before = line;
     }
@@ -117,9 +119,9 @@ export function sourcePane(sources, rows, memory, choose) {
     file = files.get(path);
     if (!file.pre) build();
     scroller.replaceChildren(file.pre);
-    scroller.setAttribute("aria-label", path || "source text");
+    scroller.setAttribute("aria-label", visible(path || "source text"));
     scroller.tabIndex = file.buttons.length ? -1 : 0;
-    place.value = path;
+    place.value = paths.indexOf(path);
     stopAt(file.buttons[0]);
   };
   const stagesOf = (line) => [...new Set(file.stages.get(line).map(({ key }) => key))];
@@ -129,7 +131,8 @@ export function sourcePane(sources, rows, memory, choose) {
     if (at !== undefined) scroller.scrollTop = at;
     if (at !== undefined || !aims.length || !room) return;
     const tall = aims[0].offsetHeight;
-    const tops = aims.map((element) => element.offsetTop);
+    const above = scroller.getBoundingClientRect().top - scroller.scrollTop;
+    const tops = aims.map((element) => element.getBoundingClientRect().top - above);
     const [first, last] = [Math.min(...tops), Math.max(...tops)];
     const [top, end] = last + tall - first < room ? [first, last] : [tops[0], tops[0]];
     if (top < scroller.scrollTop || end + tall > scroller.scrollTop + room)
@@ -149,7 +152,7 @@ export function sourcePane(sources, rows, memory, choose) {
       const element = where === path && file.lines.get(line);
       if (!element) continue;
       const [first = "", second] = parts(role);
-      element.dataset.sign = `${SIGN[first] ?? "•"} ${second ? "both" : first}`;
+      element.dataset.sign = visible(`${SIGN[first] ?? "•"} ${second ? "both" : first}`);
       element.classList.add("marked");
       element.classList.toggle("made", first === "made");
       element.setAttribute("aria-current", "true");
@@ -163,8 +166,8 @@ export function sourcePane(sources, rows, memory, choose) {
   };
 
   if (paths.length > 1) {
-    place.append(...paths.map((each) => make("option", { value: each }, each)));
-    place.addEventListener("change", () => choose(memory.selected, { file: place.value }));
+    place.append(...paths.map((each) => make("option", { value: paths.indexOf(each) }, each)));
+    place.addEventListener("change", () => choose(memory.selected, { file: paths[place.value] }));
   }
   scroller.addEventListener("scroll", () => (memory.line = scroller.scrollTop), { passive: true });
   scroller.addEventListener("click", (event) => {

@@ -96,7 +96,7 @@ export function flow(block, context) {
   const tools = make("div", { class: "tools" }, previous, next, status);
   if (parents.length) tools.append(folder);
   tools.append(make("span", { class: "hint" }, hint));
-  const search = make("input", { type: "search", placeholder: "name, mode, shape or module" });
+  const search = make("input", { type: "search", placeholder: "name, shape, module" });
   const said = make("p", { class: "note", role: "status" });
   const finder = make("div", { class: "find" }, make("label", {}, "Find ", search), said);
   const rail = make("div", { class: "rail" }, many && finder, tree);
@@ -157,7 +157,7 @@ export function flow(block, context) {
     const { stage, key, depth } = row;
     const opened = row.end > row.at + 1 ? isOpen(key) : null;
     const fold = make("span", { class: "fold", "aria-hidden": "true" }, opened ? "▾" : "▸");
-    const name = [sign(stage.tone), stage.name, " ", badge(stage.mode)];
+    const name = [sign(stage.tone), stage.name, stage.mode && [" ", badge(stage.mode)]].flat();
     const element = make(
       "div",
       {
@@ -223,10 +223,15 @@ export function flow(block, context) {
     flatten();
     showRows();
   };
+  const showChosen = (spot) => {
+    memory.id = all.get(memory.selected).stage.id;
+    showRows();
+    showStage();
+    if (source) source.show(all.get(memory.selected), spot);
+  };
   const select = (key, told = true, spot = undefined) => {
     if (!all.has(key)) return;
     memory.selected = key;
-    memory.id = all.get(key).stage.id;
     if (hits && !shown.has(key)) {
       keep("find", "");
       refilter("");
@@ -235,10 +240,8 @@ export function flow(block, context) {
       for (let up = all.get(key).above; up; up = up.above) setOpen(up.key, true);
       flatten();
     }
-    showRows();
-    showStage();
-    if (source) source.show(all.get(key), spot);
-    if (told) context.chosen?.(memory.id);
+    showChosen(spot);
+    if (told) context.chosen(memory.id);
   };
   // The stage may be filtered out: then its neighbours are those that stand around its place.
   const step = (by) => {
@@ -318,7 +321,7 @@ export function flow(block, context) {
     views.querySelector(`[value=${memory.view}]`).checked = true;
     sift();
     flatten();
-    select(memory.selected, false);
+    showChosen();
   };
   context.restore = () => {
     if (JSON.stringify(context.state) === memory.state) return;
