@@ -109,3 +109,19 @@ def test_ids_are_told_at_the_end():
             optimizer.step()
     found = run.recording.all(InputTokens)
     assert [tokens.ids for tokens in found] == [tuple(x[0].tolist())] * 2
+
+
+def test_a_sequence_model_is_drawn_for_one_row():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Embedding(9, 4), nn.Dropout(0.2), nn.Linear(4, 9))
+    x, y = torch.randint(0, 9, (8, 3)), torch.randint(0, 9, (8, 3))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pipetrace.record() as run:
+        for rows in torch.arange(8).split(4):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x[rows]).flatten(0, 1), y[rows].flatten()).backward()
+            optimizer.step()
+    (found,) = run.recording.all(Draws)
+    assert (found.count, len(found.masks[0])) == (12, 32)
+    with torch.no_grad():
+        assert found.values == pytest.approx(model[0](x[0]).flatten().tolist(), abs=1e-6)

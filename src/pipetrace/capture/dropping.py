@@ -29,13 +29,17 @@ Read = Callable[[Any, int], torch.Tensor | None]
 
 
 class Pass(NamedTuple):
-    """One forward of equal rows; the tensors have as many rows, all else is flattened."""
+    """One forward of equal rows; the tensors have as many rows, all else is flattened.
+
+    `shapes` are those before: of what entered, under an empty name, and of the outputs.
+    """
 
     rate: float | None
     entered: torch.Tensor
     kept: torch.Tensor | None
     scale: float
     outputs: dict[str, torch.Tensor]
+    shapes: dict[str, tuple[int, ...]]
 
 
 def dropping(ops: Sequence[Op]) -> list[Op]:
@@ -49,6 +53,17 @@ def seeded(seed: int) -> None:
     torch.default_generator.manual_seed(seed)
     if cuda_in_use():
         torch.cuda.manual_seed_all(seed)
+
+
+def of_row(call: replay.Call, row: int) -> replay.Call:
+    """Return the call with one row of its batch alone."""
+    rows = trees.rows((call.args, call.kwargs))
+
+    def cut(tensor: torch.Tensor) -> torch.Tensor:
+        part = tensor.dim() > 0 and tensor.shape[0] == rows
+        return tensor[row : row + 1] if part else tensor
+
+    return call._replace(args=trees.rebuild(call.args, cut), kwargs=trees.rebuild(call.kwargs, cut))
 
 
 def draw(
@@ -81,14 +96,17 @@ def draw(
     then = None if following is None else spot(ops, following.index)
     name = "" if following is None else named(ops, following)
 
+    shapes: dict[str, tuple[int, ...]] = {}
+
     def run(n: int, p: float | None, training: bool, start: int) -> Pass | None:
         switched = Switched(target, p, training, following=then)
         output = _played(call, n, switched, start)
-        return _pass(switched, output, n, name, read)
+        return _pass(switched, output, n, name, read, shapes)
 
     off = run(1, None, False, seed)
     if off is None or off.rate is None or not off.entered.numel():
         return None
+    shapes.update(off.shapes)
     others = [tenth for tenth in RATES if abs(tenth - off.rate) > _NEAR]
     chosen = tuple(sorted([*others, off.rate]))
     if count == 1 or rate is not None:
@@ -150,9 +168,13 @@ def _played(call: replay.Call, n: int, switched: Switched, seed: int) -> Any:
 
 
 def _pass(
-    switched: Switched, output: Any, n: int, name: str, read: Read | None
+    switched: Switched, output: Any, n: int, name: str, read: Read | None,
+    shapes: dict[str, tuple[int, ...]],
 ) -> Pass | None:  # fmt: skip
-    """Cut what a forward gave into its rows; None where it has no such rows."""
+    """Cut what a forward gave into its rows; None where it has no such rows.
+
+    `shapes` are those of one row alone.
+    """
     if switched.entered is None:
         return None
     with torch._C.DisableTorchFunction():
@@ -161,19 +183,39 @@ def _pass(
             "probabilities": None if read is None else read(output, n),
         }  # fmt: skip
         tensors = {key: tensor for key, tensor in found.items() if tensor is not None and key}
-        for tensor in (switched.entered, *tensors.values()):
-            plain = tensor.layout is torch.strided and not tensor.is_nested
-            if not plain or tensor.numel() % n:
-                return None
+        tensors[""] = switched.entered
+        rows = {key: _cut(tensor, n, shapes.get(key)) for key, tensor in tensors.items()}
+        outputs = {key: row for key, row in rows.items() if row is not None}
+        if len(outputs) < len(rows):
+            return None
+        kept = None if switched.kept is None else _cut(switched.kept, n, shapes.get(""))
         return Pass(
-            switched.rate, _cut(switched.entered, n),
-            None if switched.kept is None else _cut(switched.kept, n)[:, :ROW],
-            switched.scale, {key: _cut(tensor, n) for key, tensor in tensors.items()},
+            switched.rate, outputs.pop(""), None if kept is None else kept[:, :ROW],
+            switched.scale, outputs, {key: tuple(made.shape) for key, made in tensors.items()},
         )  # fmt: skip
 
 
-def _cut(tensor: torch.Tensor, n: int) -> torch.Tensor:
-    return tensor.detach().reshape(n, -1)
+def _cut(tensor: torch.Tensor, n: int, alone: tuple[int, ...] | None) -> torch.Tensor | None:
+    """Return a row for each of `n`, wherever the batch has its dimension; None where it has none.
+
+    >>> x = torch.arange(6).reshape(2, 3)
+    >>> _cut(x, 3, (2, 1)).tolist(), _cut(x, 2, (1, 3)).tolist(), _cut(x, 2, (2, 3))
+    ([[0, 3], [1, 4], [2, 5]], [[0, 1, 2], [3, 4, 5]], None)
+    """
+    tensor = tensor.detach()
+    if tensor.layout is not torch.strided or tensor.is_nested:
+        return None
+    if n == 1 or alone is None:
+        return tensor.reshape(n, -1) if n == 1 else None
+    if tensor.dim() != len(alone):
+        return None
+    pairs = enumerate(zip(tensor.shape, alone, strict=True))
+    grown = [place for place, (many, one) in pairs if many != one]
+    if len(grown) != 1 or tensor.shape[grown[0]] != n * alone[grown[0]]:
+        return None
+    place = grown[0]
+    parts = tensor.reshape(*alone[:place], n, *alone[place:])
+    return parts.movedim(place, 0).reshape(n, -1)
 
 
 def _alike(run: Callable[[], Pass | None], alone: Pass) -> bool:
@@ -207,7 +249,7 @@ def _bits(made: Sequence[Pass], size: int) -> list[bytes]:
     """Pack the kept flags of each draw, the first in the highest bit.
 
     >>> kept = torch.tensor([[True, False, True], [False, True, True]])
-    >>> [each.hex() for each in _bits([Pass(0.5, torch.ones(2, 3), kept, 2.0, {})], 3)]
+    >>> [each.hex() for each in _bits([Pass(0.5, torch.ones(2, 3), kept, 2.0, {}, {})], 3)]
     ['a0', '60']
     """
     width = -(-size // 8)

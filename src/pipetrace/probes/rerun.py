@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from pipetrace.capture import replay, trees
-from pipetrace.capture.dropping import draw, seeded
+from pipetrace.capture.dropping import draw, of_row, seeded
 from pipetrace.capture.handlers import pass_on
 from pipetrace.capture.kept import Kept
 from pipetrace.capture.switched import DROPPING, Switched, spot
@@ -125,26 +125,12 @@ def rerun(kept: Mapping[int, Kept], facts: Sequence[Fact], wanted: Asked) -> Aga
 
 def _drawn(call: replay.Call, forward: Kept, ops: Sequence[Op], wanted: Asked) -> Again:
     """Let one dropout op draw one mask for the sample's row."""
-    single = call._replace(
-        args=trees.rebuild(call.args, _row(call, forward.row)),
-        kwargs=trees.rebuild(call.kwargs, _row(call, forward.row)),
-    )
     drops = _trains(ops[wanted.op]) if wanted.training is None else wanted.training
-    found = draw(single, ops, wanted.op, rate=wanted.p, count=1, seed=wanted.seed,
-                 drops=drops, read=forward.read)  # fmt: skip
+    found = draw(of_row(call, forward.row), ops, wanted.op, rate=wanted.p, count=1,
+                 seed=wanted.seed, drops=drops, read=forward.read)  # fmt: skip
     if found is None:
         raise _another(ops[wanted.op])
     return Again(wanted, wanted.op, [found], None)
-
-
-def _row(call: replay.Call, row: int) -> Any:
-    rows = trees.rows((call.args, call.kwargs))
-
-    def cut(tensor: torch.Tensor) -> torch.Tensor:
-        part = tensor.dim() > 0 and tensor.shape[0] == rows
-        return (tensor[row : row + 1] if part else tensor).clone()
-
-    return cut
 
 
 def _played(

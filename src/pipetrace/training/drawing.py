@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pipetrace.capture import replay
-from pipetrace.capture.dropping import RATES, SHOWN, Read, draw, dropping
+from pipetrace.capture.dropping import RATES, SHOWN, Read, draw, dropping, of_row
 from pipetrace.capture.handlers import pass_on
 from pipetrace.capture.inputs import capture
 from pipetrace.probed import Draws
@@ -26,8 +26,8 @@ DRAWS = 32
 """So many masks are drawn at each rate, fewer of a model that takes long."""
 _WORK = 4_000_000_000
 """Floating-point operations that all draws together may take: well under a second."""
-_CALL = 200_000
-"""As many would take the time of calling one op."""
+_CALL = 700_000
+"""As many would take the time of calling one op, with its share of what is put back."""
 
 
 def draws(
@@ -57,18 +57,25 @@ def draws(
     if not count:
         return [_missing("the model is too large to be run some 100 times more")]
     each = SHOWN * passes * (row + calls)
-    single = SHOWN if each <= _WORK else 0
-    cost = max(passes * (count * row + calls), each if single else 0)
+    left = float(_WORK)
     found: list[Fact] = []
     try:
         with torch.no_grad():
-            call = replay.prepare(model, chosen.args, chosen.kwargs)
+            whole = replay.prepare(model, chosen.args, chosen.kwargs)
+        call = of_row(whole, forward.sample)
         read = reading(strand)
-        for op in layers[: max(1, _WORK // cost)]:
+        for op in layers:
+            if passes * (count * row + calls) > left:
+                break
+            single = SHOWN if each <= left else 0
             made: Draws | None = draw(
                 call, ops, op.index, count=count, single=single, read=read
             )  # fmt: skip
-            found += [] if made is None else [made]
+            if made is None:
+                continue
+            found.append(made)
+            batched = len(made.masks[0]) > SHOWN
+            left -= passes * (count * row + calls) if batched else each
     except Exception as error:
         pass_on(error)
         return found or [_missing(f"{type(error).__name__}: {error}"[:300])]
