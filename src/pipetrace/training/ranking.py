@@ -118,17 +118,17 @@ def _ranked(call: LossCall, given: torch.Tensor, batch: Batch) -> list[Ranked]:
     losses = _losses(call, given, batch)
     truth: list[Any] = [None] * batch.rows
     if batch.target is not None and batch.target.numel() == batch.rows:
-        truth = batch.target.reshape(-1).double().tolist()
+        truth = batch.target.reshape(-1).cpu().double().tolist()
     facts: list[dict[str, Any]] = [{} for _ in range(batch.rows)]
     task = scores.task(call.name)
     if task == "classes" and given.dim() == 2 and given.shape[0] == batch.rows:
         facts = [_class(shares, true) for shares, true in zip(_shares(given), truth, strict=True)]
     elif task == "binary" and given.numel() == batch.rows:
         chances = given if call.name == "binary_cross_entropy" else given.sigmoid()
-        pairs = zip(chances.reshape(-1).double().tolist(), truth, strict=True)
+        pairs = zip(chances.reshape(-1).cpu().double().tolist(), truth, strict=True)
         facts = [_class([1 - chance, chance], true) for chance, true in pairs]
     elif task == "values" and given.numel() == batch.rows:
-        facts = [{"predicted": value} for value in given.reshape(-1).double().tolist()]
+        facts = [{"predicted": value} for value in given.reshape(-1).cpu().double().tolist()]
     return [
         Ranked(sample=batch.first + at, loss=losses[at], truth=truth[at], **facts[at])
         for at in range(batch.rows)
@@ -136,7 +136,7 @@ def _ranked(call: LossCall, given: torch.Tensor, batch: Batch) -> list[Ranked]:
 
 
 def _shares(given: torch.Tensor) -> list[list[float]]:
-    found: list[list[float]] = given.double().softmax(-1).tolist()
+    found: list[list[float]] = given.cpu().double().softmax(-1).tolist()
     return found
 
 
@@ -168,6 +168,7 @@ def _losses(call: LossCall, given: torch.Tensor, batch: Batch) -> list[float | N
     counted = torch.ones_like(each)
     if each.shape == target.shape and not target.is_floating_point():
         counted = (target != options.get("ignore_index", -100)).to(each.dtype)
-    sums = (each.reshape(batch.rows, -1).double().sum(1), counted.reshape(batch.rows, -1).sum(1))
+    # Not every device has numbers of 64 bits.
+    sums = [part.reshape(batch.rows, -1).cpu().double().sum(1) for part in (each, counted)]
     return [total / count if count else None
             for total, count in zip(sums[0].tolist(), sums[1].tolist(), strict=True)]  # fmt: skip

@@ -36,7 +36,7 @@ def weights(model: nn.Module, root: int, facts: list[Fact]) -> list[Weights]:
         return [
             Weights(
                 model=root, path=path, shape=tuple(parameter.shape),
-                values=tuple(parameter.detach().double().cpu().reshape(-1).tolist()),
+                values=tuple(parameter.detach().cpu().double().reshape(-1).tolist()),
             )
             for path, parameter in named
         ]  # fmt: skip

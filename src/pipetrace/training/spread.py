@@ -84,7 +84,7 @@ def _alone(call: replay.Call, strand: Strand) -> torch.Tensor | None:
 def _told(drawn: torch.Tensor, name: str) -> Spread | None:
     """State quantiles of probabilities, where the loss function says that it means these."""
     task, draws = scores.task(name), drawn.shape[0]
-    numbers = drawn.reshape(draws, -1).double().cpu()
+    numbers = drawn.reshape(draws, -1).cpu().double()
     if not 0 < numbers.shape[1] <= _MOST:
         return None
     kind, votes = "outputs", None
@@ -98,7 +98,7 @@ def _told(drawn: torch.Tensor, name: str) -> Spread | None:
         )
         votes = (numbers[:, 0] > 0.5).long().bincount(minlength=2)
         votes = votes if numbers.shape[1] == 1 else None
-    low, high = torch.quantile(numbers, torch.tensor([0.05, 0.95], dtype=torch.float64), dim=0)
+    low, high = (torch.quantile(numbers, edge, dim=0) for edge in (0.05, 0.95))
     return Spread(
         draws=draws, kind=kind, low=tuple(low.tolist()), mean=tuple(numbers.mean(0).tolist()),
         high=tuple(high.tolist()), votes=() if votes is None else tuple(votes.tolist()),
