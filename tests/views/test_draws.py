@@ -185,8 +185,8 @@ def test_effects_stand_beside_dropping_off(shown: Open):
             effect.off[index]
         )
         assert drawn == (largest if now[index] == max(now) else "") + text.number(now[index])
-    assert table.locator(".bar").count() == 3
-    assert tab.locator(".effect").first.locator(".bar").count() == 0
+    assert table.locator(".gauge").count() == 3
+    assert tab.locator(".effect").first.locator(".gauge").count() == 0
     widths = table.locator(".fill").evaluate_all("all => all.map(one => one.offsetWidth)")
     room = table.locator(".track").first.evaluate("one => one.clientWidth")
     assert [width / room for width in widths] == pytest.approx(list(now), abs=0.03)

@@ -17,9 +17,9 @@ from pipetrace.blocks import Page
 from pipetrace.views import data, text
 
 MODULES = (
-    "dom.js", "address.js", "chart.js", "distributions.js", "code.js", "stage.js", "flow.js",
-    "question.js", "tabs.js", "draws.js", "network.js", "graph.js", "blocks.js", "section.js",
-    "paper.js", "viewer.js",
+    "dom.js", "address.js", "chart.js", "distributions.js", "code.js", "rerun.js", "stage.js",
+    "flow.js", "question.js", "tabs.js", "draws.js", "network.js", "graph.js", "blocks.js",
+    "section.js", "paper.js", "viewer.js",
 )  # fmt: skip
 SHEETS = (
     "viewer.css", "blocks.css", "choices.css", "code.css", "stage.css", "draws.css", "network.css",

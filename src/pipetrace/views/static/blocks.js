@@ -15,7 +15,7 @@ const FIRST_ROWS = 200;
 
 function paragraph(block) {
   const tone = block.tone ?? "plain";
-  return make("p", { class: `text ${tone}` }, sign(tone), make("span", {}, ...words(block.text)));
+  return make("p", { class: `text ${tone}` }, sign(tone), make("span", ...words(block.text)));
 }
 
 function checks(block) {
@@ -25,20 +25,17 @@ function checks(block) {
     unknown: ["?", "unknown", "warning"],
   };
   return make(
-    "ul",
-    { class: "checks" },
+    "ul.checks",
     ...block.checks.map((check) => {
       const [mark, said, tone] = states[check.state] ?? states.unknown;
       return make(
         "li",
-        {},
         make("span", { class: `sign ${tone}`, role: "img", "aria-label": said }, mark),
         make(
           "span",
-          {},
           ...words(check.label),
           " ",
-          check.detail && make("span", { class: "note" }, ...words(check.detail)),
+          check.detail && make("span.note", ...words(check.detail)),
         ),
       );
     }),
@@ -48,7 +45,6 @@ function checks(block) {
 function table(block) {
   const head = make(
     "tr",
-    {},
     ...block.heads.map((each) =>
       make("th", { scope: "col", class: each.number && "number" }, ...words(each.label)),
     ),
@@ -59,15 +55,13 @@ function table(block) {
       const cells = row.map((cell, index) =>
         make("td", { class: block.heads[index]?.number && "number" }, ...words(cell)),
       );
-      body.append(make("tr", {}, ...cells));
+      body.append(make("tr", ...cells));
     }
   };
   add(block.rows.slice(0, FIRST_ROWS));
-  const caption = block.caption && make("caption", {}, ...words(block.caption));
-  const whole = make("div", { class: "table" });
-  whole.append(
-    pane(block.caption || "Table", make("table", {}, caption, make("thead", {}, head), body)),
-  );
+  const caption = block.caption && make("caption", ...words(block.caption));
+  const whole = make("div.table");
+  whole.append(pane(block.caption || "Table", make("table", caption, make("thead", head), body)));
   if (block.rows.length > FIRST_ROWS) {
     const more = make(
       "button",
@@ -83,71 +77,52 @@ function table(block) {
   const noted = block.heads.filter((each) => each.note);
   if (noted.length) {
     const lines = noted.map((each) =>
-      make("li", {}, make("strong", {}, ...words(each.label)), ": ", ...words(each.note)),
+      make("li", make("strong", ...words(each.label)), ": ", ...words(each.note)),
     );
-    whole.append(make("ul", { class: "notes" }, ...lines));
+    whole.append(make("ul.notes", ...lines));
   }
   return whole;
 }
 
 function remarks(block) {
   const list = make(
-    "ul",
-    { class: "remarks" },
+    "ul.remarks",
     ...block.remarks.map((remark) =>
       make(
         "li",
-        {},
-        make("span", { class: "where" }, remark.where),
-        make(
-          "span",
-          {},
-          sign(remark.tone),
-          ...words(remark.text),
-          " ",
-          make("span", { class: "rule" }, remark.id),
-        ),
+        make("span.where", remark.where),
+        make("span", sign(remark.tone), ...words(remark.text), " ", make("span.rule", remark.id)),
       ),
     ),
   );
   if (!block.title) return list;
-  return make("div", {}, make("p", { class: "caption" }, ...words(block.title)), list);
+  return make("div", make("p.caption", ...words(block.title)), list);
 }
 
 function bars(block) {
-  const list = make("ul", { class: "bars", "aria-label": block.title || null });
+  const list = make("ul.bars", { "aria-label": block.title || null });
   for (const bar of block.bars) {
     const share = Number(bar.share);
-    const fill = make("span", { class: "fill" });
+    const fill = make("span.fill");
     fill.style.setProperty("--share", Number.isNaN(share) ? 0 : Math.min(Math.max(share, 0), 1));
     list.append(
       make(
         "li",
         { class: bar.mark ? "marked" : null },
-        make(
-          "span",
-          { class: "name" },
-          ...words(bar.label),
-          bar.mark && make("span", { class: "badge" }, bar.mark),
-        ),
-        make("span", { class: "track", "aria-hidden": "true" }, fill),
-        make("span", { class: "number" }, bar.value),
+        make("span.name", ...words(bar.label), bar.mark && make("span.badge", bar.mark)),
+        make("span.track", { "aria-hidden": "true" }, fill),
+        make("span.number", bar.value),
       ),
     );
   }
-  return make(
-    "div",
-    {},
-    block.title && make("p", { class: "caption" }, ...words(block.title)),
-    list,
-  );
+  return make("div", block.title && make("p.caption", ...words(block.title)), list);
 }
 
 export function crash(block) {
   return make(
-    "div",
-    { class: "crash", role: "group", "aria-label": block.title },
-    make("p", {}, sign("bad"), make("strong", {}, block.title)),
+    "div.crash",
+    { role: "group", "aria-label": block.title },
+    make("p", sign("bad"), make("strong", block.title)),
     make("pre", { tabindex: 0, role: "region", "aria-label": "what happened" }, block.text),
   );
 }

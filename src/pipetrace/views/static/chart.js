@@ -90,13 +90,13 @@ export function chart(block, context) {
   const named = { class: "plot", role: "slider", tabindex: 0, "aria-labelledby": title };
   const ends = { "aria-valuemin": 0, "aria-valuemax": Math.max(xs.length - 1, 0) };
   const plot = make("div", { ...named, ...ends, "aria-orientation": "horizontal" });
-  const where = make("span", { class: "where" });
-  const readings = lines.map(() => make("span", { class: "reading" }));
-  const legend = make("ul", { class: "legend" }, make("li", {}, where));
+  const where = make("span.where");
+  const readings = lines.map(() => make("span.reading"));
+  const legend = make("ul.legend", make("li", where));
   lines.forEach((line, at) => {
-    legend.append(make("li", {}, sample(line, at), make("span", {}, line.label), readings[at]));
+    legend.append(make("li", sample(line, at), make("span", line.label), readings[at]));
   });
-  const pinned = make("ul", { class: "pinned" });
+  const pinned = make("ul.pinned");
   const details = tableBelow("The values as a table", block.title, () => ({
     heads: [block.x_label, ...lines.map((line) => line.label)],
     rows: xs.map((x, index) => [x, ...lines.map((line) => line.ys[index])].map(showNumber)),
@@ -105,9 +105,9 @@ export function chart(block, context) {
   const log = make("button", toggle, "Log scale");
   const choices = Object.keys(SMOOTH).map((name) => make("option", { value: name }, name));
   const smooth = make("select", { onchange: () => change("smooth", smooth.value) }, ...choices);
-  const tools = make("div", { class: "tools" });
+  const tools = make("div.tools");
   if (finite.length > 1 && finite.every((y) => y > 0)) tools.append(log);
-  if (xs.length > FEW) tools.append(make("label", {}, "Smoothing ", smooth));
+  if (xs.length > FEW) tools.append(make("label", "Smoothing ", smooth));
 
   let [cursor, frame, width] = [0, null, 0];
   const pinsAt = (index) => (block.pins ?? []).filter((pin) => Number(pin.x) === xs[index]);
@@ -123,8 +123,8 @@ export function chart(block, context) {
     const told = pins.length ? [...said, ...pins.map((pin) => visible(pin.text))] : said;
     plot.setAttribute("aria-valuenow", cursor);
     plot.setAttribute("aria-valuetext", `${where.textContent}: ${told.join(", ")}`);
-    const rule = (pin) => make("span", { class: "rule" }, ` ${pin.id ?? ""}`);
-    const item = (pin) => make("li", {}, sign(pin.tone), ...words(pin.text), rule(pin));
+    const rule = (pin) => make("span.rule", ` ${pin.id ?? ""}`);
+    const item = (pin) => make("li", sign(pin.tone), ...words(pin.text), rule(pin));
     pinned.replaceChildren(...pins.map(item));
     frame?.move(cursor);
   };
@@ -163,7 +163,7 @@ export function chart(block, context) {
   new ResizeObserver(() => Math.round(plot.clientWidth) !== width && redraw()).observe(plot);
   const caption = make("figcaption", { id: title }, ...words(block.title));
   const parts = [caption, tools.firstChild && tools, legend, plot, block.pins && pinned, details];
-  const figure = make("figure", { class: "chart" }, ...parts);
+  const figure = make("figure.chart", ...parts);
   apply();
   return figure;
 }
@@ -173,7 +173,7 @@ function sketch(block, xs, lines, plot, { log, smooth, width, pinsAt, finite }) 
   const places = xs.filter(Number.isFinite);
   if (!finite.length || !places.length) {
     const nothing = "Nothing to draw: no finite value was measured.";
-    plot.replaceChildren(make("p", { class: "muted" }, nothing));
+    plot.replaceChildren(make("p.muted", nothing));
     return null;
   }
   let [low, high] = extent(finite);
@@ -214,8 +214,8 @@ function sketch(block, xs, lines, plot, { log, smooth, width, pinsAt, finite }) 
   });
   write(block.y_label + (log ? ", log scale" : ""), 2, 14, "start", "name");
   write(block.x_label, width - right, height - 6, "end", "name");
-  const rule = draw("line", { class: "rule", y1: top, y2: floor });
-  const focus = draw("g", { class: "focus" });
+  const rule = draw("line.rule", { y1: top, y2: floor });
+  const focus = draw("g.focus");
   svg.append(rule);
   const plotted = lines.map((each, number) => {
     const place = (y, index) => {
@@ -225,10 +225,9 @@ function sketch(block, xs, lines, plot, { log, smooth, width, pinsAt, finite }) 
     };
     const points = smoothed(each.ys, SMOOTH[smooth]).map(place);
     const group = draw("g", { class: `line-${number % COLOURS}` });
-    if (SMOOTH[smooth])
-      group.append(draw("path", { class: "curve raw", d: path(each.ys.map(place)) }));
+    if (SMOOTH[smooth]) group.append(draw("path.curve.raw", { d: path(each.ys.map(place)) }));
     const dash = DASHES[each.style];
-    group.append(draw("path", { class: "curve", d: path(points), "stroke-dasharray": dash }));
+    group.append(draw("path.curve", { d: path(points), "stroke-dasharray": dash }));
     const every = Math.max(1, Math.ceil(points.length / (width / 28)));
     points.forEach((at, index) => {
       if (at.shown && !at.finite)

@@ -25,7 +25,7 @@ function codeLine(tag, line, text, sign) {
 function textOf(lines, properties) {
   const text = make("pre", properties);
   for (let at = 0; at < lines.length; at += CHUNK) {
-    const chunk = make("code", {}, lines.slice(at, at + CHUNK));
+    const chunk = make("code", lines.slice(at, at + CHUNK));
     chunk.style.setProperty("--count", chunk.children.length);
     text.append(chunk);
   }
@@ -42,7 +42,7 @@ export function code(block) {
   });
   const label = block.path || "source text";
   const text = textOf(lines, { tabindex: 0, role: "region", "aria-label": label });
-  return make("figure", { class: "code" }, block.path && make("figcaption", {}, block.path), text);
+  return make("figure.code", block.path && make("figcaption", block.path), text);
 }
 
 const parts = (role) => (role ? role.split(" and ") : []);
@@ -71,14 +71,14 @@ export function sourcePane(sources, rows, memory, choose) {
       else stages?.set(line, [{ key, role }]);
     }
   const paths = [...files.keys()];
-  const place = paths.length > 1 ? make("select") : make("span", { class: "place" }, paths[0]);
-  const status = make("span", { class: "note", role: "status" });
-  const scroller = make("div", { class: "lines", role: "group" });
-  const label = paths.length > 1 ? make("label", {}, "File ", place) : place;
+  const place = paths.length > 1 ? make("select") : make("span.place", paths[0]);
+  const status = make("span.note", { role: "status" });
+  const scroller = make("div.lines", { role: "group" });
+  const label = paths.length > 1 ? make("label", "File ", place) : place;
   const root = make(
-    "div",
-    { class: "beside", role: "region", "aria-label": "Source" },
-    make("div", { class: "source-head" }, label, status),
+    "div.beside",
+    { role: "region", "aria-label": "Source" },
+    make("div.source-head", label, status),
     scroller,
   );
   let [path, file, stop] = [];

@@ -51,12 +51,12 @@ export function distributions(block, context) {
   const said = make("output", { for: id });
   const slider = make("input", { id, type: "range", min: 0, max: last, step: 1 });
   const panels = block.panels.map((panel) => {
-    const curve = draw("path", { class: "mass" });
+    const curve = draw("path.mass");
     const extent = extentOf(panel);
     const at = (-extent.low / (extent.high - extent.low)) * WIDTH;
     const inside = extent.low < 0 && extent.high > 0;
-    const zero = inside && draw("line", { class: "rule", x1: at, x2: at, y1: 0, y2: HEIGHT });
-    const range = make("p", { class: "small" });
+    const zero = inside && draw("line.rule", { x1: at, x2: at, y1: 0, y2: HEIGHT });
+    const range = make("p.small");
     const picture = draw(
       "svg",
       { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, "aria-hidden": "true", preserveAspectRatio: "none" },
@@ -65,17 +65,11 @@ export function distributions(block, context) {
     );
     const element = make(
       "li",
-      {},
-      make("p", { class: "label" }, ...words(panel.label)),
+      make("p.label", ...words(panel.label)),
       picture,
-      make(
-        "p",
-        { class: "ends" },
-        showNumber(extent.low),
-        make("span", {}, showNumber(extent.high)),
-      ),
+      make("p.ends", showNumber(extent.low), make("span", showNumber(extent.high))),
       range,
-      panel.note && make("p", { class: "note" }, ...words(panel.note)),
+      panel.note && make("p.note", ...words(panel.note)),
     );
     return { panel, extent, curve, range, element };
   });
@@ -100,17 +94,10 @@ export function distributions(block, context) {
   });
   context.restore = () => show(Number(context.state.at ?? last));
   const root = make(
-    "figure",
-    { class: "distributions" },
-    make("figcaption", {}, ...words(block.title)),
-    make(
-      "div",
-      { class: "tools" },
-      make("label", { for: id }, ...words(block.x_label)),
-      slider,
-      said,
-    ),
-    make("ul", { class: "panels" }, ...panels.map((each) => each.element)),
+    "figure.distributions",
+    make("figcaption", ...words(block.title)),
+    make("div.tools", make("label", { for: id }, ...words(block.x_label)), slider, said),
+    make("ul.panels", ...panels.map((each) => each.element)),
     tableBelow("The ranges as a table", block.title, () => tableOf(block)),
   );
   // A reader who has not chosen a moment sees the last, also when it is a new one.

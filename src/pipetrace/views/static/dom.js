@@ -22,36 +22,56 @@ export function unique(word) {
   return `pipetrace-${word}-${made}`;
 }
 
-function fill(element, properties, children) {
+// Parts are properties, elements and text, in any order and however deep.
+function fill(element, parts) {
+  for (const part of parts.flat(Infinity)) {
+    if (part instanceof Node) element.append(part);
+    else if (typeof part !== "object" && part !== undefined && part !== false && part !== "")
+      element.append(visible(part));
+    else if (part) set(element, part);
+  }
+  return element;
+}
+
+function set(element, properties) {
   for (const [name, value] of Object.entries(properties)) {
     if (value === undefined || value === null || value === false) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : visible(value));
   }
-  for (const child of children.flat()) {
-    if (child === undefined || child === null || child === false || child === "") continue;
-    element.append(child instanceof Node ? child : document.createTextNode(visible(child)));
-  }
+}
+
+function named(name, make) {
+  const [tag, ...classes] = name.split(".");
+  const element = make(tag);
+  if (classes.length) element.setAttribute("class", classes.join(" "));
   return element;
 }
 
-export function make(tag, properties = {}, ...children) {
-  return fill(document.createElement(tag), properties, children);
+// Classes stand behind the tag: make("p.note", "text").
+export function make(name, ...parts) {
+  return fill(
+    named(name, (tag) => document.createElement(tag)),
+    parts,
+  );
 }
 
-export function draw(tag, properties = {}, ...children) {
-  return fill(document.createElementNS(SVG, tag), properties, children);
+export function draw(name, ...parts) {
+  return fill(
+    named(name, (tag) => document.createElementNS(SVG, tag)),
+    parts,
+  );
 }
 
 // Text with `code` between backticks set apart.
 export function words(text) {
   return visible(text)
     .split(/`([^`\n]+)`/)
-    .map((piece, index) => (index % 2 ? make("code", {}, piece) : piece));
+    .map((piece, index) => (index % 2 ? make("code", piece) : piece));
 }
 
 export function unseen(text) {
-  return make("span", { class: "unseen" }, text);
+  return make("span.unseen", text);
 }
 
 export function toNumber(value) {
@@ -88,38 +108,29 @@ export function sign(tone) {
 
 // A pane that scrolls sideways on its own, reachable by keyboard.
 export function pane(label, ...children) {
-  return make(
-    "div",
-    { class: "pane", role: "region", tabindex: 0, "aria-label": label },
-    ...children,
-  );
+  return make("div.pane", { role: "region", tabindex: 0, "aria-label": label }, ...children);
 }
 
 // What a picture shows as a table below it, written when somebody opens it.
 export function tableBelow(summary, label, content) {
-  const details = make("details", { class: "data" }, make("summary", {}, summary));
+  const details = make("details.data", make("summary", summary));
   details.addEventListener("toggle", () => {
     if (!details.open || details.children.length > 1) return;
     const { heads, rows, note } = content();
     const row = ([first, ...cells]) =>
       make(
         "tr",
-        {},
         make("th", { scope: "row" }, first),
-        ...cells.map((cell) => make("td", { class: "number" }, cell)),
+        ...cells.map((cell) => make("td.number", cell)),
       );
     const head = heads.map((each) => make("th", { scope: "col" }, each));
-    const body = make("tbody", {}, ...rows.slice(0, MOST_ROWS).map(row));
+    const body = make("tbody", ...rows.slice(0, MOST_ROWS).map(row));
     details.append(
-      pane(
-        `${label}, as a table`,
-        make("table", {}, make("thead", {}, make("tr", {}, head)), body),
-      ),
+      pane(`${label}, as a table`, make("table", make("thead", make("tr", head)), body)),
     );
     const left = rows.length - MOST_ROWS;
-    if (left > 0)
-      details.append(make("p", { class: "muted" }, `${left} more rows are in the JSON export.`));
-    if (note) details.append(make("p", { class: "note" }, note));
+    if (left > 0) details.append(make("p.muted", `${left} more rows are in the JSON export.`));
+    if (note) details.append(make("p.note", note));
   });
   return details;
 }

@@ -1,5 +1,6 @@
 // Masks that a layer drew over real values; whatever is multiplied here is said to be.
 import { draw, make, showNumber, sign, toNumber, unique, unseen, visible, words } from "./dom.js";
+import { rerun } from "./rerun.js";
 
 const MOST_ELEMENTS = 64;
 const MODES = { train: "train: drops", eval: "eval: passes" };
@@ -33,25 +34,23 @@ function effectTable(effect, rate, number, on) {
   const name = (at) => visible(effect.names?.[at] || at);
   const cell = (values, at) =>
     make(
-      "td",
-      { class: "number" },
+      "td.number",
       at === best(values) && [make("span", { "aria-hidden": "true" }, "▲ "), unseen("largest: ")],
       showNumber(values[at]),
     );
   const bar = (at) => {
-    const track = make("span", { class: "track" }, make("span", { class: "fill" }));
-    track.append(make("span", { class: "off" }));
+    const track = make("span.track", make("span.fill"));
+    track.append(make("span.off"));
     track.style.setProperty("--share", now?.[at] ?? 0);
     track.style.setProperty("--off", off[at]);
-    return make("td", { class: "bar", "aria-hidden": "true" }, track);
+    return make("td.gauge", { "aria-hidden": "true" }, track);
   };
   const rows = off.map((_, at) =>
     make(
       "tr",
-      {},
       make("th", { scope: "row" }, name(at)),
       cell(off, at),
-      now ? cell(now, at) : make("td", { class: "number" }, "–"),
+      now ? cell(now, at) : make("td.number", "–"),
       shares && bar(at),
     ),
   );
@@ -62,52 +61,16 @@ function effectTable(effect, rate, number, on) {
   if (now && shares && best(now) !== best(off))
     said = [sign("warning"), `largest: ${name(best(now))}; with dropping off: ${name(best(off))}`];
   return make(
-    "div",
-    { class: "effect" },
+    "div.effect",
     make(
       "table",
-      {},
-      make("caption", {}, ...words(effect.label)),
-      make("thead", {}, make("tr", {}, make("td"), head, shares && make("td"))),
-      make("tbody", {}, rows),
+      make("caption", ...words(effect.label)),
+      make("thead", make("tr", make("td"), head, shares && make("td"))),
+      make("tbody", rows),
     ),
-    make("p", { class: "note" }, said),
-    effect.note && make("p", { class: "note" }, words(effect.note)),
+    make("p.note", said),
+    effect.note && make("p.note", words(effect.note)),
   );
-}
-
-function runAgain(block, context, memory, show) {
-  const field = (name, input) => {
-    input.value = memory[name];
-    input.addEventListener("change", () => (memory[name] = input.value));
-    return make("label", {}, `${name} `, input);
-  };
-  const number = (limits) => make("input", { type: "number", min: 0, required: true, ...limits });
-  const options = Object.keys(MODES).map((mode) => make("option", {}, mode));
-  const said = make("p", { role: "status" });
-  const form = make(
-    "form",
-    { class: "tools" },
-    field("p", number({ max: 1, step: "any" })),
-    field("seed", number()),
-    field("mode", make("select", {}, options)),
-    make("button", {}, "Run the layer again"),
-    said,
-  );
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    if (said.textContent === "running") return;
-    said.textContent = "running";
-    const { p, seed, mode } = memory;
-    const wanted = { p: Number(p), training: mode === "train", seed: Number(seed) };
-    try {
-      show(await context.act("rerun", { again: block.again, ...wanted }), mode);
-      said.textContent = "Shown above as the live mask.";
-    } catch (error) {
-      said.replaceChildren(sign("bad"), visible(error?.message ?? error));
-    }
-  });
-  return form;
 }
 
 export function draws(block, context) {
@@ -115,10 +78,10 @@ export function draws(block, context) {
   const usual = { rate: block.chosen ?? 0, draw: 0, mode: "train", element: 0 };
   const { memory } = context;
   const id = unique("draws");
-  const root = make("div", { class: "draws", role: "group", "aria-labelledby": id });
+  const root = make("div.draws", { role: "group", "aria-labelledby": id });
   root.append(make("h3", { id }, words(block.title)));
   if (!own.values.length || !own.masks.length || !own.masks.every((masks) => masks.length)) {
-    root.append(make("p", { class: "muted" }, "No mask was recorded."));
+    root.append(make("p.muted", "No mask was recorded."));
     return root;
   }
   const at = (memory.at ??= { ...usual });
@@ -131,23 +94,23 @@ export function draws(block, context) {
     at.mode = (state.mode ?? rest.mode) === "eval" ? "eval" : "train";
   };
   const keep = (name) => context.keep(name, at[name] === usual[name] ? "" : String(at[name]));
-  const note = (...children) => make("p", { class: "note" }, ...children);
-  const caption = (text) => make("p", { class: "caption" }, text);
+  const note = (...children) => make("p.note", ...children);
+  const caption = (text) => make("p.caption", text);
   const set = (element, name, value) => element.setAttribute(name, value);
 
   const last = own.rates.length - 1;
   const slider = make("input", { type: "range", max: last, "aria-label": "p" });
-  const rate = make("strong", { class: "rate" });
+  const rate = make("strong.rate");
   const name = unique("mode");
   const radios = Object.keys(MODES).map((value) => make("input", { type: "radio", name, value }));
   const status = make("p", { role: "status" });
-  const list = make("div", { class: "elements", role: "listbox", "aria-label": "Elements" });
-  const sum = make("p", { class: "sum", role: "status" });
+  const list = make("div.elements", { role: "listbox", "aria-label": "Elements" });
+  const sum = make("p.sum", { role: "status" });
   const kept = draw("path");
   const row = draw("rect", { height: 1 });
-  const column = draw("rect", { class: "thin", width: 1 });
+  const column = draw("rect.thin", { width: 1 });
   const stretched = { role: "img", preserveAspectRatio: "none" };
-  const raster = draw("svg", { class: "raster", ...stretched }, kept, column, row);
+  const raster = draw("svg.raster", { ...stretched }, kept, column, row);
   const rasterSaid = note();
   const kinds = ["curve line-0", "goal", "rule"];
   const [mean, goal, moment] = kinds.map((kind) => draw("path", { class: kind }));
@@ -155,9 +118,9 @@ export function draws(block, context) {
   const means = draw("svg", plot, moment, goal, mean);
   const [top, bottom] = [make("span"), make("span")];
   const meanSaid = make("p");
-  const effects = make("div", { class: "effects" });
+  const effects = make("div.effects");
   const origin = note();
-  let live = memory.live ? readDraws(memory.live) : null;
+  let live = null;
   let cells = [];
   let now = null;
 
@@ -250,8 +213,8 @@ export function draws(block, context) {
     const source = live ?? own;
     cells = source.values.map((_, index) => {
       const parts = ["x", "mask", "y", "mean"].map((kind) => make("span", { class: kind }));
-      const lines = parts.map((part) => [make("i", {}, part.className), part]);
-      const heading = make("span", { class: "name" }, source.name(index));
+      const lines = parts.map((part) => [make("i", part.className), part]);
+      const heading = make("span.name", source.name(index));
       return { parts, element: make("div", { role: "option" }, heading, lines.flat()) };
     });
     list.replaceChildren(...cells.map((cell) => cell.element));
@@ -263,7 +226,7 @@ export function draws(block, context) {
   };
   const recorded = () => {
     const draw = live ? arrange : paint;
-    live = memory.live = null;
+    live = memory.again.blocks = null;
     draw();
   };
   const step = (by) => {
@@ -303,15 +266,14 @@ export function draws(block, context) {
     go(at.element + moves[event.key]);
   });
 
-  const legend = make("legend", { class: "unseen" }, "Mode");
-  const choices = radios.map((radio) => make("label", {}, radio, MODES[radio.value]));
+  const legend = make("legend.unseen", "Mode");
+  const choices = radios.map((radio) => make("label", radio, MODES[radio.value]));
   root.append(
     make(
-      "div",
-      { class: "tools" },
+      "div.tools",
       last > 0 && slider,
       rate,
-      make("fieldset", {}, legend, choices),
+      make("fieldset", legend, choices),
       button(-1, "Previous mask"),
       button(1, "Next mask"),
     ),
@@ -319,14 +281,12 @@ export function draws(block, context) {
     list,
     sum,
     make(
-      "div",
-      { class: "sights" },
-      make("div", {}, caption("All masks at this p"), raster, rasterSaid),
+      "div.sights",
+      make("div", caption("All masks at this p"), raster, rasterSaid),
       make(
         "div",
-        {},
         caption("Mean of y over the draws"),
-        make("div", { class: "scale" }, make("div", { class: "limits" }, top, bottom), means),
+        make("div.scale", make("div.limits", top, bottom), means),
         meanSaid,
         note("Solid: the mean after 1, 2, … draws. Dashed: x."),
       ),
@@ -337,16 +297,18 @@ export function draws(block, context) {
   if (block.note) root.append(note(...words(block.note)));
   if (context.act && block.again) {
     const rest = make("div");
-    const show = ([first, ...others], mode) => {
-      if (first?.block !== "draws") throw new Error("The process answered without a mask.");
-      live = readDraws((memory.live = first));
-      at.mode = mode;
-      arrange();
-      rest.replaceChildren(
-        ...others.map((each, index) => context.drawBlock(each, `again${index}`)),
-      );
+    const show = ([first, ...others]) => {
+      if (first?.block === "draws") {
+        live = readDraws(first);
+        at.mode = memory.again.mode;
+        arrange();
+      }
+      const drawn = others.map((each, index) => context.drawBlock(each, `again${index}`));
+      rest.replaceChildren(...drawn);
     };
-    root.append(runAgain(block, context, memory.again, show), rest);
+    const modes = { train: true, eval: false };
+    const asked = { again: block.again, label: "Run the layer again", modes, rated: true };
+    root.append(rerun(context, memory.again, asked, show), rest);
   }
   take(at);
   context.restore = () => {

@@ -35,7 +35,7 @@ function searched(row) {
 export function flow(block, context) {
   const uid = unique("flow");
   const list = everyRow(block.stages);
-  if (!list.length) return make("p", { class: "muted" }, "No stage was recorded.");
+  if (!list.length) return make("p.muted", "No stage was recorded.");
   const all = new Map(list.map((row) => [row.key, row]));
   const parents = list.filter((row) => row.end > row.at + 1).map((row) => row.key);
   const find = (id) => list.find((row) => row.stage.id === id)?.key;
@@ -69,19 +69,19 @@ export function flow(block, context) {
   let hits = null;
   let over = new Set();
   let shown = new Set();
-  const space = make("div", { class: "space", role: "presentation" });
+  const space = make("div.space", { role: "presentation" });
   const tree = make(
-    "div",
-    { class: "tree", role: "tree", tabindex: 0, "aria-label": context.title ?? "Stages" },
+    "div.tree",
+    { role: "tree", tabindex: 0, "aria-label": context.title ?? "Stages" },
     space,
   );
   const button = (text, onclick, kind) =>
     make("button", { type: "button", class: kind, onclick }, text);
-  const key = (name) => make("kbd", {}, name);
-  const panel = make("div", { class: "stage", role: "region", "aria-label": "Selected stage" });
+  const key = (name) => make("kbd", name);
+  const panel = make("div.stage", { role: "region", "aria-label": "Selected stage" });
   const previous = button("← Previous", () => move(-1));
   const next = button("Next →", () => move(1));
-  const status = make("span", { class: "status", role: "status" });
+  const status = make("span.status", { role: "status" });
   const foldAll = () => {
     memory.open = new Set(memory.open.size ? [] : parents);
     if (!memory.open.size) memory.selected = memory.selected.split(".")[0];
@@ -93,16 +93,16 @@ export function flow(block, context) {
   const many = list.length > WITHOUT_SEARCH;
   const hint = ["keys: ", key("j"), " next, ", key("k"), " previous"];
   if (many) hint.push(", ", key("/"), " find");
-  const tools = make("div", { class: "tools" }, previous, next, status);
+  const tools = make("div.tools", previous, next, status);
   if (parents.length) tools.append(folder);
-  tools.append(make("span", { class: "hint" }, hint));
+  tools.append(make("span.hint", hint));
   const search = make("input", { type: "search", placeholder: "name, shape, module" });
-  const said = make("p", { class: "note", role: "status" });
-  const finder = make("div", { class: "find" }, make("label", {}, "Find ", search), said);
-  const rail = make("div", { class: "rail" }, many && finder, tree);
+  const said = make("p.note", { role: "status" });
+  const finder = make("div.find", make("label", "Find ", search), said);
+  const rail = make("div.rail", many && finder, tree);
   const choose = (which, spot) => select(which, true, spot);
   const source = block.sources?.length && sourcePane(block.sources, list, memory, choose);
-  const views = make("div", { class: "views", role: "radiogroup", "aria-label": "Values as" });
+  const views = make("div.views", { role: "radiogroup", "aria-label": "Values as" });
   views.append("Values as");
   for (const [view, [text]] of Object.entries(VIEWS)) {
     const onchange = () => {
@@ -111,13 +111,13 @@ export function flow(block, context) {
       showStage();
     };
     const radio = { type: "radio", name: `${uid}-view`, value: view, onchange };
-    views.append(make("label", {}, make("input", radio), text));
+    views.append(make("label", make("input", radio), text));
   }
   const strips = list.some((row) => row.stage.strips?.length);
-  const seen = make("div", { class: "seen" }, strips && views, panel);
-  const halves = make("div", { class: "halves" }, rail, source && source.root, seen);
+  const seen = make("div.seen", strips && views, panel);
+  const halves = make("div.halves", rail, source && source.root, seen);
   halves.classList.toggle("sourced", Boolean(source));
-  const root = make("div", { class: "flow", tabindex: -1 }, tools, halves);
+  const root = make("div.flow", { tabindex: -1 }, tools, halves);
 
   const isOpen = (key) => (hits ? over.has(key) !== memory.turned.has(key) : memory.open.has(key));
   const setOpen = (key, open) => {
@@ -143,7 +143,7 @@ export function flow(block, context) {
   };
   const flatten = () => {
     rows = [];
-    for (let at = 0; at < list.length; ) {
+    for (let at = 0; at < list.length;) {
       const row = list[at];
       const here = !hits || shown.has(row.key);
       if (here) rows.push(row);
@@ -156,7 +156,7 @@ export function flow(block, context) {
   const item = (row, at) => {
     const { stage, key, depth } = row;
     const opened = row.end > row.at + 1 ? isOpen(key) : null;
-    const fold = make("span", { class: "fold", "aria-hidden": "true" }, opened ? "▾" : "▸");
+    const fold = make("span.fold", { "aria-hidden": "true" }, opened ? "▾" : "▸");
     const name = [sign(stage.tone), stage.name, stage.mode && [" ", badge(stage.mode)]].flat();
     const element = make(
       "div",
@@ -172,13 +172,8 @@ export function flow(block, context) {
         "data-key": key,
       },
       opened !== null && fold,
-      make("span", { class: "ordinal" }, row.number),
-      make(
-        "span",
-        { class: "label" },
-        make("span", { class: "name" }, name),
-        stage.shape && make("span", { class: "small" }, stage.shape),
-      ),
+      make("span.ordinal", row.number),
+      make("span.label", make("span.name", name), stage.shape && make("span.small", stage.shape)),
     );
     element.style.setProperty("--depth", Math.min(depth - 1, 6));
     element.style.top = `${at * height}px`;
@@ -329,8 +324,8 @@ export function flow(block, context) {
     showAll();
   };
   context.paper = () => {
-    const stage = (row) => make("div", { class: "stage" }, details(row, null));
-    return make("div", { class: "paper" }, list.slice(0, 200).map(stage));
+    const stage = (row) => make("div.stage", details(row, null));
+    return make("div.paper", list.slice(0, 200).map(stage));
   };
   context.root = root;
 

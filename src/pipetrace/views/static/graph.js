@@ -38,9 +38,9 @@ export function graph(block, context) {
     (to.node.sources ?? []).flatMap((id) => (byId.has(id) ? { from: byId.get(id), to } : [])),
   );
   const id = unique("graph");
-  const root = make("div", { class: "graph" }, make("h3", { id }, ...words(block.title)));
+  const root = make("div.graph", make("h3", { id }, ...words(block.title)));
   if (!all.size) {
-    root.append(make("p", { class: "muted" }, "No module was recorded."));
+    root.append(make("p.muted", "No module was recorded."));
     return root;
   }
   const usual = parents.slice(0, all.size <= SMALL ? SMALL : Number(block.nodes.length === 1));
@@ -49,11 +49,11 @@ export function graph(block, context) {
   let edges = [];
   let height = 44;
   let rail = 14;
-  const space = make("div", { class: "stations", role: "presentation" });
+  const space = make("div.stations", { role: "presentation" });
   const box = { class: "rails", role: "tree", tabindex: 0, "aria-labelledby": id };
   const tree = make("div", box, space);
   const said = make("p", { role: "status" });
-  const folder = make("button", { type: "button", class: "quiet" });
+  const folder = make("button.quiet", { type: "button" });
 
   const standing = (item) => item.path.find((key) => !memory.open.has(key)) ?? item.key;
   const isStation = ({ key, inner }) => !inner || !memory.open.has(key);
@@ -104,8 +104,8 @@ export function graph(block, context) {
         "data-key": key,
       },
       inner && make("span", { "aria-hidden": "true" }, opened ? "▾" : "▸"),
-      make("span", { class: "name" }, sign(node.tone), item.name, " "),
-      make("span", { class: "small" }, node.shape),
+      make("span.name", sign(node.tone), item.name, " "),
+      make("span.small", node.shape),
     );
     element.style.top = `${places.get(key) * height}px`;
     element.style.setProperty("--depth", Math.min(path.length, 6));
@@ -115,7 +115,7 @@ export function graph(block, context) {
     const first = Math.max(0, Math.floor(tree.scrollTop / height) - 6);
     const shown = rows.slice(first, first + Math.ceil((tree.clientHeight || 600) / height) + 12);
     const last = first + shown.length;
-    const dot = ({ key }) => draw("circle", { class: "dot", cx: rail, cy: middle(key), r: 5 });
+    const dot = ({ key }) => draw("circle.dot", { cx: rail, cy: middle(key), r: 5 });
     const dots = shown.filter(isStation).map(dot);
     const chosen = all.get(memory.node);
     const inSight = edges.filter(({ top, bottom }) => bottom >= first && top < last);
@@ -222,10 +222,10 @@ export function graph(block, context) {
   };
   context.restore = () => restore(new Set(usual), "0");
   root.append(
-    parents.length ? make("div", { class: "tools" }, folder) : "",
+    parents.length ? make("div.tools", folder) : "",
     tree,
     said,
-    block.note ? make("p", { class: "note" }, ...words(block.note)) : "",
+    block.note ? make("p.note", ...words(block.note)) : "",
     tableBelow("The graph as a table", block.title, () => ({ heads, rows: items.map(nodeLine) })),
   );
   restore(memory.open ?? new Set(usual), memory.node);

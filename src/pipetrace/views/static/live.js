@@ -16,7 +16,7 @@ function follow(el) {
     on: (event, listener) => event === "change:page" && listeners.add(listener),
     off: (event, listener) => listeners.delete(listener),
   };
-  const lost = make("p", { class: "pipetrace-lost", role: "status" });
+  const lost = make("p.pipetrace-lost", { role: "status" });
   let version = 0;
   let source = null;
   let drawing = 0;

@@ -33,12 +33,12 @@ export function network(block, context) {
   const most = Math.max(1, ...columns.map(({ values }) => values.length));
   const last = columns.length - 1;
   const id = unique("network");
-  const root = make("div", { class: "network" }, make("h3", { id }, ...words(block.title)));
+  const root = make("div.network", make("h3", { id }, ...words(block.title)));
   const split = (key) => String(key).split(".").map(Number);
   const known = ([at, unit]) => columns[at]?.values[unit] !== undefined;
   const usual = `${last}.0`;
   if (!known(split(usual))) {
-    root.append(make("p", { class: "muted" }, "No unit was recorded."));
+    root.append(make("p.muted", "No unit was recorded."));
     return root;
   }
   const box = { class: "scene", role: "listbox", tabindex: 0, "aria-labelledby": id };
@@ -46,7 +46,7 @@ export function network(block, context) {
   const said = make("p", { role: "status" });
   const pitch = Math.max(9, Math.min(26, 560 / most));
   const radius = Math.min(9, pitch * 0.4);
-  const overlay = draw("g", { class: "chosen", "aria-hidden": "true" });
+  const overlay = draw("g.chosen", { "aria-hidden": "true" });
   const options = new Map();
   let width = 640;
 
@@ -58,7 +58,10 @@ export function network(block, context) {
   const line = (wire) => {
     const share = strength(wire) / strongest;
     const plain = wire.weight === null;
-    const ends = [[wire.source, wire.from], [wire.target, wire.to]];
+    const ends = [
+      [wire.source, wire.from],
+      [wire.target, wire.to],
+    ];
     const pale = ends.some(([at, unit]) => columns[at].struck(unit));
     return draw("path", {
       class: `wire ${plain ? "plain" : wire.weight < 0 ? "below" : ""}`,
@@ -82,7 +85,7 @@ export function network(block, context) {
     const option = draw(
       "g",
       { id: `${id}-${key}`, role: "option", "aria-label": said, "data-unit": key },
-      draw("circle", { class: "unit", cx: x, cy: y, r: radius }),
+      draw("circle.unit", { cx: x, cy: y, r: radius }),
       draw("path", { class: value < 0 ? "amount below" : "amount", d: value < 0 ? square : disc }),
       off && draw("path", { class: "cross", d: `M${x - 8} ${y - 8}l16 16m0 -16l-16 16` }),
     );
@@ -100,7 +103,7 @@ export function network(block, context) {
     const column = columns[at];
     const [cx, cy] = place([at, unit]);
     const into = wires.filter(({ target, to }) => target === at && to === unit);
-    const ring = draw("circle", { class: "ring line-0", cx, cy, r: radius + 4 });
+    const ring = draw("circle.ring.line-0", { cx, cy, r: radius + 4 });
     overlay.replaceChildren(...into.map(line), ring);
     const parts = [`value ${showNumber(column.values[unit])}`];
     if (column.struck(unit)) parts.push("dropped");
@@ -169,7 +172,7 @@ export function network(block, context) {
   scene.addEventListener("pointerover", (event) => show(keyOf(event) ?? memory.unit));
   scene.addEventListener("pointerleave", () => show(memory.unit));
 
-  const note = (...children) => make("p", { class: "note" }, ...children);
+  const note = (...children) => make("p.note", ...children);
   const unitRow = ({ label, values, name, struck }) =>
     values.map((x, unit) => [label, name(unit), showNumber(x), struck(unit) && "dropped"]);
   const wireRow = ({ source, from, target, to, weight }) => [

@@ -25,9 +25,9 @@ export function onPaper(root, views) {
     }
     const questions = contexts().filter((context) => context.block.block === "question");
     if (questions.length) {
-      const list = questions.map((context) => make("li", {}, answers(context.block)));
-      const keys = make("section", { class: "keys" }, make("h2", {}, "Answers"));
-      keys.append(make("ol", {}, ...list));
+      const list = questions.map((context) => make("li", answers(context.block)));
+      const keys = make("section.keys", make("h2", "Answers"));
+      keys.append(make("ol", ...list));
       add(root.querySelector("main"), keys);
     }
   };

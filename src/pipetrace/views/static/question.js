@@ -11,19 +11,15 @@ function solution(block) {
   const parts = [];
   if (block.steps?.length) {
     parts.push(
-      make("h3", {}, "Solution"),
-      make("ol", {}, ...block.steps.map((step) => make("li", {}, ...words(step)))),
+      make("h3", "Solution"),
+      make("ol", ...block.steps.map((step) => make("li", ...words(step)))),
     );
   }
-  if (block.answer)
-    parts.push(make("p", {}, make("strong", {}, "Final answer: "), ...words(block.answer)));
-  if (block.check)
-    parts.push(make("p", {}, make("strong", {}, "Quick check: "), ...words(block.check)));
+  if (block.answer) parts.push(make("p", make("strong", "Final answer: "), ...words(block.answer)));
+  if (block.check) parts.push(make("p", make("strong", "Quick check: "), ...words(block.check)));
   if (block.mistakes?.length) {
-    parts.push(make("h3", {}, "Common mistakes"));
-    parts.push(
-      make("ul", {}, ...block.mistakes.map((mistake) => make("li", {}, ...words(mistake)))),
-    );
+    parts.push(make("h3", "Common mistakes"));
+    parts.push(make("ul", ...block.mistakes.map((mistake) => make("li", ...words(mistake)))));
   }
   return parts;
 }
@@ -33,11 +29,10 @@ export function answers(block) {
     .map((option, index) => [option, index])
     .filter(([option]) => option.correct);
   return make(
-    "div",
-    { class: "answers" },
-    make("p", {}, ...words(block.text)),
+    "div.answers",
+    make("p", ...words(block.text)),
     ...right.map(([option, index]) =>
-      make("p", {}, make("strong", {}, `${letter(index)}  `), ...words(option.text)),
+      make("p", make("strong", `${letter(index)}  `), ...words(option.text)),
     ),
     ...solution(block),
   );
@@ -46,18 +41,18 @@ export function answers(block) {
 export function question(block, context) {
   const name = unique("question");
   const memory = context.memory ?? {};
-  const result = make("div", { class: "result" });
-  const status = make("p", { class: "verdict", role: "status" });
-  const check = make("button", { type: "button", class: "primary" }, "Check");
+  const result = make("div.result");
+  const status = make("p.verdict", { role: "status" });
+  const check = make("button.primary", { type: "button" }, "Check");
   const options = block.options.map((option, index) => {
     const input = make("input", { type: "radio", name, value: index, id: `${name}-${index}` });
     const feedback = make("span", { class: "feedback", id: `${name}-${index}-feedback` });
     const label = make(
-      "label",
-      { class: "option", for: input.id },
+      "label.option",
+      { for: input.id },
       input,
-      make("span", { class: "letter" }, letter(index)),
-      make("span", { class: "choice" }, make("span", {}, ...words(option.text)), feedback),
+      make("span.letter", letter(index)),
+      make("span.choice", make("span", ...words(option.text)), feedback),
     );
     input.addEventListener("change", () => {
       memory.chosen = index;
@@ -115,32 +110,13 @@ export function question(block, context) {
   });
   const form = make(
     "fieldset",
-    {},
-    make(
-      "legend",
-      {},
-      block.level && make("span", { class: "badge" }, block.level),
-      ...words(block.text),
-    ),
+    make("legend", block.level && make("span.badge", block.level), ...words(block.text)),
     block.code && code({ text: block.code }),
     ...options.map(({ label }) => label),
   );
   const hint =
-    block.hint &&
-    make(
-      "details",
-      { class: "hint" },
-      make("summary", {}, "Hint"),
-      make("p", {}, ...words(block.hint)),
-    );
-  const root = make(
-    "div",
-    { class: "question" },
-    form,
-    hint,
-    make("div", { class: "tools" }, check, status),
-    result,
-  );
+    block.hint && make("details.hint", make("summary", "Hint"), make("p", ...words(block.hint)));
+  const root = make("div.question", form, hint, make("div.tools", check, status), result);
   if (memory.chosen !== undefined) {
     options[memory.chosen].input.checked = true;
     if (memory.graded) grade();

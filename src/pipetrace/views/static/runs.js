@@ -10,12 +10,11 @@ function to(path) {
 
 function problem(told) {
   return [
-    make("header", { class: "top" }, make("h1", {}, ...words(told.title))),
+    make("header.top", make("h1", ...words(told.title))),
     make(
       "main",
-      {},
-      make("p", {}, ...words(told.text)),
-      make("p", {}, make("a", { href: to("/") }, "All runs")),
+      make("p", ...words(told.text)),
+      make("p", make("a", { href: to("/") }, "All runs")),
     ),
   ];
 }
@@ -23,8 +22,8 @@ function problem(told) {
 function listOf(told) {
   const rows = new Map();
   const body = make("tbody");
-  const count = make("p", { class: "subtitle" });
-  const none = make("p", { class: "intro" });
+  const count = make("p.subtitle");
+  const none = make("p.intro");
   const said = make("span", { role: "status" });
   const button = make("button", { type: "button" }, "Compare the two chosen runs");
   const head = ["Compare", "Run", "Began", "State", "Epochs", "Last loss"].map((label, index) =>
@@ -32,25 +31,19 @@ function listOf(told) {
   );
   const table = make(
     "table",
-    {},
-    make("caption", { class: "unseen" }, "Runs, the newest first"),
-    make("thead", {}, make("tr", {}, ...head)),
+    make("caption.unseen", "Runs, the newest first"),
+    make("thead", make("tr", ...head)),
     body,
   );
-  const pane = make(
-    "div",
-    { class: "pane", role: "region", tabindex: 0, "aria-label": "Runs" },
-    table,
-  );
-  const tools = make("div", { class: "tools" }, button, said);
+  const pane = make("div.pane", { role: "region", tabindex: 0, "aria-label": "Runs" }, table);
+  const tools = make("div.tools", button, said);
   const row = (run) => {
     const box = make("input", { type: "checkbox", "aria-label": `Compare ${run.name}` });
     const link = make("a", { href: to(`/run/${run.id}`) }, run.name);
     const cells = COLUMNS.map((name, index) => make("td", { class: index > 1 && "number" }));
     const element = make(
       "tr",
-      {},
-      make("td", {}, make("label", { class: "choice" }, box)),
+      make("td", make("label.choice", box)),
       make("th", { scope: "row" }, link),
       ...cells,
     );
@@ -114,16 +107,16 @@ function listOf(told) {
   addEventListener("pagehide", leave);
   addEventListener("pageshow", join);
   return [
-    make("header", { class: "top" }, make("h1", {}, ...words(told.title)), count),
-    make("main", {}, none, tools, pane),
+    make("header.top", make("h1", ...words(told.title)), count),
+    make("main", none, tools, pane),
   ];
 }
 
 function start(el) {
   const told = JSON.parse(document.getElementById("data").textContent);
   const pieces = told.runs ? listOf(told) : problem(told);
-  const frame = make("div", { class: "runs" }, ...pieces);
-  el.replaceChildren(make("div", { class: "pipetrace" }, frame));
+  const frame = make("div.runs", ...pieces);
+  el.replaceChildren(make("div.pipetrace", frame));
 }
 
 start(document.getElementById("page"));

@@ -47,8 +47,8 @@ function putIn(place, node) {
 export function sectionView(section, host) {
   const id = unique("section");
   const heading = make("h2", { id, tabindex: -1 });
-  const score = make("p", { class: "score", role: "status" });
-  const intro = make("p", { class: "intro" });
+  const score = make("p.score", { role: "status" });
+  const intro = make("p.intro");
   const body = make("section", { "aria-labelledby": id }, heading);
   const view = { section: null, body, contexts: [], asked: 0, places: [], drawn: [] };
   view.count = () => {
@@ -82,7 +82,7 @@ export function sectionView(section, host) {
       view.drawn[index] = source;
       const context = contextFor(host, view, block, `${next.id}.${index}`);
       view.contexts[index] = context;
-      view.places[index] ??= body.appendChild(make("div", {}));
+      view.places[index] ??= body.appendChild(make("div"));
       view.places[index].className = `block is-${block.block}`;
       putIn(view.places[index], drawBlock(block, context));
     });

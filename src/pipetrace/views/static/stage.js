@@ -1,24 +1,25 @@
 // What one stage did: sentences, values in three views, pictures, tokens, lines, and a rerun.
-import { make, showNumber, sign, toNumber, unique, unseen, visible, words } from "./dom.js";
+import { make, showNumber, sign, toNumber, unique, unseen, words } from "./dom.js";
+import { rerun } from "./rerun.js";
 
 const FIRST_VALUES = 64;
 const PICTURE = 160;
-const REPLAYED = ["as recorded", "train", "eval"];
+const REPLAYED = { "as recorded": null, train: true, eval: false };
 
-const aside = (...children) => make("span", { class: "note" }, ...children);
+const aside = (...children) => make("span.note", ...children);
 const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 // How a value was come by stands before it is explained: exact, sampled, about.
 export function definitions(facts) {
-  const list = make("dl", { class: "facts" });
+  const list = make("dl.facts");
   for (const fact of facts) {
-    const value = make("dd", {}, ...words(fact.value));
+    const value = make("dd", ...words(fact.value));
     const [found, known] = /^(exact|sampled|derived)\b[,:]?\s*/.exec(fact.note ?? "") ?? [""];
     const kind = known ?? (fact.value.startsWith("~") ? "approximate" : "");
     if (kind) value.append(" ", make("span", { class: `badge ${kind}` }, kind));
     const rest = (fact.note ?? "").slice(found.length);
     if (rest) value.append(" ", aside(...words(rest)));
-    list.append(make("div", {}, make("dt", {}, ...words(fact.label)), value));
+    list.append(make("div", make("dt", ...words(fact.label)), value));
   }
   return list;
 }
@@ -32,7 +33,7 @@ const largest = (values) => values.reduce((most, value) => Math.max(most, size(v
 
 function numbers({ values, struck, label }) {
   const most = largest(values);
-  const cells = make("ol", { class: "cells", "aria-labelledby": label });
+  const cells = make("ol.cells", { "aria-labelledby": label });
   const add = (from, to) => {
     for (let index = from; index < Math.min(to, values.length); index += 1) {
       const value = values[index];
@@ -41,8 +42,8 @@ function numbers({ values, struck, label }) {
       const shown = showNumber(value);
       cells.append(
         struck[index]
-          ? make("li", { class: "struck" }, make("s", {}, shown), unseen(" dropped"))
-          : make("li", {}, shown, bar),
+          ? make("li.struck", make("s", shown), unseen(" dropped"))
+          : make("li", shown, bar),
       );
     }
   };
@@ -55,13 +56,13 @@ function numbers({ values, struck, label }) {
     more.remove();
   };
   const all = `Show all ${values.length} values`;
-  const more = make("button", { type: "button", class: "quiet", onclick }, all);
+  const more = make("button.quiet", { type: "button", onclick }, all);
   return [cells, more];
 }
 
 // Cells that are read one at a time: by pointer, or with the arrow keys as a slider is.
 function readable(kind, label, cells, say) {
-  const reading = make("p", { class: "note" });
+  const reading = make("p.note");
   const range = { "aria-labelledby": label, "aria-valuemin": 1, "aria-valuemax": cells.length };
   const strip = make("div", { class: kind, role: "slider", tabindex: 0, ...range }, cells);
   let at = 0;
@@ -99,14 +100,14 @@ function heat({ values, struck, label, scale }) {
   const gone = (index) => (struck[index] ? ", dropped" : "");
   const say = (index) =>
     `value ${index + 1} of ${values.length}: ${showNumber(values[index])}${gone(index)}`;
-  const ramp = make("span", { class: "ramp", "aria-hidden": "true" });
+  const ramp = make("span.ramp", { "aria-hidden": "true" });
   const ends = [showNumber(-scale), ramp, `${showNumber(scale)}, 0 is blank`];
-  return [...readable("heat", label, cells, say), make("p", { class: "scale note" }, ends)];
+  return [...readable("heat", label, cells, say), make("p.scale.note", ends)];
 }
 
 function histogram({ values, struck, label }) {
   const finite = values.filter(Number.isFinite);
-  if (!finite.length) return [make("p", { class: "muted" }, "None of the values is finite.")];
+  if (!finite.length) return [make("p.muted", "None of the values is finite.")];
   const low = Math.min(...finite);
   const high = Math.max(...finite);
   const count = low === high ? 1 : Math.min(24, Math.ceil(Math.sqrt(finite.length)) + 1);
@@ -123,7 +124,7 @@ function histogram({ values, struck, label }) {
       bar.style.setProperty("--share", bin[index] / most);
       return bar;
     });
-    return make("span", { class: "cell" }, ...bars);
+    return make("span.cell", ...bars);
   });
   const edge = (index) => showNumber(low + (high / count - low / count) * index);
   const say = (index) => {
@@ -131,7 +132,7 @@ function histogram({ values, struck, label }) {
     const dropped = gone ? `, ${gone} of them dropped` : "";
     return `${edge(index)} to ${edge(index + 1)}: ${counted(kept + gone, "value")}${dropped}`;
   };
-  const ends = make("p", { class: "ends" }, make("span", {}, edge(0)), edge(count));
+  const ends = make("p.ends", make("span", edge(0)), edge(count));
   const [bars, reading] = readable("histogram", label, cells, say);
   return [bars, ends, reading];
 }
@@ -145,9 +146,9 @@ export const VIEWS = {
 function headed(block, said, fill) {
   const label = unique("strip");
   const name = make("strong", { id: label }, ...words(block.label));
-  const head = make("p", { class: "strip-head" }, name, " ", aside(said));
-  const below = block.note && make("p", { class: "note" }, ...words(block.note));
-  return make("div", { class: "strip" }, head, ...fill(label), below);
+  const head = make("p.strip-head", name, " ", aside(said));
+  const below = block.note && make("p.note", ...words(block.note));
+  return make("div.strip", head, ...fill(label), below);
 }
 
 function strip(block, view, scale) {
@@ -180,7 +181,7 @@ function picture(block) {
     // Told below: it does not fit.
   }
   if (!bytes.length || bytes.length !== width * height * channels)
-    return make("p", {}, `The pixels of ${label} do not fit its size.`);
+    return make("p", `The pixels of ${label} do not fit its size.`);
   const kind = channels > 1 ? "in colour" : "grey";
   const said = `${label}: ${width} × ${height} pixels, ${kind}`;
   const canvas = make("canvas", { width, height, role: "img", "aria-label": said });
@@ -192,69 +193,35 @@ function picture(block) {
   canvas.getContext("2d").putImageData(image, 0, 0);
   const times = Math.max(1, Math.round(PICTURE / Math.max(width, height)));
   canvas.style.setProperty("width", `${width * times}px`);
-  const name = make("strong", {}, ...words(label));
-  const caption = make("figcaption", {}, name, " ", note && aside(...words(note)));
-  return make("figure", { class: "picture" }, canvas, caption);
+  const name = make("strong", ...words(label));
+  const caption = make("figcaption", name, " ", note && aside(...words(note)));
+  return make("figure.picture", canvas, caption);
 }
 
 function tokens(block) {
   const seen = { " ": "·", "\n": "⏎", "\t": "⇥" };
   const chips = block.ids.map((id, index) => {
     const text = block.texts?.[index]?.replace(/[ \n\t]/g, (each) => seen[each]);
-    return make("li", {}, text && make("span", {}, text), aside(id));
+    return make("li", text && make("span", text), aside(id));
   });
   const count = chips.length;
   const said = block.total > count ? `${count} of ${block.total} tokens` : counted(count, "token");
-  const list = (label) => [make("ol", { class: "tokens", "aria-labelledby": label }, chips)];
+  const list = (label) => [make("ol.tokens", { "aria-labelledby": label }, chips)];
   return headed(block, said, list);
 }
 
-// A live process runs the stage's layer again; what comes back stays with the stage.
-function rerun(stage, { context, memory }) {
+// What a rerun gave stays with the stage.
+function again(stage, { context, memory }) {
   memory.again ??= {};
-  const own = (memory.again[stage.id] ??= { p: stage.rate, seed: 0, mode: REPLAYED[0], blocks: [] });
-  const field = (name, input) => {
-    input.value = own[name];
-    input.addEventListener("change", () => (own[name] = input.value));
-    return make("label", {}, `${name} `, input);
-  };
-  const number = (limits) => make("input", { type: "number", required: true, ...limits });
+  const own = (memory.again[stage.id] ??= { p: stage.rate, seed: 0, mode: "as recorded" });
   const rated = typeof stage.rate === "number";
-  const status = make("p", { class: "note", role: "status" });
-  const result = make("div", { class: "result" });
-  const form = make(
-    "form",
-    { class: "tools" },
-    field("mode", make("select", {}, REPLAYED.map((mode) => make("option", {}, mode)))),
-    rated && field("p", number({ min: 0, max: 1, step: "any" })),
-    field("seed", number({ min: 0 })),
-    make("button", {}, "Run this layer again"),
-  );
-  // The stage may be drawn again meanwhile: the answer goes to where it stands by then.
-  own.show = () => {
-    status.replaceChildren(own.error ? sign("bad") : "", visible(own.error ?? own.busy));
-    result.replaceChildren(
-      ...own.blocks.map((each, at) => context.drawBlock(each, `${stage.id}.${at}`)),
-    );
+  const result = make("div.result");
+  const show = (blocks) => {
+    const drawn = blocks.map((each, at) => context.drawBlock(each, `${stage.id}.${at}`));
+    result.replaceChildren(...drawn);
   };
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    if (own.busy) return;
-    Object.assign(own, { busy: "Running …", error: undefined, blocks: [] });
-    own.show();
-    const training = own.mode === REPLAYED[0] ? null : own.mode === "train";
-    const p = rated ? Number(own.p) : null;
-    try {
-      const given = { again: stage.again, p, training, seed: Number(own.seed) };
-      own.blocks = await context.act("rerun", given);
-    } catch (error) {
-      own.error = String(error?.message ?? error);
-    }
-    own.busy = undefined;
-    own.show();
-  });
-  own.show();
-  return make("div", { class: "rerun" }, form, status, result);
+  const asked = { again: stage.again, label: "Run this layer again", modes: REPLAYED, rated };
+  return make("div", rerun(context, own, asked, show), result);
 }
 
 function lineOf(spot, tools) {
@@ -265,28 +232,27 @@ function lineOf(spot, tools) {
     { class: "quiet place", type: shown && "button", onclick: shown && choose },
     `${spot.file}:${spot.line}`,
   );
-  const text = spot.text && make("code", {}, spot.text.trim());
-  return make("div", { class: "spot" }, place, spot.role && aside(spot.role), text);
+  const text = spot.text && make("code", spot.text.trim());
+  return make("div.spot", place, spot.role && aside(spot.role), text);
 }
 
 // Without tools it is for paper: numbers, and nothing to press.
 export function details(row, tools) {
   const stage = row.stage;
-  const head = [make("span", { class: "ordinal" }, row.number), sign(stage.tone)];
-  const parts = [make("h3", {}, ...head, ...words(stage.name), badge(stage.mode))];
-  if (stage.shape) parts.push(make("p", { class: "shape" }, stage.shape));
-  if (stage.words) parts.push(make("p", { class: "told" }, ...words(stage.words)));
-  if (stage.pictures?.length)
-    parts.push(make("div", { class: "pictures" }, ...stage.pictures.map(picture)));
+  const head = [make("span.ordinal", row.number), sign(stage.tone)];
+  const parts = [make("h3", ...head, ...words(stage.name), badge(stage.mode))];
+  if (stage.shape) parts.push(make("p.shape", stage.shape));
+  if (stage.words) parts.push(make("p.told", ...words(stage.words)));
+  if (stage.pictures?.length) parts.push(make("div.pictures", ...stage.pictures.map(picture)));
   parts.push(...(stage.tokens ?? []).map(tokens));
   parts.push(...strips(stage.strips ?? [], tools?.memory.view));
   if (stage.facts?.length) parts.push(definitions(stage.facts));
   for (const spot of stage.spots ?? []) parts.push(lineOf(spot, tools));
-  if (stage.again && tools?.context.act) parts.push(rerun(stage, tools));
+  if (stage.again && tools?.context.act) parts.push(again(stage, tools));
   if (stage.stages?.length && tools) {
     const label = `Go inside: ${counted(stage.stages.length, "stage")}`;
     const onclick = () => tools.choose(`${row.key}.0`);
-    parts.push(make("button", { type: "button", class: "quiet", onclick }, label));
+    parts.push(make("button.quiet", { type: "button", onclick }, label));
   }
   return parts;
 }

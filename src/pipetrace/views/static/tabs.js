@@ -23,9 +23,9 @@ export function tabs(block, context) {
     ),
   );
   list.append(...buttons);
-  const root = make("div", { class: "tabs" }, list, panel);
+  const root = make("div.tabs", list, panel);
   const content = (tab) => [
-    tab.note && make("p", { class: "note" }, ...words(tab.note)),
+    tab.note && make("p.note", ...words(tab.note)),
     ...tab.blocks.map((each, index) =>
       make(
         "div",
@@ -82,9 +82,8 @@ export function tabs(block, context) {
     const before = context.inner.length;
     const others = block.tabs.filter((_, index) => index !== shown);
     const paper = make(
-      "div",
-      { class: "paper" },
-      ...others.flatMap((tab) => [make("h3", {}, ...words(tab.label)), ...content(tab)]),
+      "div.paper",
+      ...others.flatMap((tab) => [make("h3", ...words(tab.label)), ...content(tab)]),
     );
     for (const inner of context.inner.splice(before)) {
       if (inner.paper) inner.root.append(inner.paper());

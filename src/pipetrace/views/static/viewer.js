@@ -5,8 +5,8 @@ import { onPaper } from "./paper.js";
 import { sectionView } from "./section.js";
 
 function linkTo(view, go) {
-  const tally = make("span", { class: "tally" });
-  const name = make("span", {});
+  const tally = make("span.tally");
+  const name = make("span");
   const link = make("a", { href: `#${encodeURIComponent(view.section.id)}` }, name, tally);
   view.told = (right, graded) => (tally.textContent = graded ? `${right}/${graded}` : "");
   link.addEventListener("click", (event) => {
@@ -14,13 +14,13 @@ function linkTo(view, go) {
     go(view);
   });
   view.link = link;
-  view.item = make("li", {}, link);
+  view.item = make("li", link);
   view.named = () => name.replaceChildren(...words(view.section.title));
 }
 
 function navigation() {
-  const list = make("ol", {});
-  const here = make("span", { class: "here" });
+  const list = make("ol");
+  const here = make("span.here");
   const opener = make(
     "button",
     { type: "button", "aria-expanded": "false", class: "opener" },
@@ -77,17 +77,13 @@ export function render({ model, el }) {
     arrive(view);
   };
   const { nav, list, here, close } = navigation();
-  const title = make("h1", {});
-  const subtitle = make("p", { class: "subtitle" });
-  const contents = make("p", { class: "contents" });
-  const main = make("main", {});
-  const foot = make("footer", {});
-  const top = make("header", { class: "top" }, title, subtitle, contents);
-  const root = make(
-    "div",
-    { class: "pipetrace" },
-    make("div", { class: "frame" }, top, nav, main, foot),
-  );
+  const title = make("h1");
+  const subtitle = make("p.subtitle");
+  const contents = make("p.contents");
+  const main = make("main");
+  const foot = make("footer");
+  const top = make("header.top", title, subtitle, contents);
+  const root = make("div.pipetrace", make("div.frame", top, nav, main, foot));
 
   const show = (page) => {
     const pieces = { title, subtitle, contents, generator: foot };
