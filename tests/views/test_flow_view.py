@@ -87,6 +87,10 @@ def page_of(*parts: blocks.AnyBlock) -> Page:
     return Page(title="t", subtitle="s", sections=(section,))
 
 
+def arrive(tab: Any) -> None:
+    tab.wait_for_function("document.activeElement.tagName === 'H2'")
+
+
 @pytest.fixture
 def opened(browser: Any, tmp_path: Path) -> Iterator[Open]:
     """Open the flow at a hash; anything in the console fails the test."""
@@ -103,8 +107,7 @@ def opened(browser: Any, tmp_path: Path) -> Iterator[Open]:
         tab.on("pageerror", lambda error: noise.append(str(error)))
         tabs.append(tab)
         tab.goto(path.as_uri() + hash)
-        tab.wait_for_selector(".row")
-        tab.wait_for_timeout(100)
+        arrive(tab)
         return tab
 
     yield open_page
@@ -139,7 +142,6 @@ def hosted(browser: Any) -> Iterator[Open]:
         source = html.module().replace("export default", "window.viewer =")
         tab.add_script_tag(content=source, type="module")
         tab.evaluate(HOST, {"page": blocks.plain(page_of(flow)), "failing": failing})
-        tab.wait_for_timeout(100)
         return tab
 
     yield open_page
@@ -218,7 +220,8 @@ def test_a_line_selects_its_stages_one_after_the_other(opened: Open):
 def test_stepping_moves_marks_and_builds_no_line_again(opened: Open):
     tab = opened("#flow/linear")
     tab.evaluate("document.querySelectorAll('.lines .code-line').forEach(one => one.seen = true)")
-    tab.get_by_role("button", name="Next →").dblclick()
+    for _ in range(2):
+        tab.get_by_role("button", name="Next →").click()
     new = tab.evaluate("[...document.querySelectorAll('.lines .code-line')].filter(o => !o.seen)")
     assert (heading(tab), new) == ("Dropout", [])
 
@@ -242,7 +245,7 @@ def test_the_filter_keeps_what_matches_and_what_stands_over_it(opened: Open):
     tab.get_by_role("tree").focus()
     assert "flow.0~find=8x4" in tab.evaluate("location.hash")
     tab.reload()
-    tab.wait_for_timeout(100)
+    arrive(tab)
     assert (rows.count(), heading(tab), search.input_value()) == (2, "Linear", "8x4→")
     tab.get_by_role("button", name="self.drop = nn.Dropout").click()
     assert (rows.count(), heading(tab), search.input_value()) == (9, "Dropout", "")
@@ -287,7 +290,7 @@ def test_heat_strips_are_read_one_value_at_a_time(opened: Open):
     assert tab.get_by_role("slider", name="out").locator(".cell").all_inner_texts() == ["!", ""]
     assert "-4" in tab.locator(".scale").first.inner_text()
     tab.reload()
-    tab.wait_for_timeout(100)
+    arrive(tab)
     assert tab.get_by_role("radio", name="Heat strips").is_checked()
     tab.get_by_role("radio", name="Numbers").check()
     assert "view" not in tab.evaluate("location.hash")
@@ -348,18 +351,17 @@ def test_folds_are_kept_in_the_address(opened: Open):
     assert row.get_attribute("aria-expanded") == "false"
     assert "flow.0~open=none" in tab.evaluate("location.hash")
     tab.reload()
-    tab.wait_for_timeout(100)
+    arrive(tab)
     assert tab.get_by_role("treeitem").count() == 7
     tab.get_by_role("button", name="Unfold all").click()
     assert "flow.0~open=all" in tab.evaluate("location.hash")
     tab.evaluate("location.hash = '#flow/drop?flow.0~open=none&flow.0~view=heat'")
-    tab.wait_for_timeout(100)
-    assert tab.get_by_role("treeitem").count() == 7
+    expect(tab.get_by_role("treeitem")).to_have_count(7)
     assert tab.get_by_role("radio", name="Heat strips").is_checked()
 
 
 def test_without_a_live_process_nothing_offers_to_run_again(opened: Open):
-    assert opened("#flow/drop").locator("form, input[type=number]").count() == 0
+    assert opened("#flow/drop").locator("form").count() == 0
 
 
 def test_a_layer_is_run_again_by_the_host(hosted: Open):
