@@ -296,7 +296,7 @@ def test_an_error_of_a_live_run_is_text(lively: Any):
     lively.get_by_text("<b>the model is gone</b>").wait_for()
     lively.evaluate("void (window.answer = () => [])")
     lively.get_by_role("button", name="Run the layer again").click()
-    lively.get_by_text("The process answered without a mask.").wait_for()
+    lively.get_by_text("The process answered with nothing.").wait_for()
     lively.get_by_label("p", exact=True).last.fill("1.5")
     lively.get_by_role("button", name="Run the layer again").click()
     assert lively.evaluate("asked.length") == 2

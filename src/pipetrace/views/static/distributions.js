@@ -1,5 +1,5 @@
 // Histograms move with one common moment; each keeps its axis, so that what moves is the data.
-import { draw, make, showNumber, tableBelow, unique, words } from "./dom.js";
+import { draw, make, showNumber, tableBelow, unique, visible, words } from "./dom.js";
 
 const WIDTH = 220;
 const HEIGHT = 64;
@@ -77,7 +77,7 @@ export function distributions(block, context) {
     const at = Math.max(0, Math.min(last, index));
     context.memory.at = at;
     slider.value = at;
-    const moment = `${block.x_label} ${showNumber(block.moments[at])}`;
+    const moment = visible(`${block.x_label} ${showNumber(block.moments[at])}`);
     said.textContent = moment;
     slider.setAttribute("aria-valuetext", moment);
     for (const { panel, extent, curve, range } of panels) {

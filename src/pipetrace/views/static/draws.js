@@ -308,6 +308,7 @@ export function draws(block, context) {
     };
     const modes = { train: true, eval: false };
     const asked = { again: block.again, label: "Run the layer again", modes, rated: true };
+    asked.where = "Shown above as the live mask.";
     root.append(rerun(context, memory.again, asked, show), rest);
   }
   take(at);

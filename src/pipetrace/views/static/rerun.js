@@ -2,7 +2,7 @@
 import { make, sign, visible } from "./dom.js";
 
 // `modes` maps what the reader chooses from to the mode that is asked for; `own` survives redraws.
-export function rerun(context, own, { again, label, modes, rated }, show) {
+export function rerun(context, own, { again, label, modes, rated, where }, show) {
   const field = (name, input) => {
     input.value = own[name];
     input.addEventListener("change", () => (own[name] = input.value));
@@ -20,22 +20,23 @@ export function rerun(context, own, { again, label, modes, rated }, show) {
   );
   // The block may be drawn again meanwhile: the answer goes to where it stands by then.
   own.tell = () => {
-    status.replaceChildren(own.error ? sign("bad") : "", visible(own.error ?? own.busy));
+    status.replaceChildren(own.error ? sign("bad") : "", visible(own.error ?? own.said));
     show(own.blocks ?? []);
   };
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (own.busy) return;
-    Object.assign(own, { busy: "Running …", error: undefined, blocks: [] });
+    Object.assign(own, { busy: true, said: "Running …", error: undefined, blocks: [] });
     own.tell();
     const p = rated ? Number(own.p) : null;
     try {
       const given = { again, p, training: modes[own.mode], seed: Number(own.seed) };
       own.blocks = await context.act("rerun", given);
+      own.said = own.blocks.length ? where : "The process answered with nothing.";
     } catch (error) {
       own.error = String(error?.message ?? error);
     }
-    own.busy = undefined;
+    own.busy = false;
     own.tell();
   });
   own.tell();

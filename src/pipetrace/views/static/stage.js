@@ -221,6 +221,7 @@ function again(stage, { context, memory }) {
     result.replaceChildren(...drawn);
   };
   const asked = { again: stage.again, label: "Run this layer again", modes: REPLAYED, rated };
+  asked.where = "Shown below.";
   return make("div", rerun(context, own, asked, show), result);
 }
 
