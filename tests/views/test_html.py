@@ -82,21 +82,29 @@ def test_the_themes_name_the_same_colours():
     assert set(re.findall(r"--([\w-]+): #", dark)) == set(colours("light"))
 
 
-def test_joined_modules_share_no_name():
+JOINED = pytest.mark.parametrize("modules", [html.MODULES, *html.HOSTS.values()])
+
+
+@JOINED
+def test_joined_modules_share_no_name(modules: tuple[str, ...]):
     names = re.findall(
         r"^(?:export )?(?:async )?(?:function|const|let|class) (\w+)",
-        "\n".join((STATIC / name).read_text(encoding="utf-8") for name in html.MODULES),
+        "\n".join((STATIC / name).read_text(encoding="utf-8") for name in modules),
         re.MULTILINE,
     )
     assert sorted(names) == sorted(set(names))
 
 
-def test_every_file_is_joined_after_what_it_imports():
+def test_every_file_belongs_to_a_document():
     on_disk = {path.name for path in STATIC.iterdir() if path.name.endswith((".js", ".css"))}
-    hosts = {"live.js", "runs.js", "live.css", "widget.js"}
-    assert on_disk == {*html.MODULES, *html.SHEETS, *hosts}
+    hosts = (name for modules in html.HOSTS.values() for name in modules)
+    assert on_disk == {*html.MODULES, *hosts, *html.SERVED}
+
+
+@JOINED
+def test_every_file_is_joined_after_what_it_imports(modules: tuple[str, ...]):
     before: set[str] = set()
-    for name in html.MODULES:
+    for name in modules:
         source = (STATIC / name).read_text(encoding="utf-8")
         wanted = re.findall(r'^import (\{[^}]*\}) from "\./([a-z]+\.js)";$', source, re.MULTILINE)
         assert source.count("import ") == len(wanted)

@@ -21,7 +21,7 @@ def module() -> str:
     >>> module().count("export default")
     1
     """
-    return _OWN.sub("", html.module()) + html.module(("widget.js",))
+    return _OWN.sub("", html.module(html.HOSTS["widget"]))
 
 
 class PageWidget(anywidget.AnyWidget):

@@ -7,9 +7,6 @@ from starlette.responses import HTMLResponse
 from pipetrace.blocks import Page
 from pipetrace.views import data, html
 
-_LIVE = (*html.MODULES, "live.js")
-_LIST = ("dom.js", "runs.js")
-_STYLE = (*html.SHEETS, "live.css")
 # An icon of our own keeps the browser from asking for one.
 _HEAD = '<link rel="icon" href="data:,">'
 
@@ -21,12 +18,12 @@ def run(title: str, message: str) -> HTMLResponse:
         title: Its title.
         message: All of its page, as its channel says it.
     """
-    return _answer(title, html.module(_LIVE), message)
+    return _answer(title, html.module(html.HOSTS["live"]), message)
 
 
 def runs(title: str, message: str) -> HTMLResponse:
     """Return the document of the list of runs."""
-    return _answer(title, html.module(_LIST), message)
+    return _answer(title, html.module(html.HOSTS["runs"]), message)
 
 
 def page(shown: Page) -> HTMLResponse:
@@ -37,11 +34,11 @@ def page(shown: Page) -> HTMLResponse:
 def problem(title: str, text: str, status: int = 404) -> HTMLResponse:
     """Return a document that says what went wrong, and leads to the list."""
     values = data.encoded({"title": title, "text": text})
-    return _answer(title, html.module(_LIST), values, status)
+    return _answer(title, html.module(html.HOSTS["runs"]), values, status)
 
 
 def _answer(title: str, script: str, values: str, status: int = 200) -> HTMLResponse:
-    sheet = html.style(_STYLE)
+    sheet = html.style(html.SERVED)
     policy = f"{html.policy(script, sheet)}; connect-src 'self'; img-src data:; frame-ancestors"
     headers = {"content-security-policy": f"{policy} 'none'"}
     text = html.compose(title, script, sheet, values, _HEAD)

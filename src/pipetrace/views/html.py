@@ -25,6 +25,13 @@ SHEETS = (
     "viewer.css", "blocks.css", "choices.css", "code.css", "stage.css", "draws.css", "network.css",
     "flow.css",
 )  # fmt: skip
+HOSTS = {
+    "live": (*MODULES, "live.js"),
+    "runs": ("dom.js", "runs.js"),
+    "widget": (*MODULES, "widget.js"),
+}
+"""What else is made of the same files: a page that follows its run, the list of runs, a widget."""
+SERVED = (*SHEETS, "live.css")
 DIGITS = 7
 """Significant digits of the numbers in a document: what float32 has; fewer are shown."""
 PLAIN = 50_000
