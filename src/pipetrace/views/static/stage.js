@@ -161,6 +161,8 @@ function strip(block, view, scale) {
   let said = of ? `${values.length}${of} values` : counted(values.length, "value");
   if (drawn === histogram)
     said = `histogram of the ${counted(values.length, "value")} shown${of}, computed here`;
+  const odd = values.filter((value) => !Number.isFinite(value)).length;
+  if (odd && drawn === histogram) said += `, ${odd} not finite and left out`;
   if (dropped) said += `, ${dropped} dropped, ${marked}`;
   return headed(block, said, (label) => drawn({ values, struck, label, scale }));
 }
