@@ -76,10 +76,10 @@ export function sectionView(section, host) {
       heading.after(intro);
     }
     next.blocks.forEach((block, index) => {
-      let source = JSON.stringify(block);
-      if (offered && source.includes('"again":"')) source += " can be run again";
-      if (view.drawn[index] === source) return;
-      view.drawn[index] = source;
+      const before = view.drawn[index];
+      const again = offered && JSON.stringify(block).includes('"again":"');
+      if (before?.again === again && JSON.stringify(before.block) === JSON.stringify(block)) return;
+      view.drawn[index] = { block, again };
       const context = contextFor(host, view, block, `${next.id}.${index}`);
       view.contexts[index] = context;
       view.places[index] ??= body.appendChild(make("div"));
