@@ -48,7 +48,7 @@ const page = JSON.parse(text.startsWith("{") ? text : await unpacked(text));
 const values = { page, owns_address: true };
 render({ model: { get: (name) => values[name] }, el });
 """
-_ROOM = "html, body { margin: 0; height: 100%; }\n"
+_ROOM = "html, body, #page { margin: 0; height: 100%; }\n"
 _IMPORT = re.compile(r"^import \{[^}]*\} from \"\./[a-z]+\.js\";\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const) )", re.MULTILINE)
 
