@@ -78,8 +78,8 @@ def test_names_and_roles(opened: Open, page: Page):
         ("button", "Next →"),
         ("heading", "Quiz, 2 questions"),
         ("radio", "D 0.7143"),
-        ("region", "Loss at the end of each epoch"),
-        ("region", "train.py"),
+        ("group", "Loss at the end of each epoch"),
+        ("group", "train.py"),
     ):
         assert tab.get_by_role(role, name=name).count() == 1, (role, name)
     assert tab.get_by_role("group").filter(has_text="What does this print?").count() >= 1

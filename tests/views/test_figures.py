@@ -15,7 +15,7 @@ import pipetrace as pt
 from pipetrace import blocks
 from pipetrace.blocks import Page, Section
 from pipetrace.errors import PipetraceError
-from pipetrace.views import demo, figures, html
+from pipetrace.views import demo, demo_models, figures, html
 
 SECTIONS = figures.drawable(demo.page())
 
@@ -66,10 +66,12 @@ def test_a_drawing_keeps_its_words_as_text(whole: Page):
         assert word in said
     assert "setosa (predicted, true)" in words(figures.encoded(whole, "prediction", "svg"))
     lab = words(figures.encoded(whole, "lab", "svg"))
-    for word in ("Dropout(0.3)", "p = 0.3", "mean of 8 draws", "yes", "no"):
+    draws = demo_models.draws()
+    count = len(draws.masks[draws.chosen])
+    for word in (draws.title, "p = 0.3", f"mean of {count} draws", *draws.effects[-1].names):
         assert word in lab
     network = words(figures.encoded(whole, "network", "svg"))
-    assert "Linear(4, 2)" in network
+    assert demo_models.network().columns[-1].label in network
     assert "crossed: dropped" in network
     samples = words(figures.encoded(whole, "samples", "svg"))
     for word in ("Sample 17, most wrong", "head.linear.weight", "epoch 8"):

@@ -223,7 +223,7 @@ def _look(stage: Stage) -> list[str]:
         note = f" ({escaped(picture.note)})" if picture.note else ""
         parts.append(f"{escaped(picture.label)}: {packed.depth(picture)}{note}")
     for tokens in stage.tokens:
-        cells = ", ".join(_span(piece) for piece in packed.pieces(tokens))
+        cells = ", ".join(escaped(piece) for piece in packed.pieces(tokens))
         more = f" … {len(tokens.ids)} of {tokens.total}" if tokens.total > len(tokens.ids) else ""
         note = f" ({escaped(tokens.note)})" if tokens.note else ""
         parts.append(f"{escaped(tokens.label)}: {cells}{more}{note}")
@@ -288,10 +288,9 @@ def _network(value: blocks.Network) -> str:
             if wires.target == at:
                 origin = escaped(value.columns[wires.source].label)
                 parts.append(f"↓ from {origin}: {escaped(packed.told(value, wires))}")
-        names = ", ".join(column.names)
-        parts.append(_strip(blocks.Strip(
-            label=column.label, values=column.values, struck=column.struck, note=names
-        )))  # fmt: skip
+        strip = blocks.Strip(label=column.label, values=column.values, struck=column.struck)
+        names = ", ".join(escaped(name) for name in column.names)
+        parts.append(_strip(strip) + (f" ({names})" if names else ""))
     parts.append(escaped(value.note))
     return "\n\n".join(part for part in parts if part)
 
@@ -299,7 +298,7 @@ def _network(value: blocks.Network) -> str:
 def _graph(value: blocks.Graph) -> str:
     lines = []
     for number, level, node, sources in packed.numbered(value):
-        shape = f" {_span(node.shape)}" if node.shape else ""
+        shape = f" ({escaped(node.shape)})" if node.shape else ""
         words = f" {escaped(node.words)}" if node.words else ""
         origin = f", from {escaped(', '.join(sources))}" if sources else ""
         sign = SIGNS.get(node.tone, "")

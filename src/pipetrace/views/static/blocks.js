@@ -123,7 +123,7 @@ export function crash(block) {
     "div.crash",
     { role: "group", "aria-label": block.title },
     make("p", sign("bad"), make("strong", block.title)),
-    make("pre", { tabindex: 0, role: "region", "aria-label": "what happened" }, block.text),
+    make("pre", { tabindex: 0, role: "group", "aria-label": "what happened" }, block.text),
   );
 }
 

@@ -41,7 +41,7 @@ export function code(block) {
     return element;
   });
   const label = block.path || "source text";
-  const text = textOf(lines, { tabindex: 0, role: "region", "aria-label": label });
+  const text = textOf(lines, { tabindex: 0, role: "group", "aria-label": label });
   return make("figure.code", block.path && make("figcaption", block.path), text);
 }
 
@@ -77,7 +77,7 @@ export function sourcePane(sources, rows, memory, choose) {
   const label = paths.length > 1 ? make("label", "File ", place) : place;
   const root = make(
     "div.beside",
-    { role: "region", "aria-label": "Source" },
+    { role: "group", "aria-label": "Source" },
     make("div.source-head", label, status),
     scroller,
   );

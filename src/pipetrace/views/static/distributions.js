@@ -39,7 +39,10 @@ function tableOf(block) {
       ? `${showNumber(each.low)} to ${showNumber(each.high)}, mean ${showNumber(mean(each))}`
       : "not measured";
   return {
-    heads: ["", ...block.moments.map((moment) => `${block.x_label} ${showNumber(moment)}`)],
+    heads: [
+      "distribution",
+      ...block.moments.map((moment) => `${block.x_label} ${showNumber(moment)}`),
+    ],
     rows: block.panels.map((panel) => [panel.label, ...panel.histograms.map(written)]),
     note: "Each mean is that of the bins' middles, computed here.",
   };

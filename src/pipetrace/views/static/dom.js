@@ -13,6 +13,7 @@ export function visible(text) {
     .replace(/\r\n/g, "\n")
     .replace(HIDDEN, (character) => {
       const code = character.codePointAt(0).toString(16);
+      if (code.length > 4) return `\\U${code.padStart(8, "0")}`;
       return code.length > 2 ? `\\u${code.padStart(4, "0")}` : `\\x${code.padStart(2, "0")}`;
     });
 }
@@ -108,7 +109,7 @@ export function sign(tone) {
 
 // A pane that scrolls sideways on its own, reachable by keyboard.
 export function pane(label, ...children) {
-  return make("div.pane", { role: "region", tabindex: 0, "aria-label": label }, ...children);
+  return make("div.pane", { role: "group", tabindex: 0, "aria-label": label }, ...children);
 }
 
 // What a picture shows as a table below it, written when somebody opens it.

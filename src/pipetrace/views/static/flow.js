@@ -78,7 +78,7 @@ export function flow(block, context) {
   const button = (text, onclick, kind) =>
     make("button", { type: "button", class: kind, onclick }, text);
   const key = (name) => make("kbd", name);
-  const panel = make("div.stage", { role: "region", "aria-label": "Selected stage" });
+  const panel = make("div.stage", { role: "group", "aria-label": "Selected stage" });
   const previous = button("← Previous", () => move(-1));
   const next = button("Next →", () => move(1));
   const status = make("span.status", { role: "status" });

@@ -35,7 +35,7 @@ function listOf(told) {
     make("thead", make("tr", ...head)),
     body,
   );
-  const pane = make("div.pane", { role: "region", tabindex: 0, "aria-label": "Runs" }, table);
+  const pane = make("div.pane", { role: "group", tabindex: 0, "aria-label": "Runs" }, table);
   const tools = make("div.tools", button, said);
   const row = (run) => {
     const box = make("input", { type: "checkbox", "aria-label": `Compare ${run.name}` });
