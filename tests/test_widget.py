@@ -49,13 +49,14 @@ def test_a_widget_holds_the_page_and_the_viewer(traced: Run, tmp_path: Path):
     widget = pt.widget(traced)
     assert widget.page == data.plain(traced.page(), html.DIGITS)
     assert widget.owns_address is False
-    assert widget.actions == []
+    assert widget.actions == ["rerun"]
     state = widget.get_state()
     assert state["_esm"] == module()
     assert state["_css"] == html.style()
     assert json.loads(json.dumps(widget.page, allow_nan=False)) == widget.page
     path = traced.save(tmp_path / "a.pipetrace")
-    assert pt.widget(path).page["title"] == widget.page["title"]
+    opened = pt.widget(path)
+    assert (opened.page["title"], opened.actions) == (widget.page["title"], [])
     assert pt.widget(pt.diff(traced, path)).page["sections"]
     with pytest.raises(PipetraceError, match="there is no such run file"):
         pt.widget(tmp_path / "b.pipetrace")

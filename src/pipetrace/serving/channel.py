@@ -58,7 +58,7 @@ class RunSource:
         errands: Returns what may be asked of the process behind it, None where there is none.
     """
 
-    pace = 0.1
+    pace = 0.05
 
     def __init__(
         self, followed: Followed, errands: Callable[[], Errands | None] = lambda: None
