@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from pipetrace.parts import Difference, Part, Record
 
+UNITS = 300
+"""A model of more units, inputs and outputs of linear layers, is not drawn unit by unit."""
+VALUES = 1_000
+"""Nor is one of more values in a row, those of activations and dropouts counted too."""
+NUMBERS = 20_000
+"""Nor is one of more parameters."""
+
 
 class Contrast(Record, frozen=True):
     """The batch of a capture once more, in the other mode, op by op."""
@@ -96,6 +103,20 @@ class Weights(Record, frozen=True):
     shape: tuple[int, ...]
     values: tuple[float, ...]
     """Row after row."""
+
+
+class WholeRow(Record, frozen=True):
+    """All values of the sample's row in a captured forward of a small model.
+
+    Stated where a row has more values than a tensor's own record keeps.
+    """
+
+    capture: int
+    op: int
+    """Whose first output it is of; -1 for the input."""
+    values: tuple[float, ...]
+    kept: tuple[bool, ...] = ()
+    """Where the op drops at random: True where the element was kept; from the mask drawn again."""
 
 
 class Ranked(Part, frozen=True):

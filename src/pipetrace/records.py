@@ -40,6 +40,7 @@ from pipetrace.probed import (
     Ranking,
     Spectrum,
     Weights,
+    WholeRow,
 )
 
 
@@ -423,7 +424,7 @@ Fact = (
     Provenance | Seed | SourceText | Model | Dataset | Op | Capture | Gradient | NotFinite
     | Contrast | Training | Epoch | Probe | Layers | Checksum | Evaluation | Metrics | Prediction
     | Failure | Column | Preparation | Question | Notice | Ended | Draws | Histograms | Weights
-    | Ranking | InputImage | InputTokens
+    | WholeRow | Ranking | InputImage | InputTokens
 )  # fmt: skip
 
 KINDS: dict[str, type[Record]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Fact)}
@@ -437,4 +438,5 @@ __all__ = [
     "Op", "Outcome", "Outputs", "Part", "Place", "Prediction", "Preparation", "Probe",
     "Provenance", "Question", "Ranked", "Ranking", "Receipt", "Record", "Regression", "Score",
     "Seed", "SourceText", "Spectrum", "Spread", "Tensor", "Training", "Units", "Weights",
+    "WholeRow",
 ]  # fmt: skip

@@ -174,6 +174,21 @@ def told(held: Held, *, values: bool = True) -> Tensor:
     )  # fmt: skip
 
 
+def whole(held: Held, most: int) -> tuple[float, ...]:
+    """Return all values of the row that is shown; none where they are too many or not all held.
+
+    Args:
+        held: What was held of a tensor.
+        most: The longest row that is returned.
+
+    >>> whole(hold(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), 1), 300)
+    (3.0, 4.0)
+    """
+    if held.numbers is None or held.numbers.numel() != held.total or held.width > most:
+        return ()
+    return _floats(held.numbers.reshape(-1)[held.start :][: held.width])
+
+
 def shape(tensor: torch.Tensor) -> tuple[int, ...]:
     """Return a tensor's sizes; of a nested tensor, whose rows differ, how many it has."""
     if tensor.is_nested:

@@ -120,8 +120,9 @@ def test_a_large_network_is_drawn_small_and_by_its_strongest_wires(shown: Open):
     pane = tab.locator(".scene").bounding_box()
     assert pane["height"] <= 720
     assert picture["height"] < 200 * 12
-    assert tab.locator(".scene g").first.locator(".wire").count() == 3000
-    assert "the 3000 strongest of 12440 wires" in tab.locator(".network").inner_text()
+    assert tab.locator(".scene g").first.locator(".wire").count() == 3000 + 200 + 60
+    assert tab.locator(".scene g").first.locator(".wire.plain").count() == 200 + 60
+    assert "the 3000 strongest of 12180 weights" in tab.locator(".network").inner_text()
     tab.get_by_role("listbox").focus()
     for _ in range(4):
         tab.keyboard.press("ArrowLeft")

@@ -24,13 +24,16 @@ CHANNELS = {
 }  # fmt: skip
 
 
-def masks(heard: Sequence[Heard], *, rows: int | None, row: int) -> dict[int, Mask | str]:
+def masks(
+    heard: Sequence[Heard], *, rows: int | None, row: int, most: int = ROW
+) -> dict[int, Mask | str]:
     """Return the mask of every op that drops at random, or why it cannot be had.
 
     Args:
         heard: The ops of a forward, in order.
         rows: The batch's length.
         row: The sample whose flags are kept.
+        most: How many flags are kept of a dropout function; of other ops it is `ROW`.
     """
     found: dict[int, Mask | str] = dict(chains.masks(heard, rows=rows, row=row))
     for index, op in enumerate(heard):
@@ -41,7 +44,7 @@ def masks(heard: Sequence[Heard], *, rows: int | None, row: int) -> dict[int, Ma
                 mask = hidden.mask(op, rows=rows, row=row)
             else:
                 row_of = row if op.shapes and op.shapes[0][:1] == (rows,) else None
-                mask = _dropout(heard, op, row_of)
+                mask = _dropout(heard, op, row_of, most)
         except Exception as error:
             pass_on(error)
             # A tensor subclass may refuse anything, with any exception.
@@ -51,7 +54,7 @@ def masks(heard: Sequence[Heard], *, rows: int | None, row: int) -> dict[int, Ma
     return found
 
 
-def _dropout(heard: Sequence[Heard], op: Heard, row: int | None) -> Mask | str | None:
+def _dropout(heard: Sequence[Heard], op: Heard, row: int | None, most: int) -> Mask | str | None:
     told = {**_defaults(op.plan.function), **names.arguments(op.plan, op.told)}
     # torch.dropout calls its mode `train`; torch.nn.functional.dropout calls it `training`.
     if not told.get("training", told.get("train")) or not op.shapes or 0 in op.shapes[0]:
@@ -72,7 +75,9 @@ def _dropout(heard: Sequence[Heard], op: Heard, row: int | None) -> Mask | str |
         form = draws.form(torch.empty(op.shapes[0], dtype=made.dtype))
     else:
         return "nothing was drawn from a generator that is known"
-    return regenerate(op.plan.function, op.plan.name, p, form, made.device, op.draw, row=row)
+    return regenerate(
+        op.plan.function, op.plan.name, p, form, made.device, op.draw, row=row, most=most
+    )
 
 
 @functools.cache
@@ -92,6 +97,7 @@ def regenerate(
     draw: Draw | None,
     *,
     row: int | None,
+    most: int = ROW,
 ) -> Mask:
     """Run a dropout function on ones from the RNG state that it started from.
 
@@ -103,6 +109,7 @@ def regenerate(
         device: Where it ran.
         draw: What it drew from; None where it drew nothing.
         row: Which row's flags to keep; None for the first elements of the whole mask.
+        most: How many flags to keep.
 
     Returns:
         The mask with its count, and the central 95 % of Binomial(total, 1 - p).
@@ -124,7 +131,7 @@ def regenerate(
         # Where by chance none was kept, a survivor's scale is not measured but known.
         unseen = 0.0 if p == 1 or "alpha" in name else 1 / (1 - p)
         scale = float((ones - zeros)[kept][0]) if bool(kept.any()) else unseen
-        flags = pick(kept, row).reshape(-1)[:ROW].tolist()
+        flags = pick(kept, row).reshape(-1)[:most].tolist()
         if name in CHANNELS and kept.dim() > (leading := _leading(name, kept.dim())):
             kept = kept.flatten(leading)[..., 0]
     unit = "channels" if name in CHANNELS else "elements"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from pipetrace.blocks import AnyBlock, Column, Network, Wires
-from pipetrace.records import Dataset, Link, Op, Tensor, Weights
-from pipetrace.story.figures import listing, plural
+from pipetrace.probed import NUMBERS, UNITS, VALUES
+from pipetrace.records import Dataset, Link, Op, Tensor, Weights, WholeRow
+from pipetrace.story.figures import listing, plural, whole
 from pipetrace.story.flow import shown
 from pipetrace.story.forwards import Forward, name
 from pipetrace.story.graph import graph
@@ -17,8 +21,6 @@ from pipetrace.story.sentences import plain_name
 from pipetrace.story.words import is_view
 from pipetrace.tracefile import Recording
 
-UNITS = 300
-"""A model of more units is shown as a graph only."""
 _ALONE = frozenset(
     {"relu", "relu6", "leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu",
      "mish", "sigmoid", "tanh", "softplus", "softsign", "hardtanh", "hardswish", "hardsigmoid",
@@ -27,7 +29,10 @@ _ALONE = frozenset(
      "batch_norm"}
 )  # fmt: skip
 """Functions that make each unit's output of that unit alone."""
-_SAME = frozenset({"view", "reshape", "flatten", "contiguous", "detach", "to", "float", "squeeze"})
+_SAME = frozenset(
+    {"view", "reshape", "flatten", "unflatten", "contiguous", "detach", "to", "float", "squeeze",
+     "unsqueeze"}
+)  # fmt: skip
 """Views that leave a row's values in their order."""
 
 
@@ -37,28 +42,60 @@ def network(recording: Recording) -> Content | None:
     forward = shown(recording)
     if forward is None or not forward.ops:
         return None
-    drawn = _drawn(recording, forward)
-    connected = graph(forward)
+    drawn, connected = _drawn(recording, forward), graph(forward)
+    if isinstance(drawn, str):
+        if connected is None:
+            return None
+        why = f" Not drawn unit by unit: {drawn}." if drawn and _units(forward) <= UNITS else ""
+        return Content(blocks=(replace(connected, note=f"{connected.note}{why}"),))
     blocks: list[AnyBlock] = [block for block in (drawn, connected) if block is not None]
-    return Content(blocks=tuple(blocks)) if blocks else None
+    return Content(blocks=tuple(blocks))
 
 
 @dataclass
 class _Chain:
     """A forward as columns of units, each made of the one before."""
 
+    forward: Forward
+    held: Mapping[str, Weights]
+    rows: Mapping[int, WholeRow]
     columns: list[Column] = field(default_factory=list)
     wires: list[Wires] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     """Operations behind the last layer that mix units without weights: they are not drawn."""
+    why: str = ""
+    """Why the first of them is none of the picture."""
+
+    def row(self, index: int, tensor: Tensor) -> tuple[float, ...]:
+        """Return all values of a tensor's row, one for each unit; none where not all are known."""
+        units = _width(self.forward, tensor)
+        known = self.rows.get(index)
+        for values in (tensor.row, known.values if known else ()):
+            if 0 < len(values) == units:
+                return values
+        return ()
 
 
-def _drawn(recording: Recording, forward: Forward) -> Network | None:
+def _drawn(recording: Recording, forward: Forward) -> Network | str:
+    """Return the picture, or why there is none; an empty text where that needs no words."""
     capture = forward.capture
+    if not capture.complete:
+        return ""
+    if not forward.values:
+        return "values were left out, as asked"
+    if len(capture.inputs) != 1:
+        return f"the model takes {plural(len(capture.inputs), 'tensor')}, not one"
     held = {item.path: item for item in recording.all(Weights) if item.model == capture.model}
-    chain = _chain(forward, held) if held and len(capture.inputs) == 1 else None
-    if chain is None or sum(len(column.values) for column in chain.columns) > UNITS:
-        return None
+    if not held:
+        return _unheld(forward)
+    rows = {item.op: item for item in recording.all(WholeRow) if item.capture == capture.id}
+    chain = _Chain(forward, held, rows)
+    if why := _follow(chain):
+        return why
+    made = [len(chain.columns[wires.target].values) for wires in chain.wires if wires.weights]
+    own = len(chain.columns[0].values) + sum(made)
+    if own > UNITS or sum(len(column.values) for column in chain.columns) > VALUES:
+        return ""
     names = next((data.classes for data in recording.all(Dataset) if data.classes), ())
     last = chain.columns[-1]
     if len(names) == len(last.values):
@@ -85,60 +122,96 @@ def _count(wires: Wires) -> int:
     return sum(map(len, wires.weights))
 
 
-def _chain(forward: Forward, held: dict[str, Weights]) -> _Chain | None:
-    """Return the columns of a plain chain of linear layers; None for any other forward."""
-    chain, given = _Chain(), forward.capture.inputs[0][1]
-    if not _whole(given):
-        return None
+def _follow(chain: _Chain) -> str:
+    """Add the columns of a plain chain of linear layers; say why where a forward is another."""
+    forward, given = chain.forward, chain.forward.capture.inputs[0][1]
+    values = chain.row(-1, given)
+    if not values:
+        return _cut("the input", given)
     named = forward.data.names if forward.data else ()
-    names = named if len(named) == len(given.row) else ()
-    chain.columns.append(Column(label="Input", values=_short(given.row), names=names))
+    names = named if len(named) == len(values) else ()
+    chain.columns.append(Column(label="Input", values=_short(values), names=names))
     place: dict[int | None, int] = {None: 0}
     for op in forward.ops:
         links = [link for link in op.inputs if link.source in ("op", "input", "unseen")]
-        at = place.get(links[0].index) if len(links) == 1 else None
-        if at is None or at != len(chain.columns) - 1 or not op.outputs:
-            return None
+        if len(links) != 1 or not op.outputs:
+            count = plural(len(links), "tensor")
+            return f"{name(forward, op)} takes {count}, where a layer of a chain takes one"
+        at = place.get(links[0].index)
+        if at is None or at != len(chain.columns) - 1:
+            return f"{name(forward, op)} does not take what was computed last: it is no chain"
         if is_view(op):
-            if plain_name(op.function) not in _SAME or not _whole(op.outputs[0]):
-                return None
-            place[op.index] = at
-            continue
-        if chain.left or not _add(chain, forward, op, held):
+            same = _width(forward, op.outputs[0]) == len(chain.columns[-1].values)
+            if plain_name(op.function) not in _SAME or not (same or chain.left):
+                return f"{name(forward, op)} rearranges the values of a row"
+        elif chain.left or (why := _add(chain, op)):
+            chain.why = chain.why or why
             chain.left.append(name(forward, op))
-            place[op.index] = at
-            continue
-        place[op.index] = len(chain.columns) - 1
-    linear = [wires.target for wires in chain.wires if wires.weights]
+        else:
+            at += 1
+        place[op.index] = at
+    drawn = sum(bool(wires.weights) for wires in chain.wires)
     weighted = sum(plain_name(op.function) == "linear" for op in forward.ops)
-    return chain if linear and len(linear) == weighted else None
+    return "" if drawn == weighted else chain.why
 
 
-def _add(chain: _Chain, forward: Forward, op: Op, held: dict[str, Weights]) -> bool:
-    """Add the column that an operation makes of the last one, where it can be drawn."""
-    out, plain = op.outputs[0], plain_name(op.function)
-    if not _whole(out):
-        return False
+def _add(chain: _Chain, op: Op) -> str:
+    """Add the column that an operation makes of the last one, or say why it cannot be drawn."""
+    forward, plain, units = chain.forward, plain_name(op.function), len(chain.columns[-1].values)
+    called, values = name(forward, op), chain.row(op.index, op.outputs[0])
+    weights: tuple[tuple[float, ...], ...] = ()
+    bias: tuple[float, ...] = ()
     if plain == "linear":
-        weights = _parameters(op, held)
-        if weights is None:
-            return False
-    elif plain in _ALONE and len(out.row) == len(chain.columns[-1].values):
-        weights = ((), ())
-    else:
-        return False
+        found = _parameters(op, chain.held)
+        if found is None:
+            return f"the weights of {called} are no parameters"
+        weights, bias = found
+        if any(len(row) != units for row in weights):
+            return f"{called} is applied to parts of a row, one after the other"
+    elif plain not in _ALONE or _width(forward, op.outputs[0]) != units:
+        return f"{called} is neither a linear layer nor a function of each unit alone"
+    if not values:
+        return _cut(called, op.outputs[0])
     source = len(chain.columns) - 1
-    chain.wires.append(Wires(source=source, target=source + 1, weights=weights[0], bias=weights[1]))
+    chain.wires.append(Wires(source=source, target=source + 1, weights=weights, bias=bias))
     gone = struck(op)
-    label = f"{name(forward, op)} {op.module}".strip()
+    known = chain.rows.get(op.index)
+    if known is not None and len(gone) != len(values):
+        gone = tuple(not flag for flag in known.kept)
+    label = f"{called} {op.module}".strip()
     chain.columns.append(
-        Column(label=label, values=_short(out.row), struck=gone if any(gone) else ())
+        Column(label=label, values=_short(values), struck=gone if any(gone) else ())
     )  # fmt: skip
-    return True
+    return ""
+
+
+def _cut(what: str, tensor: Tensor) -> str:
+    count = plural(math.prod(tensor.shape), "value")
+    return f"of {what} not every value of the row was kept; the whole batch has {count}"
+
+
+def _unheld(forward: Forward) -> str:
+    """Say why the weights of a model are not in the file."""
+    if not any(plain_name(op.function) == "linear" for op in forward.ops):
+        return "it has no linear layer"
+    taking = dict.fromkeys(
+        name(forward, op)
+        for op in forward.ops
+        if plain_name(op.function) != "linear"
+        and any(link.source == "parameter" for link in op.inputs)
+    )
+    if taking:
+        return f"not only linear layers have parameters, but {listing(taking)} too"
+    parameters = sum(part.parameters for part in forward.parts.values())
+    if parameters > NUMBERS:
+        return f"it has {whole(parameters)} parameters, and weights of {whole(NUMBERS)} are kept"
+    if forward.capture.purpose != "training":
+        return "weights are kept where a training is recorded"
+    return "its weights could not be kept"
 
 
 def _parameters(
-    op: Op, held: dict[str, Weights]
+    op: Op, held: Mapping[str, Weights]
 ) -> tuple[tuple[tuple[float, ...], ...], tuple[float, ...]] | None:
     """Return the rows of a linear operation's weights, and its biases."""
     links: Sequence[Link] = op.inputs[1:]
@@ -147,16 +220,25 @@ def _parameters(
         return None
     rows, width = found[0].shape
     values = found[0].values
-    weights = tuple(_short(values[row * width : (row + 1) * width]) for row in range(rows))
+    weights = tuple(_short(values[row * width : (row + 1) * width], 4) for row in range(rows))
     bias = found[1] if len(found) > 1 else None
-    return weights, () if bias is None else _short(bias.values)
+    return weights, () if bias is None else _short(bias.values, 4)
 
 
-def _short(values: Sequence[float]) -> tuple[float, ...]:
-    """Cut numbers of 32 bits to the digits that they have."""
-    return tuple(float(f"{value:.7g}") for value in values)
+def _short(values: Sequence[float], digits: int = 7) -> tuple[float, ...]:
+    """Cut numbers to so many digits: values to those of 32 bits, of weights there are many."""
+    return tuple(float(f"{value:.{digits}g}") for value in values)
 
 
-def _whole(tensor: Tensor) -> bool:
-    """Tell whether all values of the sample's row are known, one for each unit."""
-    return 0 < len(tensor.row) == tensor.row_count and len(tensor.shape) == 2
+def _width(forward: Forward, tensor: Tensor) -> int:
+    """Return how many values each row of the batch has; 0 where the tensor has no such rows."""
+    rows = forward.capture.rows
+    return math.prod(tensor.shape[1:]) if rows and tensor.shape[:1] == (rows,) else 0
+
+
+def _units(forward: Forward) -> int:
+    """Count the values of a row in the inputs and in what operations made of several units."""
+    mixed = [op for op in forward.ops if not is_view(op) and plain_name(op.function) not in _ALONE]
+    made = [op.outputs[0] for op in mixed if op.outputs]
+    every = [*(tensor for _, tensor in forward.capture.inputs), *made]
+    return sum(_width(forward, tensor) or math.prod(tensor.shape) for tensor in every)

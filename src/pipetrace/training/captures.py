@@ -14,7 +14,7 @@ from pipetrace.capture.alone import CollectiveError
 from pipetrace.capture.failures import Failed
 from pipetrace.capture.handlers import pass_on
 from pipetrace.records import Notice
-from pipetrace.training.small import weights
+from pipetrace.training.small import weights, whole_rows
 from pipetrace.training.tallies import Seen
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ class Captures:
                 self._recorder.course.probing.captured(prepared, seen, outcome)
                 self._compare_modes(root, prepared, outcome, capture)
                 if self._recorder.values:
-                    self._recorder.emit(*weights(prepared.model, root.id, outcome.facts))
+                    held = weights(prepared.model, root.id, outcome.facts)
+                    self._recorder.emit(*held, *(whole_rows(prepared, outcome) if held else ()))
         except Exception as error:
             pass_on(error)
             self._recorder.emit(_not_captured(root.id, purpose, error))

@@ -30,6 +30,7 @@ export function network(block, context) {
   const strength = ({ weight }) => sizeOf(weight);
   wires.sort((one, other) => strength(other) - strength(one));
   const strongest = (wires.length && strength(wires[0])) || 1;
+  const weights = wires.filter(({ weight }) => weight !== null);
   const most = Math.max(1, ...columns.map(({ values }) => values.length));
   const last = columns.length - 1;
   const id = unique("network");
@@ -46,6 +47,9 @@ export function network(block, context) {
   const said = make("p", { role: "status" });
   const pitch = Math.max(9, Math.min(26, 560 / most));
   const radius = Math.min(9, pitch * 0.4);
+  const arm = Math.min(8, radius + 1);
+  // Where units are close, wires are thin and pale: else they hide each other.
+  const room = pitch / 26;
   const overlay = draw("g.chosen", { "aria-hidden": "true" });
   const options = new Map();
   let width = 640;
@@ -66,10 +70,12 @@ export function network(block, context) {
     return draw("path", {
       class: `wire ${plain ? "plain" : wire.weight < 0 ? "below" : ""}`,
       d: `M${ends.map(place).join("L")}`,
-      "stroke-width": plain ? 1 : 0.4 + 3 * share,
-      opacity: pale ? 0.12 : plain ? 0.6 : 0.15 + 0.85 * share,
+      "stroke-width": plain ? 1 : 0.4 + 3 * room * share,
+      opacity: pale ? 0.12 : plain ? 0.6 : (0.15 + 0.85 * share) * room,
     });
   };
+  const cross = (x, y) =>
+    `M${x - arm} ${y - arm}l${2 * arm} ${2 * arm}m0 ${-2 * arm}l${-2 * arm} ${2 * arm}`;
   const cut = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
   const glyph = (column, at, unit) => {
     const [x, y] = place([at, unit]);
@@ -87,7 +93,7 @@ export function network(block, context) {
       { id: `${id}-${key}`, role: "option", "aria-label": said, "data-unit": key },
       draw("circle.unit", { cx: x, cy: y, r: radius }),
       draw("path", { class: value < 0 ? "amount below" : "amount", d: value < 0 ? square : disc }),
-      off && draw("path", { class: "cross", d: `M${x - 8} ${y - 8}l16 16m0 -16l-16 16` }),
+      off && draw("path", { class: "cross", d: cross(x, y) }),
     );
     const end = at === last;
     if (pitch >= 14 && (end || (column.named && !at))) {
@@ -144,7 +150,8 @@ export function network(block, context) {
       return draw("g", { role: "group", "aria-label": column.label }, label, ...all);
     });
     const size = { width: place([last, 0])[0] + SIDE, height: 58 + most * pitch };
-    const lines = wires.slice(0, MOST_WIRES).reverse().map(line);
+    const plain = wires.filter(({ weight }) => weight === null);
+    const lines = [...plain, ...weights.slice(0, MOST_WIRES).reverse()].map(line);
     const behind = draw("g", { "aria-hidden": "true" }, ...lines);
     const picture = draw("svg", { role: "presentation", ...size }, behind, overlay, ...units);
     scene.replaceChildren(picture);
@@ -186,7 +193,8 @@ export function network(block, context) {
     note(
       "Size shows the value: a disc above 0, a square below. A cross marks a dropped unit. ",
       "Thicker wires weigh more, dashed ones are negative.",
-      wires.length > MOST_WIRES && ` Drawn: the ${MOST_WIRES} strongest of ${wires.length} wires.`,
+      weights.length > MOST_WIRES &&
+        ` Drawn: the ${MOST_WIRES} strongest of ${weights.length} weights; of a chosen unit, all.`,
     ),
     block.note ? note(...words(block.note)) : "",
     tableBelow("The network as a table", `${block.title}, units`, () => ({
