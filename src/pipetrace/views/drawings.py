@@ -16,7 +16,7 @@ from pipetrace.views.pieces import LABEL, TONES, Gutter, strips, styled
 
 PANELS = 24
 NAMED = 10
-NODES = 60
+NODES = 16
 DEEPEST = 6
 LOOK = 16
 
