@@ -57,7 +57,7 @@ def test_every_section_and_block_is_there(opened: Open, page: Page):
     tab = opened(page)
     assert tab.title() == page.title
     assert tab.locator("h1").inner_text() == page.title
-    assert tab.locator("section h2").all_inner_texts() == [s.title for s in page.sections]
+    assert tab.locator("section h2").all_text_contents() == [s.title for s in page.sections]
     kinds = tab.locator(".block").evaluate_all("all => all.map(one => one.className)")
     assert kinds == [
         f"block is-{type(value).__name__.lower()}" for s in page.sections for value in s.blocks

@@ -136,11 +136,9 @@ export function render({ model, el }) {
     clearTimeout(waiting);
     waiting = setTimeout(spy, 80);
   };
-  const restore = () => {
-    address.read();
+  const settle = () => {
     const { section, stage } = address;
     const view = views.find((each) => each.section.id === section);
-    for (const each of views) each.contexts.forEach((context) => context.renew());
     if (!view) return false;
     for (const context of stage ? view.contexts : []) {
       const key = context.find?.(stage);
@@ -151,6 +149,11 @@ export function render({ model, el }) {
     }
     go(view);
     return true;
+  };
+  const restore = () => {
+    address.read();
+    for (const view of views) view.contexts.forEach((context) => context.renew());
+    settle();
   };
   show(model.get("page"));
   el.replaceChildren(root);
@@ -163,7 +166,7 @@ export function render({ model, el }) {
   if (owns) {
     addEventListener("hashchange", restore);
     undo.push(() => removeEventListener("hashchange", restore));
-    requestAnimationFrame(() => restore() || spy());
+    requestAnimationFrame(() => settle() || spy());
   }
   const change = () => show(model.get("page"));
   model.on?.("change:page", change);
