@@ -111,6 +111,11 @@ def problems(tab: Any, place: str | None = None, forced: bool = False) -> list[s
         "runOnly": {"type": "tag", "values": TAGS},
         "resultTypes": ["violations", "incomplete"],
     }
+    # What is out of sight has no layout, and axe-core would measure it all the same.
+    tab.evaluate(
+        "document.querySelectorAll('section').forEach((one) => "
+        "one.style.setProperty('content-visibility', 'visible'))"
+    )
     if tab.evaluate("window.axe === undefined"):
         tab.evaluate(Axe().axe_script)
     run = "([place, options]) => axe.run(place ?? document, options)"

@@ -66,8 +66,8 @@ export function flow(block, context) {
   let rows = [];
   let places = new Map();
   let height = 56;
-  let flattened = 0;
-  let windowedAs = "";
+  let version = 0;
+  let drawnAs = "";
   let hits = null;
   let over = new Set();
   let shown = new Set();
@@ -144,7 +144,7 @@ export function flow(block, context) {
     folder.hidden = Boolean(hits);
   };
   const flatten = () => {
-    flattened += 1;
+    version += 1;
     rows = [];
     for (let at = 0; at < list.length;) {
       const row = list[at];
@@ -188,9 +188,9 @@ export function flow(block, context) {
     const last = Math.min(rows.length, Math.ceil((tree.scrollTop + view) / height) + MARGIN);
     const chosen = places.get(memory.selected);
     // A row that is replaced while it is pressed is never clicked.
-    const inSight = [first, last, memory.selected, height, flattened].join();
-    if (inSight === windowedAs) return;
-    windowedAs = inSight;
+    const inSight = [first, last, memory.selected, height, version].join();
+    if (inSight === drawnAs) return;
+    drawnAs = inSight;
     const drawn = [];
     if (chosen < first) drawn.push(item(rows[chosen], chosen));
     for (let at = first; at < last; at += 1) drawn.push(item(rows[at], at));
