@@ -175,6 +175,30 @@ def test_the_address_alone_brings_everything_back(opened: Open):
     assert again.get_by_role("tab", selected=True).inner_text() == "Sample a"
 
 
+def test_the_keys_of_stages_work_wherever_in_their_section_the_keyboard_is(opened: Open):
+    tab = opened()
+    tab.keyboard.press("j")
+    tab.get_by_role("link", name="Prediction").click()
+    assert tab.evaluate("document.activeElement.tagName") == "H2"
+    tab.keyboard.press("j")
+    assert "a 1" in tab.locator(".halves .stage h3").inner_text()
+    tab.get_by_role("tab", name="Sample b").click()
+    tab.keyboard.press("j")
+    tab.keyboard.press("j")
+    assert "b 2" in tab.locator(".halves .stage h3").inner_text()
+
+
+def test_a_stage_is_kept_when_the_reader_goes_on(opened: Open):
+    tab = opened("#prediction")
+    tab.keyboard.press("j")
+    tab.get_by_role("link", name="Training").click()
+    tab.get_by_role("button", name="Log scale").click()
+    again = opened(tab.evaluate("location.hash"))
+    assert again.get_by_role("button", name="Log scale").get_attribute("aria-pressed") == "true"
+    again.get_by_role("link", name="Prediction").click()
+    assert "a 1" in again.locator(".halves .stage h3").inner_text()
+
+
 def test_on_paper_every_tab_and_table_is_written_out(opened: Open):
     tab = opened()
     tab.emulate_media(media="print")

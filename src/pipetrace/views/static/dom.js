@@ -6,6 +6,8 @@ const INVISIBLE = "\\u00ad\\u180e\\u200b\\ufeff\\ufff9-\\ufffb";
 const HIDDEN = new RegExp(`[${CONTROLS}${DIRECTIONS}${INVISIBLE}]|[\\u{e0000}-\\u{e007f}]`, "gu");
 const SVG = "http://www.w3.org/2000/svg";
 const MOST_ROWS = 1000;
+// Tables of more rows stay folded on paper: what they show is in the picture above.
+const LONG = 60;
 let made = 0;
 
 export function visible(text) {
@@ -115,6 +117,7 @@ export function pane(label, ...children) {
 // What a picture shows as a table below it, written when somebody opens it.
 export function tableBelow(summary, label, content) {
   const details = make("details.data", make("summary", summary));
+  details.isLong = () => content().rows.length > LONG;
   details.addEventListener("toggle", () => {
     if (!details.open || details.children.length > 1) return;
     const { heads, rows, note } = content();

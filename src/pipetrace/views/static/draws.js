@@ -286,7 +286,7 @@ export function draws(block, context) {
       make(
         "div",
         caption("Mean of y over the draws"),
-        make("div.scale", make("div.limits", top, bottom), means),
+        make("div.measure", make("div.limits", top, bottom), means),
         meanSaid,
         note("Solid: the mean after 1, 2, … draws. Dashed: x."),
       ),

@@ -45,12 +45,14 @@ export function flow(block, context) {
     memory.state = JSON.stringify(context.state);
   };
   const recall = () => {
-    const { open, find: text = "", view } = context.state;
+    const { open, find: text = "", view, stage } = context.state;
     memory.state = JSON.stringify(context.state);
     const whole = open ? open === "all" : list.length <= UNFOLDED;
     memory.open = new Set(whole ? parents : open?.split(",").filter((key) => all.has(key)));
     memory.filter = text;
     memory.view = view in VIEWS ? view : "numbers";
+    memory.selected = find(stage) ?? "0";
+    memory.id = all.get(memory.selected).stage.id;
   };
   const keepFolds = () => {
     const keys = [...memory.open];
@@ -243,7 +245,9 @@ export function flow(block, context) {
       flatten();
     }
     showChosen(spot);
-    if (told) context.chosen(memory.id);
+    if (!told) return;
+    keep("stage", key === "0" ? "" : memory.id);
+    context.chosen(memory.id);
   };
   // The stage may be filtered out: then its neighbours are those that stand around its place.
   const step = (by) => {
@@ -295,7 +299,6 @@ export function flow(block, context) {
   root.addEventListener("keydown", (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     if (event.target.matches("input:not([type=radio]), select")) return;
-    const anywhere = { j: () => move(1), k: () => move(-1), "/": () => search.focus() };
     const row = all.get(memory.selected);
     const opened = row.end > row.at + 1 && isOpen(row.key);
     const turn = () => fold(row.key, !opened);
@@ -311,12 +314,14 @@ export function flow(block, context) {
       Enter: turn,
       " ": turn,
     };
-    const act = anywhere[event.key] ?? (event.target === tree ? inTree[event.key] : null);
+    const act = context.keys[event.key] ?? (event.target === tree ? inTree[event.key] : null);
     if (!act) return;
     event.preventDefault();
     act();
   });
 
+  // They work wherever in the section the keyboard is.
+  context.keys = { j: () => move(1), k: () => move(-1), "/": () => search.focus() };
   context.find = find;
   context.select = (key) => select(key, false);
   const showAll = () => {

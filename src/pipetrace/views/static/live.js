@@ -62,7 +62,8 @@ function follow(el) {
   };
   merge(JSON.parse(document.getElementById("data").textContent));
   render({ model, el });
-  el.before(lost);
+  const all = `/?token=${encodeURIComponent(token)}`;
+  el.before(make("p.pipetrace-lost", make("a", { href: all }, "All runs")), lost);
   join();
   document.addEventListener("visibilitychange", () => (document.hidden ? leave() : join()));
   addEventListener("pagehide", leave);

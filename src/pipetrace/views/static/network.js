@@ -55,7 +55,7 @@ export function network(block, context) {
   let width = 640;
 
   const place = ([at, unit]) => {
-    const gap = Math.max(110, (width - 2 * SIDE) / Math.max(last, 1));
+    const gap = Math.max(110, (width - 2 * SIDE - 24) / Math.max(last, 1));
     const above = (most - columns[at].values.length) / 2;
     return [SIDE + at * gap, 48 + (above + unit + 0.5) * pitch];
   };
@@ -149,7 +149,7 @@ export function network(block, context) {
       const all = column.values.map((_, unit) => glyph(column, at, unit));
       return draw("g", { role: "group", "aria-label": column.label }, label, ...all);
     });
-    const size = { width: place([last, 0])[0] + SIDE, height: 58 + most * pitch };
+    const size = { width: place([last, 0])[0] + SIDE + 24, height: 58 + most * pitch };
     const plain = wires.filter(({ weight }) => weight === null);
     const lines = [...plain, ...weights.slice(0, MOST_WIRES).reverse()].map(line);
     const behind = draw("g", { "aria-hidden": "true" }, ...lines);

@@ -1,15 +1,13 @@
 // On paper everything is open, what is interactive is written out, and the answers come last.
 import { make } from "./dom.js";
 import { answers } from "./question.js";
-
-const everyContext = (contexts) =>
-  contexts.flatMap((context) => [context, ...everyContext(context.inner)]);
+import { allOf } from "./section.js";
 
 export function onPaper(root, views) {
   let undo = [];
   const before = () => {
     if (undo.length) return;
-    const contexts = () => everyContext(views().flatMap((view) => view.contexts));
+    const contexts = () => allOf(views().flatMap((view) => view.contexts));
     const add = (place, element) => {
       place.append(element);
       undo.push(() => element.remove());
@@ -18,6 +16,7 @@ export function onPaper(root, views) {
       if (context.paper) add(context.root, context.paper());
     }
     for (const details of root.querySelectorAll("details:not([open])")) {
+      if (details.isLong?.()) continue;
       details.open = true;
       // The event of the browser itself comes too late for what is written on opening.
       details.dispatchEvent(new Event("toggle"));

@@ -26,6 +26,8 @@ function listOf(told) {
   const none = make("p.intro");
   const said = make("span", { role: "status" });
   const button = make("button", { type: "button" }, "Compare the two chosen runs");
+  const chosen = () => [...rows].filter(([, each]) => each.box.checked).map(([id]) => id);
+  const tell = () => button.setAttribute("aria-disabled", String(chosen().length !== 2));
   const head = ["Compare", "Run", "Began", "State", "Epochs", "Last loss"].map((label, index) =>
     make("th", { scope: "col", class: index > 3 && "number" }, label),
   );
@@ -38,7 +40,8 @@ function listOf(told) {
   const pane = make("div.pane", { role: "group", tabindex: 0, "aria-label": "Runs" }, table);
   const tools = make("div.tools", button, said);
   const row = (run) => {
-    const box = make("input", { type: "checkbox", "aria-label": `Compare ${run.name}` });
+    const named = { "aria-label": `Compare ${run.name}`, onchange: tell };
+    const box = make("input", { type: "checkbox" }, named);
     const link = make("a", { href: to(`/run/${run.id}`) }, run.name);
     const cells = COLUMNS.map((name, index) => make("td", { class: index > 1 && "number" }));
     const element = make(
@@ -69,15 +72,17 @@ function listOf(told) {
     count.textContent = many === 1 ? "1 run" : `${many} runs`;
     none.textContent = many ? "" : "No run is here yet. pipetrace run makes one.";
     pane.hidden = tools.hidden = !many;
+    tell();
   };
   button.addEventListener("click", () => {
-    const chosen = [...rows].filter(([, each]) => each.box.checked).map(([id]) => id);
-    said.textContent = chosen.length === 2 ? "" : `Choose two runs; ${chosen.length} are chosen.`;
-    if (chosen.length !== 2) return;
+    const ids = chosen();
+    const so = `${ids.length || "none"} ${ids.length === 1 ? "is" : "are"} chosen`;
+    said.textContent = ids.length === 2 ? "" : `Choose two runs: ${so}.`;
+    if (ids.length !== 2) return;
     const order = [...rows.keys()].sort(
       (a, b) => place(rows.get(b).element) - place(rows.get(a).element),
     );
-    const [older, newer] = order.filter((id) => chosen.includes(id));
+    const [older, newer] = order.filter((id) => ids.includes(id));
     location.href = to(`/compare/${older}/${newer}`);
   });
   const place = (element) => [...body.children].indexOf(element);

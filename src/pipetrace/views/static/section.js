@@ -44,6 +44,11 @@ function putIn(place, node) {
   if (focused >= 0) place.querySelectorAll(FOCUSABLE)[focused]?.focus({ preventScroll: true });
 }
 
+// With those of blocks inside of blocks.
+export function allOf(contexts) {
+  return contexts.flatMap((context) => [context, ...allOf(context.inner)]);
+}
+
 export function sectionView(section, host) {
   const id = unique("section");
   const heading = make("h2", { id, tabindex: -1 });
@@ -90,6 +95,15 @@ export function sectionView(section, host) {
     view.contexts.length = view.drawn.length = next.blocks.length;
     view.count();
   };
+  body.addEventListener("keydown", (event) => {
+    const { target, key } = event;
+    if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (target.matches("input:not([type=radio], [type=range]), select")) return;
+    const act = allOf(view.contexts).find((context) => context.keys)?.keys[key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  });
   view.show(section);
   return view;
 }
