@@ -130,6 +130,26 @@ def test_a_hostile_global_is_passed_over(main: dict[str, Any]):
     assert torch.equal(state, torch.get_rng_state())
 
 
+def test_no_code_of_the_program_runs_while_a_vocabulary_is_looked_for(main: dict[str, Any]):
+    called = []
+
+    class Proxy:
+        @property
+        def __class__(self) -> type:  # type: ignore[override]  # as stand-ins have it
+            called.append("class")
+            raise RuntimeError("outside of a request")
+
+    class Words(list):  # type: ignore[type-arg]  # of texts
+        def __len__(self) -> int:
+            called.append("length")
+            return super().__len__()
+
+    main["a"], main["b"], main["c"] = Proxy(), Words("abcde"), "abcde"
+    tokens = spelled(Ids(0, "input", (1,), 1, 5), Letters())
+    assert (tokens.texts, tokens.source) == (("b",), "`c`, a string of 5 characters")
+    assert called == []
+
+
 def test_a_tokenizer_spells(main: dict[str, Any]):
     tokenizers = pytest.importorskip("tokenizers")
     vocabulary = {"[UNK]": 0, "dropout": 1, "helps": 2}

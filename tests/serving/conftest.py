@@ -66,7 +66,7 @@ class Client:
         return self.ask(path, "POST", body, **{**ours, **headers})
 
     @contextmanager
-    def events(self, path: str, since: int = 0) -> Iterator[Iterator[dict[str, Any]]]:
+    def events(self, path: str, since: int | str = 0) -> Iterator[Iterator[dict[str, Any]]]:
         """Follow what is new, one message after the other."""
         connection = http.client.HTTPConnection(self.host, timeout=30)
         connection.request("GET", f"{path}?token={self.token}&since={since}")

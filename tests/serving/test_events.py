@@ -209,3 +209,10 @@ def test_a_section_with_nan_is_sent_once():
     sheet = Sheet()
     assert [sheet.put(shown), sheet.put(shown), sheet.put(shown, ["rerun"])] == [True, False, True]
     assert '"sections":{}' in sheet.message(1)
+
+
+def test_a_version_of_thousands_of_digits_is_none(serve: Serve, tmp_path: Path):
+    begin(tmp_path / "a.pipetrace")
+    client = serve(tmp_path)
+    with client.events("/events", "9" * 5000) as news:
+        assert next(news)["runs"]

@@ -217,6 +217,14 @@ def test_numbers_that_are_all_equal_get_an_interval_that_can_be_drawn(run: Recor
     assert histogram.counts == (8,)
 
 
+def test_a_note_tells_numbers_that_are_not_finite_from_numbers_left_out(run: Recording):
+    broken = Spectrum(path="0.bias", low=0.0, high=1.0, counts=(6,), total=8)
+    facts = [f for f in run.facts if not isinstance(f, Histograms)]
+    facts.append(Histograms(training=0, epoch=1, weights=(broken,)))
+    (found,) = distributions(traces(Recording(facts, {}, None))[0], None)
+    assert found.panels[0].note == "6 of 8 numbers counted, the others are not finite"
+
+
 def test_of_many_epochs_a_few_are_shown_the_best_among_them(run: Recording):
     item = run.all(Histograms)[1]
     facts = [f for f in run.facts if not isinstance(f, Histograms)]
@@ -266,7 +274,7 @@ def test_a_small_network_adds_up(run: Recording):
     assert all(found.columns[3].values[at] == 0 for at in dropped)
     assert found.title == "33 units, 72 weights"
     assert f"{len(dropped)} unit" in found.note or not dropped
-    assert "the first training batch and the weights, both before any training" in found.note
+    assert "the first training batch and the weights, both before the first step" in found.note
 
 
 def test_the_network_names_features_and_classes_where_they_are_known(run: Recording):

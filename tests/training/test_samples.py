@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,9 @@ from torch import nn
 from torch.nn import functional as F
 
 import pipetrace
+from pipetrace import session
 from pipetrace.records import Capture, Op, Prediction, Ranking
+from pipetrace.training import spread
 from pipetrace.training.kept import Kept
 from pipetrace.training.spread import DRAWS, FEW
 from pipetrace.training.tallies import Seen
@@ -241,3 +244,38 @@ def test_the_reduction_of_the_loop_does_not_matter(inside: str, task: Any, held:
     with torch.no_grad():
         losses = F.cross_entropy(task.model.eval()(held[0]), held[1], reduction="none")
     assert found.wrong[0].loss == pytest.approx(losses.max().item(), rel=1e-5)
+
+
+def test_training_rows_do_not_stand_for_evaluated_ones_that_are_too_large(task: Any):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.AdaptiveAvgPool1d(4), nn.Linear(4, 2))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pipetrace.record() as run:
+        for x, y in task.loader:
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+        with torch.no_grad():
+            F.cross_entropy(model(torch.randn(2, 1_100_000)), torch.tensor([0, 1]))
+    assert run.recording.last(Prediction) is not None
+    assert run.recording.all(Ranking) == []
+
+
+def test_inputs_of_models_that_are_gone_are_let_go(task: Any):
+    with pipetrace.record() as run:
+        for _ in range(3):
+            model = nn.Linear(4, 2)
+            F.cross_entropy(model(task.x[:5]), task.y[:5]).backward()
+            torch.optim.SGD(model.parameters(), lr=0.1).step()
+        del model
+        gc.collect()
+        assert session.current is not None
+        kept = session.current.recorder.kept.forwards
+        assert [forward.args for forward in kept.values()][:2] == [(), ()]
+    assert run.recording.all(Capture)
+
+
+def test_a_large_row_is_drawn_for_one_by_one(task: Any, held: Any, monkeypatch: pytest.MonkeyPatch):
+    assert fitted(task, *held).last(Prediction).spread.draws == DRAWS
+    monkeypatch.setattr(spread, "_AT_ONCE", 1_000)
+    assert fitted(task, *held).last(Prediction).spread.draws == FEW

@@ -98,13 +98,20 @@ class AtHand:
         capture = inputs.capture(facts)
         if capture is None:
             return []
-        self.forwards[capture.id] = keep(
-            model, args, kwargs, capture.sample, alive=alive and self.alive, read=read
-        )
+        alive = alive and self.alive
+        forward = keep(model, args, kwargs, capture.sample, alive=alive, read=read)
+        if not alive:
+            # A program may make many models: what cannot run again is not kept.
+            found = weakref.ref(model, lambda _: self._let_go(capture.id))
+            forward = forward._replace(model=found)
+        self.forwards[capture.id] = forward
         named = trees.arguments(args, kwargs)
         ids = inputs.ids(named, capture, facts)
         self._ids += [(weakref.ref(model), each) for each in ids]
         return inputs.images(named, capture)
+
+    def _let_go(self, id: int) -> None:
+        self.forwards[id] = self.forwards[id]._replace(args=(), kwargs={}, read=None)
 
     def tokens(self) -> list[InputTokens]:
         """Return the inputs that are token ids, with the texts that are known at the end."""

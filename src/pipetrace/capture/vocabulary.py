@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from types import ModuleType
 from typing import Any
 
 from torch import nn
 
-from pipetrace.capture import trees
 from pipetrace.capture.guard import Streams
 from pipetrace.capture.handlers import pass_on
 from pipetrace.capture.inputs import Ids
@@ -25,6 +26,8 @@ _TOKENIZERS = (
 """Where the class is, and what tells the size of its vocabulary and the text of an id."""
 _PADDED = 50
 """An embedding may have more rows than there are tokens: by one in so many, or by 64."""
+
+_PLAIN = (dict, list, tuple, str, OrderedDict, defaultdict, Counter)
 
 Spell = Callable[[int], object]
 
@@ -69,12 +72,24 @@ def _candidates(model: nn.Module | None) -> Iterator[tuple[str, Any]]:
         for name, value in list(vars(model).items()):
             inner.append((f"{type(model).__name__}.{name}", value))
     for name, value in inner:
-        if looked > _LOOKED or not (isinstance(value, nn.Module) or trees.is_open(value)):
+        if looked > _LOOKED or not _has_attributes(value):
             continue
-        for key, item in list(vars(value).items()):
+        for key, item in list(object.__getattribute__(value, "__dict__").items()):
             if not key.startswith("_"):
                 looked += 1
                 yield f"{name}.{key}", item
+
+
+def _has_attributes(value: Any) -> bool:
+    """Tell what may hold a vocabulary, by its type: a stand-in's `__class__` is a call of its own.
+
+    >>> _has_attributes(nn.Linear(1, 1)), _has_attributes(sys), _has_attributes(3)
+    (True, False, False)
+    """
+    kind = type(value)
+    if not kind.__dictoffset__ or issubclass(kind, (ModuleType, BaseException, type)):
+        return False
+    return issubclass(kind, nn.Module) or not callable(value)
 
 
 def _told(value: Any, found: Ids) -> tuple[str, tuple[str, ...]] | None:
@@ -94,12 +109,13 @@ def _vocabulary(value: Any, entries: int) -> tuple[str, Spell] | None:
     """Return what kind of vocabulary a value is and how an id is looked up in it, if it is one."""
     for module, kind, size, lookup in _TOKENIZERS:
         tokenizer = getattr(sys.modules.get(module), kind, None)
-        if isinstance(tokenizer, type) and isinstance(value, tokenizer):
+        if isinstance(tokenizer, type) and issubclass(type(value), tokenizer):
             tokens = getattr(value, size)()
             fits = 0 <= entries - tokens <= max(64, tokens // _PADDED)
             words = f"a {type(value).__name__} of {tokens} tokens"
             return (words, getattr(value, lookup)) if fits else None
-    if not isinstance(value, (dict, list, tuple, str)) or not 1 < entries <= _MOST:
+    # Of a class that the program wrote, asking for the length alone would run its code.
+    if type(value) not in _PLAIN or not 1 < entries <= _MOST:
         return None
     if len(value) != entries:
         return None

@@ -11,6 +11,8 @@ from pipetrace.story.figures import plural, whole
 
 MOST = 12
 """Of more epochs the first, the last, the one of lowest loss and an even choice are shown."""
+_SAMPLED = 65_536
+"""Of more numbers a sample is counted."""
 _NARROW = 1e-3
 """Half the width of the one interval in which all numbers are equal, at a size of 1."""
 
@@ -78,8 +80,10 @@ def _panel(label: str, spectra: Sequence[Spectrum | None], what: str) -> Panel:
     count, total = counted[-1]
     if count == total:
         note = f"{what}: all {whole(total)} counted"
+    elif total <= _SAMPLED:
+        note = f"{what}: {whole(count)} of {whole(total)} counted, the others are not finite"
     else:
-        note = f"{what}: {whole(count)} of {whole(total)} counted, spread evenly"
+        note = f"{what}: {whole(count)} of {whole(total)} counted, finite ones spread evenly"
     if "numbers" in what:
         note = note.removeprefix("numbers: ").replace("counted", "numbers counted", 1)
     return Panel(label=label, histograms=tuple(map(_histogram, spectra)), note=note)

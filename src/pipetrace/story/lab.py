@@ -82,10 +82,11 @@ def _intro(recording: Recording, found: Sequence[Draws], known: dict[int, Forwar
     sample = "one sample" if told is None else f"sample {told.sample}{rows[heldout]}"
     each = "each of them " if len(found) > 1 else ""
     draws = {len(masks) for item in found for masks in item.masks}
+    most = f"{'up to ' if len(draws) > 1 else ''}{plural(max(draws), 'mask')}"
     return (
         f"With the trained weights {sample} went through the model again, with "
         f"{listing(layers)} {each}dropping at {plural(len(first.rates), 'rate')} and all else in "
-        f"eval mode: {plural(max(draws), 'mask')} at each rate, drawn by the layer itself."
+        f"eval mode: {most} at each rate, drawn by the layer itself."
     )
 
 

@@ -103,7 +103,7 @@ def _drawn(recording: Recording, forward: Forward) -> Network | str:
     units, weights = sum(len(c.values) for c in chain.columns), sum(_count(w) for w in chain.wires)
     which = "the first training batch" if not capture.step else "a training batch"
     before = f"before the step that followed, {plural(capture.step, 'step')} into the run"
-    when = "before any training" if not capture.step else before
+    when = "before the first step" if not capture.step else before
     parts = [f"The values of row {capture.sample} of {which} and the weights, both {when}"]
     dropped = sum(sum(column.struck) for column in chain.columns)
     if dropped:

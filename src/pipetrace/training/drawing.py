@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,10 @@ DRAWS = 32
 """So many masks are drawn at each rate, fewer of a model that takes long."""
 _WORK = 4_000_000_000
 """Floating-point operations that all draws together may take: well under a second."""
+_NUMBER = 20
+"""As many would take the time of a number that an op without FLOPs makes."""
+_DRAWN = 400
+"""As many would take the time of a number that is copied, dropped and dropped again on ones."""
 _CALL = 700_000
 """As many would take the time of calling one op, with its share of what is put back."""
 
@@ -51,7 +56,7 @@ def draws(
     layers = dropping(ops)[:LAYERS]
     if not layers:
         return []
-    row, calls = max(sum(op.flops or 0 for op in ops), _parameters(model)), _CALL * len(ops)
+    row, calls = _work(model, ops), _CALL * len(ops)
     passes = len(RATES) + 3
     count = next((n for n in (DRAWS, SHOWN) if passes * (n * row + calls) <= _WORK), 0)
     if not count:
@@ -110,8 +115,13 @@ def looked_at(
                                    read=reading(strand), alive=True))  # fmt: skip
 
 
-def _parameters(model: torch.nn.Module) -> int:
-    return 2 * sum(parameter.numel() for parameter in model.parameters())
+def _work(model: torch.nn.Module, ops: Sequence[Op]) -> int:
+    """Return what a forward of the row takes: each number that an op makes is work, and memory."""
+    # Not `count`: in eval mode what dropout gives is a view, of which nothing is counted.
+    made = sum(math.prod(tensor.shape) for op in ops for tensor in op.outputs)
+    most = max(math.prod(tensor.shape) for op in dropping(ops) for tensor in op.outputs)
+    parameters = 2 * sum(parameter.numel() for parameter in model.parameters())
+    return max(sum(op.flops or 0 for op in ops), parameters) + _NUMBER * made + _DRAWN * most
 
 
 def _missing(reason: str) -> Notice:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import torch
 
 from pipetrace.capture import comparing, replay, trees
-from pipetrace.records import Capture, Fact, Notice, Prediction
+from pipetrace.records import Capture, Fact, Notice, Op, Prediction
 from pipetrace.summarise import values
 from pipetrace.training import drawing, scores
 from pipetrace.training.spread import spread
@@ -116,7 +117,9 @@ def spreading(traced: Traced, strand: Strand | None, rows: float) -> Prediction:
         strand: The training that knows what draws.
         rows: How many rows may go through the model for it.
     """
-    found = spread(traced.call, traced.output, strand, rows)
+    ops = [fact for fact in traced.facts if isinstance(fact, Op)]
+    numbers = sum(math.prod(tensor.shape) for op in ops for tensor in op.outputs)
+    found = spread(traced.call, traced.output, strand, rows, numbers)
     return msgspec.structs.replace(traced.prediction, spread=found)
 
 

@@ -66,7 +66,8 @@ def _rows(traced: Traced, strand: Strand | None) -> float:
 def _others(
     recorder: Recorder, chosen: Chosen, strand: Strand, kept: Kept, traced: Traced, rows: float
 ) -> Iterator[Fact]:  # fmt: skip
-    if not kept.batches and strand.fixed is not None:
+    if not kept.batches and strand.fixed is not None and chosen.heldout is False:
+        # Of rows that were evaluated, and are too large to be kept, others tell nothing.
         kept = keeping.of(strand.fixed, strand.model_id)
     if chosen.seen.model != strand.model_id or not kept.batches:
         return

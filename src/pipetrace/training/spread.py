@@ -15,11 +15,15 @@ from pipetrace.training.strands import Strand
 DRAWS = 100
 FEW = 20
 """Draws where the rows of a batch have no masks of their own, so that each takes a forward."""
+_AT_ONCE = 100_000_000
+"""Numbers that the copies may make together: a program's own batches may be far smaller."""
 _MOST = 64
 _SEED = 20_270_000
 
 
-def spread(call: replay.Call, first: Any, strand: Strand | None, rows: float) -> Spread | None:
+def spread(
+    call: replay.Call, first: Any, strand: Strand | None, rows: float, numbers: int
+) -> Spread | None:  # fmt: skip
     """Measure what the model gives for one row over many draws of dropout.
 
     On is what drew random numbers in the training forward, in the mode that the loop gave it.
@@ -29,6 +33,7 @@ def spread(call: replay.Call, first: Any, strand: Strand | None, rows: float) ->
         first: What it gave in eval mode.
         strand: The training that knows the loss function.
         rows: How many rows may go through the model for it.
+        numbers: How many numbers the model makes of one row.
 
     Returns:
         None where nothing draws, it would take too long, or the model refuses.
@@ -41,7 +46,8 @@ def spread(call: replay.Call, first: Any, strand: Strand | None, rows: float) ->
         return None
     try:
         with torch.no_grad():
-            found = _together(call, first, strand) if rows >= 2 * DRAWS else None
+            room = rows >= 2 * DRAWS and numbers * DRAWS <= _AT_ONCE
+            found = _together(call, first, strand) if room else None
             if found is None:
                 found = _alone(call, strand)
             return None if found is None else _told(found, strand.call.name)
