@@ -63,7 +63,7 @@ def test_every_section_and_block_is_there(opened: Open, page: Page):
         f"block is-{type(value).__name__.lower()}" for s in page.sections for value in s.blocks
     ]
     assert tab.locator(".crash").count() == 1
-    crash = tab.locator(".crash").inner_text()
+    crash = tab.locator(".crash").text_content()
     assert "A section could not be made" in crash
     assert "KeyError: 'loss'" in crash
 

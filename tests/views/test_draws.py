@@ -42,7 +42,7 @@ def choose_rate(tab: Any, rate: int) -> None:
 
 @pytest.mark.parametrize(("rate", "draw"), [(OWN, 0), (OWN, 11), (0, 0), (5, 31)])
 def test_every_cell_is_value_times_mask_times_scale(shown: Open, rate: int, draw: int):
-    tab = shown(BLOCK, hash=f"#s?s.0~rate={rate}&s.0~draw={draw}")
+    tab = shown(BLOCK, hash=f"#s?s.draws~rate={rate}&s.draws~draw={draw}")
     masks = [kept(rate, each) for each in range(draw + 1)]
     for element, x in enumerate(BLOCK.values):
         y = x * BLOCK.scales[rate] if masks[-1][element] else 0.0
@@ -78,7 +78,7 @@ def test_the_arithmetic_is_said_on_focus_enter_and_hover(shown: Open):
     tab.keyboard.press("Enter")
     assert line.inner_text().startswith("element 19:")
     assert tab.get_by_role("option", selected=True).count() == 1
-    assert "s.0~element=19" in tab.evaluate("location.hash")
+    assert "s.draws~element=19" in tab.evaluate("location.hash")
     assert line.get_attribute("role") == "status"
 
 
@@ -106,7 +106,7 @@ def test_a_scale_that_is_not_the_usual_one_is_said(shown: Open):
 
 
 def test_the_mean_over_draws_is_drawn_and_said(shown: Open):
-    tab = shown(BLOCK, hash="#s?s.0~draw=11&s.0~element=3")
+    tab = shown(BLOCK, hash="#s?s.draws~draw=11&s.draws~element=3")
     x, scale = BLOCK.values[3], BLOCK.scales[OWN]
     parts = [x * scale if kept(OWN, draw)[3] else 0.0 for draw in range(32)]
     said = tab.get_by_role("img", name="weight: mean of 12 draws").get_attribute("aria-label")
@@ -132,11 +132,11 @@ def test_masks_are_walked_through_and_the_address_keeps_them(shown: Open):
     slider = tab.get_by_role("slider", name="p")
     assert slider.get_attribute("aria-valuetext") == "p = 0.7"
     place = tab.evaluate("location.hash")
-    assert "s.0~rate=4" in place
-    assert "s.0~draw=1" in place
+    assert "s.draws~rate=4" in place
+    assert "s.draws~draw=1" in place
     tab.reload()
     assert tab.locator(".rate").inner_text() == "p = 0.7"
-    tab.evaluate("location.hash = '#s?s.0~mode=eval'")
+    tab.evaluate("location.hash = '#s?s.draws~mode=eval'")
     tab.wait_for_function("document.querySelector('.rate').textContent.includes('own')")
     assert tab.get_by_role("radio", name="eval: passes").is_checked()
     assert tab.locator(".rate").inner_text() == "p = 0.3, the layer's own"
@@ -173,7 +173,7 @@ def test_with_dropping_off_everything_passes(shown: Open):
 
 
 def test_effects_stand_beside_dropping_off(shown: Open):
-    tab = shown(BLOCK, hash="#s?s.0~draw=3")
+    tab = shown(BLOCK, hash="#s?s.draws~draw=3")
     effect = BLOCK.effects[1]
     now = effect.draws[OWN][3]
     table = tab.locator(".effect").nth(1)
@@ -205,14 +205,14 @@ def test_a_changed_winner_is_said_in_words(shown: Open):
     ]
     rate, draw = changed[0]
     now = effect.draws[rate][draw]
-    tab = shown(BLOCK, hash=f"#s?s.0~rate={rate}&s.0~draw={draw}")
+    tab = shown(BLOCK, hash=f"#s?s.draws~rate={rate}&s.draws~draw={draw}")
     best = effect.names[now.index(max(now))]
     assert f"largest: {best}; with dropping off: setosa" in tab.locator(".effects").inner_text()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(shown: Open, judged: Callable[[Any], list[str]], scheme: str):
-    tab = shown(BLOCK, hash="#s?s.0~rate=5&s.0~draw=20", color_scheme=scheme)
+    tab = shown(BLOCK, hash="#s?s.draws~rate=5&s.draws~draw=20", color_scheme=scheme)
     assert judged(tab) == []
     tab.get_by_role("radio", name="eval: passes").check()
     assert judged(tab) == []

@@ -242,7 +242,7 @@ def test_the_filter_keeps_what_matches_and_what_stands_over_it(opened: Open):
     tab.keyboard.press("Enter")
     assert heading(tab) == "Linear"
     tab.get_by_role("tree").focus()
-    assert "flow.0~find=8x4" in tab.evaluate("location.hash")
+    assert "flow.flow~find=8x4" in tab.evaluate("location.hash")
     tab.reload()
     arrive(tab)
     assert (rows.count(), heading(tab), search.input_value()) == (2, "Linear", "8x4→")
@@ -270,7 +270,7 @@ def test_what_a_filter_hides_has_neighbours(opened: Open):
 def test_heat_strips_are_read_one_value_at_a_time(opened: Open):
     tab = opened("#flow/drop")
     tab.get_by_role("radio", name="Heat strips").check()
-    assert "flow.0~view=heat" in tab.evaluate("location.hash")
+    assert "flow.flow~view=heat" in tab.evaluate("location.hash")
     strip = tab.get_by_role("slider", name="in")
     strip.focus()
     assert strip.get_attribute("aria-valuetext") == "value 1 of 10: -2"
@@ -296,7 +296,7 @@ def test_heat_strips_are_read_one_value_at_a_time(opened: Open):
 
 
 def test_histograms_count_every_value_that_is_shown(opened: Open):
-    tab = opened("#flow/drop?flow.0~view=histogram")
+    tab = opened("#flow/drop?flow.flow~view=histogram")
     head = tab.locator(".strip-head").first.inner_text()
     assert head == "in histogram of the 10 values shown of 64, computed here, 2 dropped, hatched"
     strip = tab.get_by_role("slider", name="in")
@@ -350,13 +350,13 @@ def test_folds_are_kept_in_the_address(opened: Open):
     row = tab.get_by_role("treeitem", name="Sequential")
     row.locator(".fold").click()
     assert row.get_attribute("aria-expanded") == "false"
-    assert "flow.0~open=none" in tab.evaluate("location.hash")
+    assert "flow.flow~open=none" in tab.evaluate("location.hash")
     tab.reload()
     arrive(tab)
     assert tab.get_by_role("treeitem").count() == 7
     tab.get_by_role("button", name="Unfold all").click()
-    assert "flow.0~open=all" in tab.evaluate("location.hash")
-    tab.evaluate("location.hash = '#flow/drop?flow.0~open=none&flow.0~view=heat'")
+    assert "flow.flow~open=all" in tab.evaluate("location.hash")
+    tab.evaluate("location.hash = '#flow/drop?flow.flow~open=none&flow.flow~view=heat'")
     expect(tab.get_by_role("treeitem")).to_have_count(7)
     assert tab.get_by_role("radio", name="Heat strips").is_checked()
 
@@ -412,8 +412,9 @@ def test_a_page_that_grows_keeps_what_the_reader_chose(hosted: Open):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 1280, 1800])
 def test_every_state_can_be_used_by_everybody(opened: Open, scheme: str, width: int):
-    for place in ("#flow/input", "#flow/drop", "#flow/drop?flow.0~view=heat",
-                 "#flow/drop?flow.0~view=histogram", "#flow/linear?flow.0~find=l"):  # fmt: skip
+    for place in ("#flow/input", "#flow/drop", "#flow/drop?flow.flow~view=heat",
+                  "#flow/drop?flow.flow~view=histogram",
+                  "#flow/linear?flow.flow~find=l"):  # fmt: skip
         tab = opened(place, width=width, scheme=scheme)
         assert Axe().run(tab, options={"runOnly": RULES}).response["violations"] == [], place
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
@@ -443,7 +444,7 @@ def test_hostile_texts_of_a_flow_stay_text(browser: Any, tmp_path: Path, poisone
 
 
 def test_the_paper_has_values_as_numbers_and_nothing_to_press(opened: Open):
-    tab = opened("#flow/drop?flow.0~view=heat&flow.0~find=l")
+    tab = opened("#flow/drop?flow.flow~view=heat&flow.flow~find=l")
     tab.emulate_media(media="print")
     expect(tab.locator(".paper .stage h3")).to_have_count(9)
     assert tab.locator(".paper .cells li").count() == len(VALUES) + 2

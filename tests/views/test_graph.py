@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 Open = Callable[..., Any]
 
 BLOCK = demo_models.graph()
-ENDS = "#s?s.0~open=none"
+ENDS = "#s?s.graph~open=none"
 
 
 def names(tab: Any) -> list[str]:
@@ -90,8 +90,8 @@ def test_the_keyboard_walks_and_folds(shown: Open):
     assert chosen.get_attribute("aria-level") == "2"
     assert chosen.get_attribute("id") == tree.get_attribute("aria-activedescendant")
     place = tab.evaluate("location.hash")
-    assert "s.0~open=1&" in f"{place}&"
-    assert "s.0~node=1.0" in place
+    assert "s.graph~open=1&" in f"{place}&"
+    assert "s.graph~node=1.0" in place
     tab.reload()
     assert said(tab).startswith("LayerNorm(16)")
     assert len(names(tab)) == 8
@@ -104,7 +104,7 @@ def test_the_keyboard_walks_and_folds(shown: Open):
     tab.keyboard.press("Home")
     tab.keyboard.press("ArrowUp")
     assert said(tab).startswith("embed")
-    tab.evaluate("location.hash = '#s?s.0~node=3.2'")
+    tab.evaluate("location.hash = '#s?s.graph~node=3.2'")
     tab.wait_for_function(
         "document.querySelector('.graph [role=status]').textContent.startsWith('add')"
     )

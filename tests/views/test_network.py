@@ -43,7 +43,7 @@ def test_every_unit_and_wire_is_drawn(shown: Open):
 
 
 def test_a_unit_is_described_on_focus_and_hover(shown: Open):
-    tab = shown(BLOCK, hash="#s?s.0~unit=2.3")
+    tab = shown(BLOCK, hash="#s?s.network~unit=2.3")
     column, wires = BLOCK.columns[2], BLOCK.wires[1]
     weights = wires.weights[3]
     strongest = max(range(20), key=lambda unit: abs(weights[unit]))
@@ -63,7 +63,7 @@ def test_a_unit_is_described_on_focus_and_hover(shown: Open):
     assert said(tab) == (
         f"unit {dropped} of Dropout(0.3): value 0; dropped; comes from Input {dropped}"
     )
-    assert f"s.0~unit=1.{dropped}" in tab.evaluate("location.hash")
+    assert f"s.network~unit=1.{dropped}" in tab.evaluate("location.hash")
 
 
 def test_arrow_keys_walk_over_units_and_columns(shown: Open):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -55,6 +56,8 @@ class Desk:
         self._begun = None if begun is None else RunSource(begun, errands)
         self._errands = errands
         self._channels: dict[str, Channel] = {}
+        # What a process is asked for may take long: it must not wait in line with pages.
+        self._asking = ThreadPoolExecutor(1, "errand")
 
     @property
     def readers(self) -> int:
@@ -65,6 +68,7 @@ class Desk:
         """Let all readers go."""
         for channel in self._channels.values():
             channel.close()
+        self._asking.shutdown(wait=False, cancel_futures=True)
 
     def app(self, token: str) -> Door:
         """Return the application, behind its door."""
@@ -121,7 +125,10 @@ class Desk:
         if asked.name not in errands.actions:
             return _wrong(f"There is no action {asked.name!r} here.", 400)
         try:
-            blocks = await asyncio.to_thread(errands.ask, asked.name, asked.arguments)
+            loop = asyncio.get_running_loop()
+            blocks = await loop.run_in_executor(
+                self._asking, errands.ask, asked.name, asked.arguments
+            )
         except PipetraceError as error:
             return _wrong(str(error), 409)
         return JSONResponse({"blocks": blocks})

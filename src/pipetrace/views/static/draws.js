@@ -303,6 +303,7 @@ export function draws(block, context) {
         at.mode = memory.again.mode;
         arrange();
       }
+      context.inner.length = 0;
       const drawn = others.map((each, index) => context.drawBlock(each, `again${index}`));
       rest.replaceChildren(...drawn);
     };

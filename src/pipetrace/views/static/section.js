@@ -80,12 +80,16 @@ export function sectionView(section, host) {
       intro.replaceChildren(...words(next.intro));
       heading.after(intro);
     }
+    // A block is known by its kind: one of another kind before it does not take its choices.
+    const kinds = {};
     next.blocks.forEach((block, index) => {
+      const nth = (kinds[block.block] = (kinds[block.block] ?? 0) + 1);
       const before = view.drawn[index];
       const again = offered && JSON.stringify(block).includes('"again":"');
       if (before?.again === again && JSON.stringify(before.block) === JSON.stringify(block)) return;
       view.drawn[index] = { block, again };
-      const context = contextFor(host, view, block, `${next.id}.${index}`);
+      const key = `${next.id}.${block.block}${nth > 1 ? nth : ""}`;
+      const context = contextFor(host, view, block, key);
       view.contexts[index] = context;
       view.places[index] ??= body.appendChild(make("div"));
       view.places[index].className = `block is-${block.block}`;

@@ -48,6 +48,8 @@ export function render({ model, el }) {
   let views = [];
   let current = null;
   let still = 0;
+  // The address names a section that a page which grows may still bring.
+  let sought = false;
   const arrive = (view, stage) => {
     if (view !== current) {
       current?.link.removeAttribute("aria-current");
@@ -70,6 +72,7 @@ export function render({ model, el }) {
     },
   };
   const go = (view) => {
+    sought = false;
     still = Date.now() + 400;
     close();
     view.body.scrollIntoView({ block: "start" });
@@ -124,7 +127,7 @@ export function render({ model, el }) {
   };
 
   const spy = () => {
-    if (Date.now() < still) return;
+    if (Date.now() < still || sought) return;
     const line = Math.min(innerHeight * 0.3, 240);
     const past = views.filter((view) => view.body.getBoundingClientRect().top <= line);
     const end = innerHeight + scrollY >= document.documentElement.scrollHeight - 2 && scrollY > 0;
@@ -139,6 +142,7 @@ export function render({ model, el }) {
   const settle = () => {
     const { section, stage } = address;
     const view = views.find((each) => each.section.id === section);
+    sought = Boolean(model.on && section) && !view;
     if (!view) return false;
     for (const context of stage ? view.contexts : []) {
       const key = context.find?.(stage);
@@ -168,7 +172,10 @@ export function render({ model, el }) {
     undo.push(() => removeEventListener("hashchange", restore));
     requestAnimationFrame(() => settle() || spy());
   }
-  const change = () => show(model.get("page"));
+  const change = () => {
+    show(model.get("page"));
+    if (sought) settle();
+  };
   model.on?.("change:page", change);
   return () => {
     model.off?.("change:page", change);
