@@ -64,9 +64,10 @@ def test_a_layer_its_facts_and_its_table(model: nn.Sequential):
     kept = [f"{int(mask, 16):04b}"[0] == "1" for mask in block.masks[4]]
     mean = sum(kept) / 32 * record.scales[4] * record.values[0]
     first = facts.facts[0]
-    assert first.label == "mean of value 0 over 32 draws"
+    assert first.label == "mean of value 0 at p = 0.4"
+    assert all(fact.label.endswith("at p = 0.4") for fact in facts.facts)
     assert float(first.value.split(",")[0]) == pytest.approx(mean, rel=1e-3)
-    assert f"kept in {sum(kept)} of 32 draws" in first.note
+    assert first.note.startswith(f"over 32 draws: kept in {sum(kept)} and then multiplied by ")
     chances = block.effects[2]
     predicted = max(range(3), key=chances.off.__getitem__)
     for row, draws in zip(table.rows, chances.draws, strict=True):

@@ -221,6 +221,7 @@ def test_a_wide_table_is_cut_into_loss_and_accuracy():
     assert [head.label for head in losses.heads] == [
         "epoch", "loop", "dropout on", "dropout off", "held-out", "learning rate",
     ]  # fmt: skip
+    assert losses.heads[-1].note == "of the epoch's last step"
     assert [head.label for head in accuracies.heads] == [
         "epoch", "loop", "dropout on", "dropout off", "held-out",
     ]  # fmt: skip

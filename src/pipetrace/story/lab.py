@@ -165,9 +165,9 @@ def _facts(item: Draws) -> Iterator[Fact]:
     x, times = item.values[at], sum(row[at] for row in flags)
     mean = times * scale * x / draws
     yield Fact(
-        label=f"mean of value {at} over {draws} draws",
+        label=f"mean of value {at} at p = {setting(p)}",
         value=f"{number(mean)}, x = {number(x)}",
-        note=f"kept in {times} of {draws} draws and then multiplied by {number(scale)}",
+        note=f"over {draws} draws: kept in {times} and then multiplied by {number(scale)}",
     )
     count = sum(map(sum, flags))
     total = draws * len(item.values)
@@ -178,7 +178,7 @@ def _facts(item: Draws) -> Iterator[Fact]:
     )
     shares = sum(map(sum, flags)) / total * scale
     yield Fact(
-        label="mean of mask × scale",
+        label=f"mean of mask × scale at p = {setting(p)}",
         value=number(shares),
         note="over all these values: kept ones count with their scale, dropped ones with 0",
     )

@@ -242,7 +242,7 @@ def _pace(values: Sequence[float]) -> str:
 
 @overall("OBS212")
 def noisy(trace: Trace) -> Found | None:
-    """The last change of the mean loss lies within twice its standard error, by the steps' spread."""
+    """The mean loss's last change lies within twice its standard error, by the steps' spread."""
     rows = [row for row in trace.epochs if len(row.losses) > 7]
     if len(rows) < 2:
         return None
