@@ -20,6 +20,7 @@ from torch.nn import functional as F
 import pipetrace as pt
 from pipetrace.errors import PipetraceError, RunFileError, ScriptError
 from pipetrace.records import Ended, Epoch, Failure, Model, Notice, Op, Provenance, SourceText
+from pipetrace.runs import HINT
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +81,7 @@ def test_a_block_is_recorded_and_computes_what_it_would_have(tmp_path: Path):
     again = pt.load(str(tmp_path / "a.pipetrace"))
     assert again.recording.facts == run.recording.facts
     facts, ops = len(run.recording.facts), len(run.ops)
-    assert repr(again) == f"<Run {run.path}: {ops} ops, {facts} facts>"
+    assert repr(again) == f"<Run {run.path}: {ops} ops, {facts} facts; {HINT}>"
 
 
 def test_a_run_in_memory_shows_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -322,7 +323,7 @@ def test_two_runs_in_memory_are_put_side_by_side(tmp_path: Path):
     one, other = (pt.fit((x, x[:, 0]), epochs=2, seed=seed) for seed in (0, 1))
     both = pt.diff(one, other)
     assert str(both).startswith("A and B - two runs compared\n")
-    assert repr(both) == "<Comparison in memory and in memory>"
+    assert repr(both) == f"<Comparison in memory and in memory; {HINT}>"
     assert "two runs compared" in both._repr_html_()
     assert both.save_html(tmp_path / "both.html").exists()
     one.save(tmp_path / "one.pipetrace")

@@ -49,6 +49,8 @@ def test_a_widget_holds_the_page_and_the_viewer(traced: Run, tmp_path: Path):
     widget = pt.widget(traced)
     assert widget.page == data.plain(traced.page(), html.DIGITS)
     assert widget.owns_address is False
+    assert "save_html(path)" in repr(widget)
+    assert len(repr(widget)) < 200
     assert widget.actions == ["rerun"]
     state = widget.get_state()
     assert state["_esm"] == module()

@@ -39,7 +39,7 @@ class Outputs(Part, frozen=True):
     `probabilities` for the softmax or sigmoid of it."""
     off: tuple[float, ...]
     draws: tuple[tuple[tuple[float, ...], ...], ...]
-    """For each rate, for each of the first draws, the values."""
+    """For each rate, for each draw, the values."""
 
 
 class Draws(Record, frozen=True):
@@ -54,15 +54,18 @@ class Draws(Record, frozen=True):
     p: float
     """The rate that the layer has."""
     values: tuple[float, ...]
-    """What entered the op in eval mode, the first elements of the sample's row."""
+    """What entered the op in eval mode, the first elements of the sample's row; where the op drops
+    channels, the first element of each of the first channels."""
     count: int
-    """How many elements the whole row has."""
+    """How many elements, or channels, the whole row has."""
     rates: tuple[float, ...]
     scales: tuple[float, ...]
     """What a kept element was multiplied with, measured; 0 where none was kept."""
     masks: tuple[tuple[bytes, ...], ...]
     """For each rate, for each draw: kept flags as bits, the first in the highest bit."""
     outputs: tuple[Outputs, ...] = ()
+    each: int = 1
+    """How many elements a channel has, which are dropped together."""
 
 
 class Spectrum(Part, frozen=True):

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from pipetrace.ops import Ops
     from pipetrace.tracefile import Recording
 
+HINT = "show() prints its page, save_html(path) writes it"
+"""What to do with a page where none is displayed, in a plain shell for example."""
+
 
 class Shown:
     """Something with a page: printed, written as HTML, or shown by a notebook."""
@@ -218,7 +221,7 @@ class Run(Shown):
         # A page's worth of facts is not made for this.
         path = None if self._recording is None else self.path
         where = "in memory" if path is None else str(path)
-        return f"<Run {where}: {len(self.ops)} ops, {len(self.facts)} facts>"
+        return f"<Run {where}: {len(self.ops)} ops, {len(self.facts)} facts; {HINT}>"
 
 
 class Comparison(Shown):
@@ -236,4 +239,4 @@ class Comparison(Shown):
 
     def __repr__(self) -> str:
         names = (recording.path or "in memory" for recording in (self.a, self.b))
-        return f"<Comparison {' and '.join(map(str, names))}>"
+        return f"<Comparison {' and '.join(map(str, names))}; {HINT}>"

@@ -53,7 +53,8 @@ def test_each_draw_gives_what_the_recorded_mask_gives(model: nn.Sequential):
         assert linear.off == pytest.approx(model[1](x)[0].tolist(), abs=1e-5)
         for rate, p in enumerate(found.rates):
             assert found.scales[rate] == pytest.approx(1 / (1 - p))
-            for each in range(8):
+            assert len(linear.draws[rate]) == len(output.draws[rate]) == 32
+            for each in (0, 7, 8, 31):
                 kept = torch.tensor(flags(found, rate, each))
                 dropped = torch.where(kept, x * found.scales[rate], 0.0)
                 wanted = model[1](dropped)
@@ -146,15 +147,41 @@ def test_the_dropout_inside_of_attention_is_reached():
         assert any(draw != pytest.approx(off.off, abs=1e-3) for draw in off.draws[5])
 
 
-def test_channels_are_dropped_whole():
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.Dropout1d(0.5), (1, 8, 5)), (nn.Dropout2d(0.5), (1, 8, 2, 3)),
+        (nn.Dropout3d(0.5), (1, 8, 2, 3, 2)),
+    ],
+)  # fmt: skip
+def test_where_channels_are_dropped_each_has_one_value(layer: nn.Module, shape: tuple[int, ...]):
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.Dropout2d(0.5), nn.Flatten(), nn.Linear(32, 2))
-    call, ops = called(model.eval(), torch.randn(1, 1, 4, 4))
-    found = draw(call, ops, 1)
+    size = torch.Size(shape).numel()
+    model, x = nn.Sequential(layer, nn.Flatten(), nn.Linear(size, 2)).eval(), torch.randn(shape)
+    call, ops = called(model, x)
+    found = draw(call, ops, 0)
     assert found is not None
-    for each in range(32):
-        kept = flags(found, found.rates.index(0.5), each)
-        assert all(len(set(kept[start : start + 4])) == 1 for start in range(0, 32, 4))
+    assert (found.count, found.each) == (8, size // 8)
+    assert found.values == pytest.approx(x.reshape(8, -1)[:, 0].tolist())
+    place = found.rates.index(0.5)
+    masks = [flags(found, place, each) for each in range(32)]
+    assert len({tuple(mask) for mask in masks}) > 16
+    with torch.no_grad():
+        for mask, gave in zip(masks, found.outputs[0].draws[place], strict=True):
+            kept = torch.tensor(mask).reshape(1, 8, *[1] * (len(shape) - 2))
+            wanted = model[2](model[1](torch.where(kept, x * 2, 0.0)))
+            assert gave == pytest.approx(wanted[0].tolist(), abs=1e-5)
+
+
+def test_channels_without_a_batch_are_found_too():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Dropout1d(0.5), nn.Linear(5, 2)).eval()
+    x = torch.randn(6, 5)
+    call, ops = called(model, x)
+    found = draw(call, ops, 0)
+    assert found is not None
+    assert (found.count, found.each) == (6, 5)
+    assert found.values == pytest.approx(x[:, 0].tolist())
 
 
 def test_everything_is_put_back(model: nn.Sequential):

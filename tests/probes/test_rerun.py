@@ -78,7 +78,6 @@ def test_a_dropout_draws_one_mask(run: pt.Run, model: nn.Sequential, rows: torch
         entered = torch.where(kept, rows[16:17] * 2, 0.0)
         logits = model[1:](entered)
     effects = {effect.label: effect.draws[0][0] for effect in found.effects}
-    assert effects["output"] == pytest.approx(logits[0].tolist(), rel=1e-4, abs=1e-4)
     assert effects["probabilities"] == pytest.approx(logits.softmax(1)[0].tolist(), rel=1e-4)
     assert isinstance(said, Text)
     assert said.text == (

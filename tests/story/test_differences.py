@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from typing import Any
 
@@ -14,7 +15,22 @@ from torch.nn import functional as F
 
 import pipetrace as pt
 from pipetrace.blocks import Chart, Checks, Code, Crash, Table, Text
-from pipetrace.records import Capture, Ended, Model, Op, Provenance, SourceText, Tensor, Training
+from pipetrace.records import (
+    Capture,
+    Ended,
+    Epoch,
+    Evaluation,
+    Histograms,
+    Layers,
+    Model,
+    Op,
+    Prediction,
+    Probe,
+    Provenance,
+    SourceText,
+    Tensor,
+    Training,
+)
 from pipetrace.story.differences.page import page
 from pipetrace.story.differences.pair import Pair
 from pipetrace.story.differences.sources import same_source, source
@@ -153,6 +169,60 @@ def test_ops_are_here_or_there_only(plain):
     assert ("1", "", "1", "relu", "only in A") in rows
     assert ("", "1", "1", "tanh", "only in B") in rows
     assert "3 ops at the same place in both" in parts["stages"].blocks[0].text
+
+
+def test_what_only_one_run_measured_is_no_difference(plain):
+    """Which epochs are probed depends on time: equal runs may have measured other numbers."""
+
+    def fewer(recording: Recording) -> Recording:
+        facts: list[Any] = []
+        for fact in recording.facts:
+            if isinstance(fact, Epoch):
+                score = msgspec.structs.replace(fact.score, accuracy=None)
+                fact = msgspec.structs.replace(fact, gradient_norm=None, score=score)
+            if not isinstance(fact, (Probe, Layers, Histograms)):
+                facts.append(fact)
+        return Recording(facts, recording.series, None)
+
+    assert plain.all(Probe)
+    assert any(epoch.gradient_norm for epoch in plain.all(Epoch))
+    for a, b in ((plain, fewer(plain)), (fewer(plain), plain)):
+        parts = compared(a, b)
+        assert {state for state, _ in states(parts).values()} == {"yes"}
+        assert states(parts)["what epochs measured"] == ("yes", "3 epochs")
+        assert "What they computed is equal in all that was compared: " in said(parts)
+        assert (
+            "Nor is compared what only one of the two runs measured"
+            in parts["first"].blocks[2].text
+        )
+    other = states(compared(plain, fewer(train(nudge=5))))
+    assert other["what epochs measured"][1].startswith("epoch 2: the loop's mean loss ")
+
+
+def test_a_comparison_of_nothing_is_none(plain):
+    def without(recording: Recording, *series: str) -> Recording:
+        facts: list[Any] = []
+        for fact in recording.facts:
+            if isinstance(fact, Prediction):
+                fact = msgspec.structs.replace(fact, scores=(), probabilities=())
+            if not isinstance(fact, (Epoch, Evaluation, Op)):
+                facts.append(fact)
+        left = {name: values for name, values in recording.series.items() if name not in series}
+        return Recording(facts, left, None)
+
+    none = without(plain, "loss/0")
+    nothing = {"prediction", "what epochs measured", "first forward", "losses by step"}
+    found = states(compared(none, none))
+    assert {label for label, (state, _) in found.items() if state == "unknown"} == nothing
+    assert found["prediction"][1] == "no outputs were recorded in either run"
+    found = states(compared(plain, none))
+    assert found["prediction"] == ("unknown", "no outputs were recorded in B")
+    assert found["losses by step"][0] == "unknown"
+    assert found["first forward"] == ("unknown", "no operation was captured in B")
+    unknown = {"loss/0": plain.series["loss/0"], "rate/0": (math.nan,) * 9}
+    rates = Recording(plain.facts, unknown, None)
+    for a, b in ((plain, rates), (rates, rates)):
+        assert states(compared(a, b))["learning rates by step"][0] == "unknown"
 
 
 def test_a_shorter_run_is_equal_until_it_ends(plain):

@@ -60,19 +60,20 @@ def test_a_layer_its_facts_and_its_table(model: nn.Sequential):
     assert isinstance(table, Table)
     assert (block.title, block.chosen, block.rates[block.chosen]) == ("Dropout 0", 4, 0.4)
     assert block.again == f"{record.capture}/{record.op}"
-    assert [effect.label for effect in block.effects] == ["Linear 1", "output", "probabilities"]
+    assert [effect.label for effect in block.effects] == ["Linear 1", "probabilities"]
     kept = [f"{int(mask, 16):04b}"[0] == "1" for mask in block.masks[4]]
     mean = sum(kept) / 32 * record.scales[4] * record.values[0]
     first = facts.facts[0]
-    assert first.label == "mean of value 0 over 32 draws"
+    assert first.label == "mean of value 0 at p = 0.4"
+    assert all(fact.label.endswith("at p = 0.4") for fact in facts.facts)
     assert float(first.value.split(",")[0]) == pytest.approx(mean, rel=1e-3)
-    assert f"kept in {sum(kept)} of 32 draws" in first.note
-    chances = block.effects[2]
+    assert first.note.startswith(f"over 32 draws: kept in {sum(kept)} and then multiplied by ")
+    chances = block.effects[1]
     predicted = max(range(3), key=chances.off.__getitem__)
     for row, draws in zip(table.rows, chances.draws, strict=True):
         shares = [draw[predicted] for draw in draws]
-        assert row[1:4] == tuple(f"{x:.3f}" for x in (sum(shares) / 8, min(shares), max(shares)))
-        assert row[4] == f"{sum(max(draw) != draw[predicted] for draw in draws)} of 8"
+        assert row[1:4] == tuple(f"{x:.3f}" for x in (sum(shares) / 32, min(shares), max(shares)))
+        assert row[4] == f"{sum(max(draw) != draw[predicted] for draw in draws)} of 32"
     assert table.rows[0][1] == f"{chances.off[predicted]:.3f}"
     assert f"class {predicted}" in table.caption
 
@@ -83,7 +84,7 @@ def test_features_and_classes_have_their_names(model: nn.Sequential):
     run.recording.facts.append(Dataset(role="training", names=names, classes=classes))
     block = lab(run).blocks[0]
     assert block.names == names
-    assert [effect.names for effect in block.effects] == [(), classes, classes]
+    assert [effect.names for effect in block.effects] == [(), classes]
 
 
 def test_several_layers_stand_in_tabs_and_values_have_their_own_table():
@@ -99,6 +100,23 @@ def test_several_layers_stand_in_tabs_and_values_have_their_own_table():
     assert table.caption.startswith("What dropping does to the output; without dropping it is")
     assert table.rows[0][2] == table.rows[0][3] == table.rows[0][4]
     assert table.rows[9][3] != table.rows[9][4]
+
+
+def test_a_layer_that_drops_channels_has_a_value_for_each():
+    model = nn.Sequential(nn.Unflatten(1, (1, 2, 2)), nn.Conv2d(1, 5, 1), nn.Dropout2d(0.4),
+                          nn.Flatten(), nn.Linear(20, 3))  # fmt: skip
+    block, facts, _ = lab(train(model, "cross_entropy", torch.arange(12) % 3)).blocks
+    assert block.names == tuple(f"channel {at}" for at in range(5))
+    assert len(block.values) == 5
+    assert block.note == (
+        "This layer drops whole channels of 4 values: one value stands for each, the channel's "
+        "first, for all 5 channels of the sample's row. The layer's own rate is p = 0.4."
+    )
+    kept = sum(f"{int(mask, 16):08b}".count("1") for mask in block.masks[block.chosen])
+    mean, share, _ = facts.facts
+    assert mean.label == "mean of channel 0 at p = 0.4"
+    assert share.value.startswith(f"{kept} of 160 (")
+    assert share.note == "over 32 draws of 5 channels"
 
 
 def test_two_classes_of_one_output_are_two():

@@ -210,9 +210,9 @@ WHOLE: dict[str, tuple[Recording, tuple[str, str], Recording]] = {
         made([1.0, 1.0], steps=[QUIET, [value - 0.01 for value in QUIET]]),
         (
             "epoch 2",
-            "From epoch 1 to 2 the mean of the steps' losses fell by 0.01000: within twice the "
-            "standard error of that change, 0.01826, which follows from how far the losses of 16 "
-            "steps lie apart (standard deviation 0.05164).",
+            "From epoch 1 to 2 the mean of the steps' losses fell by 0.01000: less than twice "
+            "the standard error of that change (twice it is 0.03651), which follows from how far "
+            "the losses of 16 steps lie apart (standard deviation 0.05164).",
         ),
         made([1.0, 1.0], steps=[QUIET, [value - 0.1 for value in QUIET]]),
     ),

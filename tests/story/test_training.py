@@ -221,6 +221,7 @@ def test_a_wide_table_is_cut_into_loss_and_accuracy():
     assert [head.label for head in losses.heads] == [
         "epoch", "loop", "dropout on", "dropout off", "held-out", "learning rate",
     ]  # fmt: skip
+    assert losses.heads[-1].note == "of the epoch's last step"
     assert [head.label for head in accuracies.heads] == [
         "epoch", "loop", "dropout on", "dropout off", "held-out",
     ]  # fmt: skip
@@ -348,8 +349,8 @@ CASES = {
     ),
     "OBS118": (
         scattered([1.0, 1.02], 0.1),
-        "The loop's mean loss rose from 1.000 to 1.020 (2.0 % higher): within twice the standard "
-        "error of that change, 0.02540.",
+        "The loop's mean loss rose from 1.000 to 1.020 (2.0 % higher): less than twice the "
+        "standard error of that change (twice it is 0.05080).",
     ),
     "OBS110": (made([1.0, 1.2]), "The loop's mean loss rose from 1.000 to 1.200 (20.0 % higher)."),
     "OBS111": (

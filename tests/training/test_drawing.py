@@ -47,10 +47,17 @@ def test_probabilities_are_read_as_the_loss_reads_them(task: Any):
     prediction = run.recording.last(Prediction)
     (found,) = run.recording.all(Draws)
     told = {each.name: each for each in found.outputs}
+    assert {len(draws) for each in found.outputs for draws in each.draws} == {32}
     assert prediction is not None
     assert told["probabilities"].off == pytest.approx(prediction.probabilities, abs=1e-5)
     for logits, shares in zip(told["output"].draws[5], told["probabilities"].draws[5], strict=True):
         assert shares == pytest.approx(torch.tensor(logits).softmax(0).tolist(), abs=1e-5)
+
+
+def test_probabilities_stand_for_the_output_where_the_next_layer_does_not_give_it(task: Any):
+    model = nn.Sequential(nn.Dropout(0.2), nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
+    (found,) = train(task, model).recording.all(Draws)
+    assert [each.name for each in found.outputs] == ["1", "probabilities"]
 
 
 def test_only_the_first_layers_are_looked_at(task: Any):

@@ -16,8 +16,8 @@ from pipetrace.probed import Draws, Outputs
 from pipetrace.records import Op
 from pipetrace.summarise import ROW, values
 
-SHOWN = 8
-"""Of so many draws of each rate the outputs are kept."""
+FEW = 8
+"""So many masks are drawn at each rate where each draw is a forward of its own."""
 NUMBERS = 16
 """So many numbers of each output are kept."""
 RATES = tuple(tenth / 10 for tenth in range(10))
@@ -31,7 +31,8 @@ Read = Callable[[Any, int], torch.Tensor | None]
 class Pass(NamedTuple):
     """One forward of equal rows; the tensors have as many rows, all else is flattened.
 
-    `shapes` are those before: of what entered, under an empty name, and of the outputs.
+    `shapes` are those before: of what entered, under an empty name, and of the outputs. What
+    entered an op that drops channels is the first element of each; `each` has so many.
     """
 
     rate: float | None
@@ -40,6 +41,7 @@ class Pass(NamedTuple):
     scale: float
     outputs: dict[str, torch.Tensor]
     shapes: dict[str, tuple[int, ...]]
+    each: int = 1
 
 
 def dropping(ops: Sequence[Op]) -> list[Op]:
@@ -68,7 +70,7 @@ def of_row(call: replay.Call, row: int) -> replay.Call:
 
 def draw(
     call: replay.Call, ops: Sequence[Op], index: int, *, rate: float | None = None,
-    count: int = 32, single: int = SHOWN, seed: int = _SEED, drops: bool = True,
+    count: int = 32, single: int = FEW, seed: int = _SEED, drops: bool = True,
     read: Read | None = None,
 ) -> Draws | None:  # fmt: skip
     """Run a forward again and again, and say what one dropout op of it dropped.
@@ -128,7 +130,7 @@ def draw(
         count=off.entered.numel(), rates=chosen,
         scales=tuple(max(each.scale for each in made) for made in drawn),
         masks=tuple(tuple(_bits(made, min(ROW, off.entered.numel()))) for made in drawn),
-        outputs=tuple(_outputs(key, off, drawn) for key in _told(off, name)),
+        outputs=tuple(_outputs(key, off, drawn) for key in _told(off, name)), each=off.each,
     )  # fmt: skip
 
 
@@ -192,6 +194,7 @@ def _pass(
         return Pass(
             switched.rate, outputs.pop(""), None if kept is None else kept[:, :ROW],
             switched.scale, outputs, {key: tuple(made.shape) for key, made in tensors.items()},
+            switched.each,
         )  # fmt: skip
 
 
@@ -238,10 +241,18 @@ def _alike(run: Callable[[], Pass | None], alone: Pass) -> bool:
 
 
 def _told(off: Pass, name: str) -> list[str]:
-    """Return which outputs are told: an op that gives the model's output has no line of its own."""
+    """Return which outputs are told.
+
+    An op that gives the model's output has no line of its own, and probabilities stand for the
+    output that they are read off.
+    """
     names = [key for key, told in off.outputs.items() if told.numel()]
-    if name in names and "output" in names and off.outputs[name].equal(off.outputs["output"]):
+    if name not in names or "output" not in names:
+        return names
+    if off.outputs[name].equal(off.outputs["output"]):
         names.remove(name)
+    elif "probabilities" in names:
+        names.remove("output")
     return names
 
 
@@ -264,7 +275,7 @@ def _bits(made: Sequence[Pass], size: int) -> list[bytes]:
 
 def _outputs(name: str, off: Pass, drawn: Sequence[Sequence[Pass]]) -> Outputs:
     def rows(made: Sequence[Pass]) -> tuple[tuple[float, ...], ...]:
-        shown = torch.cat([each.outputs[name][:SHOWN, :NUMBERS] for each in made])[:SHOWN]
+        shown = torch.cat([each.outputs[name][:, :NUMBERS] for each in made])
         flat, width = values(shown, shown.numel()), shown.shape[1]
         return tuple(flat[start : start + width] for start in range(0, len(flat), width))
 

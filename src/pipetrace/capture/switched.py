@@ -18,6 +18,9 @@ DROPPING = {
     "feature_dropout", "feature_dropout_",
 }  # fmt: skip
 """Functions that set elements or channels to 0 and multiply the others by one number."""
+_WHOLE = {"dropout1d": 2, "dropout2d": 0, "dropout3d": 4, "feature_dropout": 0,
+          "feature_dropout_": 0}  # fmt: skip
+"""Those that drop channels, with the number of dimensions of an input without a batch."""
 _MODES = ("training", "train")
 _RATES = ("p", "dropout_p")
 
@@ -40,6 +43,27 @@ def spot(ops: Sequence[Op], index: int) -> Spot:
     return name, sum(op.function == name and not op.opaque for op in ops[:index])
 
 
+def by_channel(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    """Return the first element of each channel, for a function that drops channels whole.
+
+    Args:
+        name: The function's; of one that drops elements all of them are returned.
+        tensor: What it took, or a tensor of that shape.
+
+    >>> x = torch.arange(12).reshape(1, 2, 3, 2)
+    >>> by_channel("dropout2d", x).tolist(), by_channel("dropout", x).shape == x.shape
+    ([[0, 6]], True)
+    >>> by_channel("dropout1d", x[0, :, :, 0]).tolist()
+    [0, 6]
+    """
+    if name not in _WHOLE or not tensor.numel():
+        return tensor
+    kept = 1 if tensor.dim() == _WHOLE[name] else 2
+    while tensor.dim() > kept:
+        tensor = tensor[..., 0]
+    return tensor
+
+
 class Switched(TorchFunctionMode):
     """Calls one op with another rate and mode, and keeps what it took, gave and dropped.
 
@@ -52,8 +76,9 @@ class Switched(TorchFunctionMode):
     Attributes:
         called: Whether the op was reached.
         rate: The probability that the program itself gave; None where that is no number.
-        entered: What the op took.
-        kept: Which of its elements it kept, where it dropped at random.
+        entered: What the op took; where it drops channels, the first element of each.
+        kept: Which of these it kept, where it dropped at random.
+        each: How many elements of what it took one of these stands for.
         scale: What those kept were multiplied with; 0 where there were none.
         made: What the op that follows gave.
     """
@@ -70,6 +95,7 @@ class Switched(TorchFunctionMode):
         self.rate: float | None = None
         self.entered: torch.Tensor | None = None
         self.kept: torch.Tensor | None = None
+        self.each = 1
         self.scale = 1.0
         self.made: torch.Tensor | None = None
 
@@ -109,7 +135,9 @@ class Switched(TorchFunctionMode):
         drops = bool(_argument(plan, args, kwargs, _MODES)) and plan.name in DROPPING
         with torch._C.DisableTorchFunction():
             # A copy: the op may write into what it takes.
-            self.entered = given[0].detach().clone() if given else None
+            if given:
+                self.entered = by_channel(plan.name, given[0].detach()).clone()
+                self.each = given[0].numel() // max(1, self.entered.numel())
         if not drops or p is None:
             return func(*args, **kwargs)
         with torch._C.DisableTorchFunction():
@@ -120,6 +148,7 @@ class Switched(TorchFunctionMode):
                 ones = plan.function(form.filled(1, given[0].device), p, True)
             # native_dropout gives its mask too.
             ones = ones[0] if isinstance(ones, tuple) else ones
+            ones = by_channel(plan.name, ones)
             self.kept = ones != 0
             self.scale = float(ones[self.kept][0]) if bool(self.kept.any()) else 0.0
         return output

@@ -9,7 +9,7 @@ import anywidget
 import traitlets
 
 from pipetrace.errors import PipetraceError
-from pipetrace.runs import Shown
+from pipetrace.runs import HINT, Shown
 from pipetrace.views import data, html
 
 _OWN = re.compile(r"^export default \{ render \};\n", re.MULTILINE)
@@ -47,6 +47,10 @@ class PageWidget(anywidget.AnyWidget):
         """Show what is known by now of a run that is still recorded."""
         self.actions = list(getattr(self._shown, "actions", {}))
         self.page = data.plain(self._shown.page(), html.DIGITS)
+
+    def __repr__(self) -> str:
+        # A widget's own would write out the whole page.
+        return f"<{type(self).__name__}: a notebook displays it; elsewhere use the run: {HINT}>"
 
     def _asked(self, _: Any, asked: Any, buffers: Any) -> None:
         """Do what a block on the page asks for, and send the blocks that come of it."""

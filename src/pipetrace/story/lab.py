@@ -14,8 +14,9 @@ from pipetrace.story.registry import Content, section
 from pipetrace.tracefile import Recording
 
 _DIGITS = 6
-"""Significant digits of the numbers on a page."""
-_NAMES = 64
+"""Significant digits of the values on a page."""
+_EFFECT = 5
+"""Those of what came of them."""
 
 
 @section(id="lab", title="Dropout lab", order=32)
@@ -48,6 +49,10 @@ def shown(recording: Recording, forward: Forward | None, item: Draws) -> Shown:
     op = _op(forward, item)
     direct = op is not None and bool(op.inputs) and op.inputs[0].source == "input"
     names = data.names if data and direct and len(data.names) == item.count else ()
+    if item.each > 1:
+        # Several channels in a row, as of several frames, have no number of their own.
+        known = op is not None and any(item.count in made.shape for made in op.outputs)
+        names = tuple(f"channel {at}" for at in range(item.count)) if known else ()
     size = -(-len(item.values) // 4)
     return Shown(
         title=_layer(forward, item), values=_rounded(item.values), rates=item.rates,
@@ -110,6 +115,13 @@ def _own(item: Draws) -> int:
 
 def _note(item: Draws) -> str:
     of = f" of {whole(item.count)}" if item.count > len(item.values) else ""
+    if item.each > 1:
+        first = f"the first {len(item.values)}{of}" if of else f"all {len(item.values)}"
+        return (
+            f"This layer drops whole channels of {plural(item.each, 'value')}: one value stands "
+            f"for each, the channel's first, for {first} channels of the sample's row. The layer's "
+            f"own rate is p = {setting(item.p)}."
+        )
     return (
         f"The first {len(item.values)}{of} values of the sample's row. The layer's own rate is "
         f"p = {setting(item.p)}."
@@ -129,8 +141,8 @@ def _effect(recording: Recording, forward: Forward | None, told: Outputs) -> Eff
     if told.name == "output" and not classes and len(told.off) == 1:
         classes = tuple(target[:1])
     return Effect(
-        label=label, off=_rounded(told.off), note=note,
-        draws=tuple(tuple(map(_rounded, of_rate)) for of_rate in told.draws),
+        label=label, off=_rounded(told.off, _EFFECT), note=note,
+        draws=tuple(tuple(_rounded(draw, _EFFECT) for draw in of_rate) for of_rate in told.draws),
         names=classes if len(classes) == len(told.off) else (),
     )  # fmt: skip
 
@@ -139,8 +151,8 @@ def _classes(recording: Recording) -> tuple[str, ...]:
     return next((data.classes for data in recording.all(Dataset) if data.classes), ())
 
 
-def _rounded(numbers: Sequence[float]) -> tuple[float, ...]:
-    return tuple(float(f"{value:.{_DIGITS}g}") for value in numbers)
+def _rounded(numbers: Sequence[float], digits: int = _DIGITS) -> tuple[float, ...]:
+    return tuple(float(f"{value:.{digits}g}") for value in numbers)
 
 
 def _layer_told(
@@ -163,25 +175,26 @@ def _facts(item: Draws) -> Iterator[Fact]:
     at = next((at for at, value in enumerate(item.values) if value), None)
     if not 0 < p < 1 or at is None or draws < 2:
         return
+    what = "channel" if item.each > 1 else "value"
     x, times = item.values[at], sum(row[at] for row in flags)
     mean = times * scale * x / draws
     yield Fact(
-        label=f"mean of value {at} over {draws} draws",
+        label=f"mean of {what} {at} at p = {setting(p)}",
         value=f"{number(mean)}, x = {number(x)}",
-        note=f"kept in {times} of {draws} draws and then multiplied by {number(scale)}",
+        note=f"over {draws} draws: kept in {times} and then multiplied by {number(scale)}",
     )
     count = sum(map(sum, flags))
     total = draws * len(item.values)
     yield Fact(
         label=f"kept at p = {setting(p)}",
         value=f"{whole(count)} of {whole(total)} ({percent(count / total)})",
-        note=f"over {draws} draws of {plural(len(item.values), 'value')}",
+        note=f"over {draws} draws of {plural(len(item.values), what)}",
     )
     shares = sum(map(sum, flags)) / total * scale
     yield Fact(
-        label="mean of mask × scale",
+        label=f"mean of mask × scale at p = {setting(p)}",
         value=number(shares),
-        note="over all these values: kept ones count with their scale, dropped ones with 0",
+        note=f"over all these {what}s: kept ones count with their scale, dropped ones with 0",
     )
 
 

@@ -151,6 +151,9 @@ def _blocks(trace: Trace, heading: str) -> tuple[Told, Told, Told]:
         return [Text(text=f"{heading}: {words}" if heading else words, tone="muted")], (), ()
     shown = thinned(trace)
     blocks: list[AnyBlock] = [*_tables(trace, shown, heading)]
+    sparse = _sparse(trace)
+    if sparse:
+        blocks.append(Text(text=sparse, tone="muted"))
     whole_training, each = overall(trace), _remarks(trace, shown)
     chart = _chart(trace, each)
     if chart:
@@ -169,7 +172,7 @@ def _blocks(trace: Trace, heading: str) -> tuple[Told, Told, Told]:
     details += distributions(trace, lowest.index if lowest else None, heading)
     details += [
         Text(text=words, tone="muted")
-        for words in (_fixed(trace), _costs(trace), _sparse(trace), _missing(trace))
+        for words in (_fixed(trace), _costs(trace), _missing(trace))
         if words
     ]
     return blocks, told, details
@@ -250,7 +253,7 @@ def _table(trace: Trace, shown: Sequence[Row], fields: Sequence[str], caption: s
                 cells.append(losses(found) if field == "loss" else [accuracy(n) for n in found])
                 written = ""
     if len(_rates(trace)) > 1 and "loss" in fields:
-        heads.append(Head(label="learning rate", number=True, note="at the epoch's end"))
+        heads.append(Head(label="learning rate", number=True, note="of the epoch's last step"))
         cells.append(
             [
                 learning_rate(row.epoch.rates[0]) if row.epoch and row.epoch.rates else "–"
@@ -356,11 +359,11 @@ def _sparse(trace: Trace) -> str:
         return ""
     without = next(index for index in epochs if index not in set(probed))
     until = max((index for index in probed if index < without), default=0)
-    start = f"After every epoch up to {until}, then more rarely" if until else "Not every epoch"
+    start = f", every one up to {until} and then more rarely" if until else ""
     return (
-        f"{start}: the fixed training rows were probed at {whole(len(probed))} of "
-        f"{whole(len(epochs))} epochs, and the loop's predictions counted, so that this "
-        "costs little beside the steps of the loop; – marks the others."
+        "– marks epochs at which the fixed training rows were not probed and the loop's "
+        f"predictions not counted: that was done at {whole(len(probed))} of "
+        f"{whole(len(epochs))}{start}, to cost little beside the steps of the loop."
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pipetrace.capture import replay
-from pipetrace.capture.dropping import RATES, SHOWN, Read, draw, dropping, of_row
+from pipetrace.capture.dropping import FEW, RATES, Read, draw, dropping, of_row
 from pipetrace.capture.handlers import pass_on
 from pipetrace.capture.inputs import capture
 from pipetrace.probed import Draws
@@ -58,10 +58,10 @@ def draws(
         return []
     row, calls = _work(model, ops), _CALL * len(ops)
     passes = len(RATES) + 3
-    count = next((n for n in (DRAWS, SHOWN) if passes * (n * row + calls) <= _WORK), 0)
+    count = next((n for n in (DRAWS, FEW) if passes * (n * row + calls) <= _WORK), 0)
     if not count:
         return [_missing("the model is too large to be run some 100 times more")]
-    each = SHOWN * passes * (row + calls)
+    each = FEW * passes * (row + calls)
     left = float(_WORK)
     found: list[Fact] = []
     try:
@@ -72,14 +72,14 @@ def draws(
         for op in layers:
             if passes * (count * row + calls) > left:
                 break
-            single = SHOWN if each <= left else 0
+            single = FEW if each <= left else 0
             made: Draws | None = draw(
                 call, ops, op.index, count=count, single=single, read=read
             )  # fmt: skip
             if made is None:
                 continue
             found.append(made)
-            batched = len(made.masks[0]) > SHOWN
+            batched = len(made.masks[0]) > FEW
             left -= passes * (count * row + calls) if batched else each
     except Exception as error:
         pass_on(error)

@@ -167,8 +167,13 @@ def _series(pair: Pair, kind: str, label: str) -> tuple[tuple[float, float], Fin
             run.series.get(f"{kind}/{trace.training.id}", ()) if trace else ()
             for run, trace in ((pair.a, one), (pair.b, two))
         )
+        if one and two and not (a and b):
+            continue  # Both trained: only one run measured this.
         size, which = min(len(a), len(b)), pair.training(at)
         for step, (x, y) in enumerate(zip(a, b, strict=False), 1):
+            if kind == "rate" and (x != x or y != y):
+                size -= 1  # A rate that is no number was not measured.
+                continue
             if x != y and not same(x, y):
                 what = "loss" if kind == "loss" else "learning rate"
                 words = f"step {step}{which}: {what} {against(x, y)}"
@@ -191,26 +196,31 @@ def same_epochs(pair: Pair) -> Finding:
             continue
         theirs = {row.index: _numbers(b, row) for row in b.rows}
         for row in a.rows:
-            other = theirs.get(row.index)
-            for name, value in _numbers(a, row).items() if other is not None else ():
-                if other and not same(value, other.get(name)):
-                    words = f"{name} {against(value, other.get(name))}"
+            mine, other = _numbers(a, row), theirs.get(row.index, {})
+            both = [name for name in mine if name in other]
+            for name in both:
+                if not same(mine[name], other[name]):
+                    words = f"{name} {against(mine[name], other[name])}"
                     where = f"epoch {row.index}{pair.training(at)}"
                     return Finding(label, False, f"{where}: {words}")
-            counted += other is not None
+            counted += bool(both)
         if len(a.rows) != len(b.rows):
             words = f"A has {plural(len(a.epochs), 'epoch')}{pair.training(at)}, B {len(b.epochs)}"
             return Finding(label, False, words, f"the shorter one ends: {words}")
     if not counted:
-        return Finding(label, None, "no epoch is in both runs")
+        return Finding(label, None, "nothing was measured in both runs")
     return Finding(label, True, plural(counted, "epoch"))
 
 
-def _numbers(trace: Trace, row: Row) -> dict[str, float | None]:
+def _numbers(trace: Trace, row: Row) -> dict[str, float]:
+    """Return what was measured in an epoch.
+
+    Equal runs need not have the same: how often some are measured depends on the time it takes.
+    """
     scores = {"the loop's mean": row.loop, **row.scores}
     if row.probe:
         scores |= {"fixed rows, on": row.probe.on, "fixed rows, off": row.probe.off}
     told = {f"{label} {field}": _field(score, field) for label, score in scores.items()
             for field in ("loss", "accuracy")}  # fmt: skip
     told["gradient norm at the last step"] = row.epoch.gradient_norm if row.epoch else None
-    return told
+    return {name: value for name, value in told.items() if value is not None}

@@ -26,6 +26,10 @@ from pipetrace.tracefile import Recording
 PLACES = 4
 """Of more places of an observation the number is written."""
 CLASSES = 10
+ALONE = (
+    "What is said of one run only need not be a difference: it may rest on numbers that only this "
+    "run measured, or on seconds and memory."
+)
 
 
 def observations(pair: Pair) -> Content | None:
@@ -48,6 +52,8 @@ def observations(pair: Pair) -> Content | None:
         for run, item in alone
     )  # fmt: skip
     blocks: list[AnyBlock] = [Remarks(remarks=remarks)] if remarks else []
+    if alone:
+        blocks.append(Text(text=ALONE, tone="muted"))
     blocks.append(table(("id", "A", "B", "it speaks where"), rows, caption="All, by id"))
     return Content(blocks=tuple(blocks))
 
@@ -129,6 +135,9 @@ def same_prediction(pair: Pair) -> Finding:
         return Finding(label, None, "not in both runs")
     if a.sample != b.sample:
         return Finding(label, None, f"of sample {a.sample} against {b.sample}")
+    if not a.scores or not b.scores:
+        missing = "either run" if not a.scores and not b.scores else "A" if b.scores else "B"
+        return Finding(label, None, f"no outputs were recorded in {missing}")
     if len(a.scores) != len(b.scores):
         words = f"{plural(len(a.scores), 'output')} against {len(b.scores)}"
         return Finding(label, False, words, f"the prediction: {words}")

@@ -18,7 +18,7 @@ GIVEN = (settings.same_settings, sources.same_source)
 UNKNOWN = (
     "Not compared, because a run file does not hold it: the initial weights themselves, the rows "
     "of batches that were not captured, the state of optimizers and of random streams, gradients "
-    "by step."
+    "by step. Nor is compared what only one of the two runs measured, as a gradient norm."
 )
 
 

@@ -121,6 +121,9 @@ def same_forward(pair: Pair) -> Finding:
         if words:
             words = f"its {name if name == 'input' else f'input {name}'}: {words}"
             return Finding(label, False, words, f"the first forward: {words}")
+    if not a.ops or not b.ops:
+        missing = "A" if b.ops else "B" if a.ops else "either run"
+        return Finding(label, None, f"no operation was captured in {missing}")
     for here, there in aligned(a.ops, b.ops):
         words, op = difference(here, there), here or there
         if words and op:

@@ -216,8 +216,8 @@ def by_chance(sight: Sight) -> str:
         return ""
     way = "rose" if pair[1] > pair[0] else "fell"
     return (
-        f"The loop's mean loss {way} {moved(pair)}: within twice the standard error of that "
-        f"change, {number(error)}."
+        f"The loop's mean loss {way} {moved(pair)}: less than twice the standard error of that "
+        f"change (twice it is {number(2 * error)})."
     )
 
 

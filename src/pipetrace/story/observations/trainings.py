@@ -242,7 +242,7 @@ def _pace(values: Sequence[float]) -> str:
 
 @overall("OBS212")
 def noisy(trace: Trace) -> Found | None:
-    """The last change of the mean loss lies within the error that the steps' spread gives it."""
+    """The mean loss's last change lies within twice its standard error, by the steps' spread."""
     rows = [row for row in trace.epochs if len(row.losses) > 7]
     if len(rows) < 2:
         return None
@@ -255,8 +255,9 @@ def noisy(trace: Trace) -> Found | None:
     return Found(
         named(now),
         f"From epoch {before.index} to {now.index} the mean of the steps' losses {way} by "
-        f"{number(abs(moved))}: within twice the standard error of that change, {number(error)}, "
-        f"which follows from how far the losses of {plural(len(now.losses), 'step')} lie apart "
+        f"{number(abs(moved))}: less than twice the standard error of that change (twice it is "
+        f"{number(2 * error)}), which follows from how far the losses of "
+        f"{plural(len(now.losses), 'step')} lie apart "
         f"(standard deviation {number(math.sqrt(variance(now.losses)))}).",
     )
 
