@@ -87,7 +87,7 @@ def test_what_a_reader_chose_survives_news(serve: Serve, tmp_path: Path, visit: 
     stage = tab.get_by_role("treeitem").nth(2)
     stage.click()
     chosen = tab.locator("[aria-selected=true]").first.inner_text()
-    tab.get_by_role("tree").press("j")
+    tab.get_by_role("tree").first.press("j")
     moved = tab.locator("[aria-selected=true]").first.inner_text()
     assert moved != chosen
     address = tab.url
@@ -115,7 +115,7 @@ def test_the_list_links_compares_and_follows(serve: Serve, tmp_path: Path, visit
     tab.get_by_role("checkbox", name="Compare old").focus()
     tab.keyboard.press("Space")
     tab.get_by_role("button", name="Compare the two chosen runs").press("Enter")
-    expect(tab.get_by_role("status")).to_have_text("Choose two runs; 1 are chosen.")
+    expect(tab.get_by_role("status")).to_have_text("Choose two runs: 1 is chosen.")
     writer = begin(tmp_path / "now.pipetrace", "now", 4)
     expect(tab.locator("tbody tr")).to_have_count(3)
     expect(tab.locator("tbody tr").first).to_contain_text("running")

