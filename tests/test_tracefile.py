@@ -24,7 +24,18 @@ from hypothesis import strategies as some
 from pipetrace import tracefile
 from pipetrace.errors import RunFileError
 from pipetrace.naming import at_free_path, free_path, newest
-from pipetrace.records import Ended, Epoch, Fact, Notice, Op, Place, Score, Seed, Tensor
+from pipetrace.records import (
+    Ended,
+    Epoch,
+    Fact,
+    InputImage,
+    Notice,
+    Op,
+    Place,
+    Score,
+    Seed,
+    Tensor,
+)  # fmt: skip
 from pipetrace.tracefile import Recording, Writer, load
 
 NUMBERS = (0.1, -0.0, 5e-324, 1.7976931348623157e308, math.inf, -math.inf, math.nan)
@@ -95,6 +106,10 @@ def test_any_text_and_number_survives(text: str, number: float, whole: int):
 def test_a_name_that_is_no_text_does_not_end_the_recording(tmp_path: Path):
     path = written(tmp_path / "a.pipetrace", [Notice(id="\udcff", text="b\udc80c"), *facts(1)])
     assert load(path).facts == [Notice(id="?", text="b?c"), *facts(1)]
+    image = InputImage(capture=0, input="\udcff", height=1, width=1, channels=1, pixels=b"\xff",
+                       low=0.0, high=1.0)  # fmt: skip
+    path = written(tmp_path / "b.pipetrace", [image])
+    assert load(path).facts == [msgspec.structs.replace(image, input="?")]
 
 
 def test_a_file_without_a_path_is_memory(tmp_path: Path):

@@ -307,7 +307,7 @@ def _pack(fact: Fact) -> bytes:
     try:
         return _encode(fact)
     except UnicodeEncodeError:
-        return _encode(_encodable(msgspec.to_builtins(fact)))
+        return _encode(_encodable(msgspec.to_builtins(fact, builtin_types=(bytes,))))
 
 
 def _encodable(value: Any) -> Any:

@@ -66,7 +66,7 @@ def test_what_cannot_be_written_is_said(run: str, capsys: pytest.CaptureFixture[
         capsys, run, "--section", "training"
     )
     reason = refused(capsys, run, "--to", "png", "--section", "nowhere")
-    assert "It has figures in: training" in reason
+    assert "It has figures in: lab, network, training" in reason
     assert refused(capsys, run, "--to", "png", "-o", "all.png").startswith(
         "pipetrace: --output names one file, and there are figures of"
     )

@@ -342,6 +342,7 @@ def test_the_module_follows_a_model_that_changes(browser: Any):
     tab.set_content("<div id='el'></div>")
     source = html.module().replace("export default", "window.viewer =")
     tab.add_script_tag(content=source, type="module")
+    tab.wait_for_function("window.viewer")
     first = blocks.plain(demo.page())
     titles = tab.evaluate(
         """(first) => {

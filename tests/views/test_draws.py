@@ -249,6 +249,7 @@ def lively(browser: Any) -> Any:
     tab.add_style_tag(content=html.style())
     source = html.module().replace("export default", "window.viewer =")
     tab.add_script_tag(content=source, type="module")
+    tab.wait_for_function("window.viewer")
     section = blocks.Section(id="s", title="S", blocks=(BLOCK,))
     page = blocks.Page(title="t", subtitle="", sections=(section,))
     tab.evaluate(

@@ -128,6 +128,7 @@ HOST = """({ page, failing }) => {
   const model = { get: (name) => (name === "page" ? current : undefined), on, act };
   window.viewer.render({ model, el: document.getElementById("el") });
 }"""
+VIEWER = html.module().replace("export default", "window.viewer =")
 
 
 @pytest.fixture
@@ -136,11 +137,10 @@ def hosted(browser: Any) -> Iterator[Open]:
     tabs: list[Any] = []
 
     def open_page(flow: blocks.Flow = FLOW, failing: bool = False) -> Any:
-        tab = browser.new_page()
-        tabs.append(tab)
+        tabs.append(tab := browser.new_page())
         tab.set_content(f"<style>{html.style()}</style><div id='el'></div>")
-        source = html.module().replace("export default", "window.viewer =")
-        tab.add_script_tag(content=source, type="module")
+        tab.add_script_tag(content=VIEWER, type="module")
+        tab.wait_for_function("window.viewer")
         tab.evaluate(HOST, {"page": blocks.plain(page_of(flow)), "failing": failing})
         return tab
 
