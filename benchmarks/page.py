@@ -143,7 +143,9 @@ def first_render(opened: Any, path: Path) -> Callable[[], float]:
         tab = opened.new_page(viewport={"width": 1280, "height": 900})
         tab.add_init_script(SHOWN)
         tab.goto(path.as_uri())
-        tab.wait_for_function("window.shown")
+        # A function that is waited for would be evaluated by the page, whose policy forbids it.
+        while not tab.evaluate("window.shown"):
+            tab.wait_for_timeout(5)
         shown = float(tab.evaluate("window.shown"))
         tab.close()
         return shown
