@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from pipetrace.capture import replay, trees
-from pipetrace.capture.guard import cuda_in_use
+from pipetrace.capture import guard, replay, trees
 from pipetrace.capture.handlers import pass_on
 from pipetrace.capture.switched import DROPPING, Switched, spot
 from pipetrace.parts import Link
@@ -47,14 +46,6 @@ class Pass(NamedTuple):
 def dropping(ops: Sequence[Op]) -> list[Op]:
     """Return the ops of a capture that drop elements or channels in train mode, in order."""
     return [op for op in ops if op.function in DROPPING and not op.opaque]
-
-
-def seeded(seed: int) -> None:
-    """Let all random numbers of PyTorch's that are drawn from now on follow from a seed."""
-    # torch.manual_seed would also queue a seed for a CUDA that has not started.
-    torch.default_generator.manual_seed(seed)
-    if cuda_in_use():
-        torch.cuda.manual_seed_all(seed)
 
 
 def of_row(call: replay.Call, row: int) -> replay.Call:
@@ -164,7 +155,7 @@ def _played(call: replay.Call, n: int, switched: Switched, seed: int) -> Any:
 
     with replay.playing(call, False), torch.no_grad():
         args, kwargs = trees.rebuild(call.args, repeated), trees.rebuild(call.kwargs, repeated)
-        seeded(seed)
+        guard.seed(seed)
         with switched:
             return call.model(*args, **replay.in_mode(kwargs, False))
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from pipetrace.capture import replay, trees
-from pipetrace.capture.dropping import draw, of_row, seeded
+from pipetrace.capture import guard, replay, trees
+from pipetrace.capture.dropping import draw, of_row
 from pipetrace.capture.handlers import pass_on
 from pipetrace.capture.kept import Kept
 from pipetrace.capture.switched import DROPPING, Switched, spot
@@ -150,7 +150,7 @@ def _played(
 
     @contextlib.contextmanager
     def around() -> Iterator[None]:
-        seeded(wanted.seed)
+        guard.seed(wanted.seed)
         turned.append(Switched(target, wanted.p, wanted.training))
         with turned[-1]:
             yield
