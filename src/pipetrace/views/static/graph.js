@@ -49,6 +49,8 @@ export function graph(block, context) {
   let edges = [];
   let height = 44;
   let rail = 14;
+  let version = 0;
+  let drawnAs = "";
   const space = make("div.stations", { role: "presentation" });
   const box = { class: "rails", role: "tree", tabindex: 0, "aria-labelledby": id };
   const tree = make("div", box, space);
@@ -59,6 +61,7 @@ export function graph(block, context) {
   const isStation = ({ key, inner }) => !inner || !memory.open.has(key);
   const isMine = ({ start, end }) => start === memory.node || end === memory.node;
   const flatten = () => {
+    version += 1;
     rows = items.filter(({ path }) => path.every((key) => memory.open.has(key)));
     places = new Map(rows.map(({ key }, at) => [key, at]));
     const order = new Map(rows.filter(isStation).map(({ key }, at) => [key, at]));
@@ -114,6 +117,10 @@ export function graph(block, context) {
   const paint = () => {
     const first = Math.max(0, Math.floor(tree.scrollTop / height) - 6);
     const shown = rows.slice(first, first + Math.ceil((tree.clientHeight || 600) / height) + 12);
+    // A row that is replaced while it is pressed is never clicked.
+    const now = [first, shown.length, memory.node, height, version].join();
+    if (now === drawnAs) return;
+    drawnAs = now;
     const last = first + shown.length;
     const dot = ({ key }) => draw("circle.dot", { cx: rail, cy: middle(key), r: 5 });
     const dots = shown.filter(isStation).map(dot);
@@ -230,8 +237,11 @@ export function graph(block, context) {
   );
   restore(memory.open ?? new Set(usual), memory.node);
   new ResizeObserver(() => {
-    height = space.querySelector(".station").offsetHeight || height;
-    flatten();
+    const measured = space.querySelector(".station").offsetHeight;
+    if (measured && measured !== height) {
+      height = measured;
+      flatten();
+    }
     paint();
   }).observe(tree);
   return root;
