@@ -26,7 +26,19 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "pipetrace"
 FOLDERS = ("src", "tests", "benchmarks", "docs", ".ci")
 READERS = (
-    *("records", "parts", "probed", "blocks", "errors", "tracefile", "lessons", "story", "views"),
+    *(
+        "records",
+        "parts",
+        "probed",
+        "observed",
+        "prepared",
+        "blocks",
+        "errors",
+        "tracefile",
+        "lessons",
+        "story",
+        "views",
+    ),
     *("alive", "following", "naming", "ops", "runs", "serving"),
 )
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "manager", "base", "helpers", "misc", "common"}

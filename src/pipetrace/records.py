@@ -6,6 +6,7 @@ from typing import get_args
 
 import msgspec
 
+from pipetrace.observed import Calls
 from pipetrace.parts import (
     Argument,
     Bin,
@@ -29,6 +30,7 @@ from pipetrace.parts import (
     Tensor,
     Units,
 )
+from pipetrace.prepared import Column, Preparation
 from pipetrace.probed import (
     Contrast,
     Draws,
@@ -137,6 +139,9 @@ class Op(Record, frozen=True):
     """The output shares its first input's storage: no values of its own."""
     random: bool = False
     """The op moved an RNG stream."""
+    cut: str = ""
+    """What took its output out of autograd's graph, where autograd was on: `detach`, `data`, or
+    `no_grad` where it ran so itself, or has no derivative."""
     opaque: str = ""
     """Why nothing is known of what went on inside, where something did: `TorchScript`..."""
     flops: int | None = None
@@ -165,6 +170,8 @@ class Capture(Record, frozen=True):
     """Optimizer steps before it."""
     inputs: tuple[tuple[str, Tensor], ...] = ()
     outputs: tuple[tuple[str, Tensor], ...] = ()
+    returned: tuple[int, ...] = ()
+    """The ops that made the outputs."""
     receipt: Receipt | None = None
     complete: bool = True
     """False where the forward raised: the ops are those before it."""
@@ -355,34 +362,6 @@ class Failure(Record, frozen=True):
     input_shapes: tuple[tuple[int, ...], ...] = ()
 
 
-class Column(Record, frozen=True):
-    """One column of a table and what became of it."""
-
-    name: str
-    type: str
-    role: str
-    """`feature`, `target` or `left out`."""
-    missing: int = 0
-    distinct: int = 0
-    reason: str = ""
-    encoded: tuple[str, ...] = ()
-
-
-class Preparation(Record, frozen=True):
-    """One stage of a table on its way to the model."""
-
-    index: int
-    name: str
-    words: str
-    before: tuple[int, int]
-    after: tuple[int, int]
-    """Rows and columns, of the part that statistics come from."""
-    names: tuple[str, ...] = ()
-    row: tuple[str, ...] = ()
-    """The sample's cells after the stage, as text."""
-    facts: tuple[Argument, ...] = ()
-
-
 class Question(Record, frozen=True):
     """A question whose key and distractors were executed when the run was made."""
 
@@ -424,14 +403,14 @@ Fact = (
     Provenance | Seed | SourceText | Model | Dataset | Op | Capture | Gradient | NotFinite
     | Contrast | Training | Epoch | Probe | Layers | Checksum | Evaluation | Metrics | Prediction
     | Failure | Column | Preparation | Question | Notice | Ended | Draws | Histograms | Weights
-    | WholeRow | Ranking | InputImage | InputTokens
+    | WholeRow | Ranking | InputImage | InputTokens | Calls
 )  # fmt: skip
 
 KINDS: dict[str, type[Record]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Fact)}
 """Every kind of fact by its tag in the file."""
 
 __all__ = [
-    "KINDS", "Argument", "Bin", "Capture", "Check", "Checksum", "Choice", "Classification",
+    "KINDS", "Argument", "Bin", "Calls", "Capture", "Check", "Checksum", "Choice", "Classification",
     "Column", "Contrast", "Dataset", "Difference", "Draws", "Ended", "Epoch", "Evaluation",
     "Fact", "Failure", "Gradient", "Histograms", "InputImage", "InputTokens", "Labelling",
     "Layer", "Layers", "Link", "Mask", "Metrics", "Model", "ModulePart", "NotFinite", "Notice",

@@ -157,7 +157,8 @@ def replay(
     capture = Capture(
         id=id, model=model_id, purpose=purpose, training=played.mode, rows=rows, sample=row,
         epoch=epoch, step=step, inputs=played.inputs, outputs=tracer.described(outputs),
-        receipt=receipt, complete=played.raised is None, seconds=time.perf_counter() - started,
+        returned=tracer.makers(outputs), receipt=receipt, complete=played.raised is None,
+        seconds=time.perf_counter() - started,
     )  # fmt: skip
     return Outcome([*ops, *bad, capture], played.output, tracer.failed,
                    played.raised, played.random, tracer)  # fmt: skip

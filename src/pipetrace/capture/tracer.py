@@ -17,7 +17,7 @@ from torch.nn.modules.module import (
 )
 from torch.overrides import TorchFunctionMode
 
-from pipetrace.capture import draws, names, places, storages, trees, twins
+from pipetrace.capture import asked, draws, names, places, storages, trees, twins
 from pipetrace.capture.failures import Failed
 from pipetrace.capture.models import kind
 from pipetrace.capture.origins import Origins
@@ -26,10 +26,7 @@ from pipetrace.summarise import Held, Room, hold, shape, told
 
 _SMALL = 4096
 """Views of more elements than this have no statistics of their own: the op they look at has."""
-_LONG = 1000
-"""A longer list of numbers is told by its type: it may be somebody's data set."""
 _CALL = nn.Module._call_impl.__code__
-_ATOMS = trees.ATOMS - {type, slice}
 
 
 class Entry(NamedTuple):
@@ -60,6 +57,7 @@ class Heard(NamedTuple):
     draw: draws.Draw | None = None
     saved: int | None = None
     opaque: str = ""
+    cut: str = ""
 
 
 Examine = Callable[[Heard, Sequence[torch.Tensor], list[torch.Tensor], int], None]
@@ -113,7 +111,7 @@ class Tracer(TorchFunctionMode):
         self._saved: set[tuple[Any, int]] = set()
         self._bytes: int | None = None
         self._alive: list[torch.UntypedStorage] = []
-        self._needed = False
+        self._needed = self._graph = False
         # Whose storage each op's output has: the op that made it, or what none has made.
         self._owners: list[int | Link] = []
         with torch._C.DisableTorchFunction():
@@ -130,6 +128,11 @@ class Tracer(TorchFunctionMode):
         """Keep of tensors what is kept of an op's: the sample's row, where they have one."""
         with torch._C.DisableTorchFunction():
             return [(name, self._held(tensor, view=False)) for name, tensor in named]
+
+    def makers(self, named: Iterable[tuple[str, torch.Tensor]]) -> tuple[int, ...]:
+        """Return the ops that made tensors."""
+        links = (self._origins.link(tensor, self._origins.version(tensor)) for _, tensor in named)
+        return tuple(link.index for link in links if link.index is not None)
 
     def told(self, named: Iterable[tuple[str, Held]]) -> tuple[tuple[str, Tensor], ...]:
         """Say what was kept."""
@@ -150,6 +153,7 @@ class Tracer(TorchFunctionMode):
                 backward through this forward raises `Needed`, and `unkept` is true after.
         """
         self._root = self._root._replace(spot=places.caller(sys._getframe(1)))
+        self._graph = torch.is_grad_enabled()
         keeping: AbstractContextManager[object] = nullcontext()
         if saved:
             self._bytes = 0
@@ -190,6 +194,10 @@ class Tracer(TorchFunctionMode):
             if isinstance(output, torch.Tensor) and args and plan.name != "grad":
                 with torch._C.DisableTorchFunction():
                     self._origins.pass_on(args[0], output, apart=plan.name == "data")
+                    link = self._origins.known(output)
+                    cut = asked.cuts(args[:1], output)
+                    if cut and link is not None and link.index is not None:
+                        self.heard[link.index] = self.heard[link.index]._replace(cut=plan.name)
             return output
         if plan.composite:
             with self:
@@ -198,7 +206,9 @@ class Tracer(TorchFunctionMode):
         with torch._C.DisableTorchFunction():
             given: list[torch.Tensor] = []
             told: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
-            told = [(place, _plain(value)) for place, value in told if not _sort(value, given)]
+            told = [
+                (place, asked.plain(value)) for place, value in told if not asked.sort(value, given)
+            ]
             versions = list(map(self._origins.version, given))
             links = tuple(map(self._origins.link, given, versions))
             shapes = tuple([shape(tensor) for tensor in given])
@@ -230,12 +240,12 @@ class Tracer(TorchFunctionMode):
     ) -> None:  # fmt: skip
         index, entry = len(self.heard), self._stack[-1] if self._stack else self._root
         first = made[0]
-        source = _source(plan, given, first)
+        source = asked.source(plan, given, first)
         same = wrote = False
         if source is not None and (same := given[source] is first):
             # Tensors of inference mode do not count what is written to them.
             wrote = (versions[source] != first._version if not first.is_inference()
-                     else _is_inplace(plan, told))  # fmt: skip
+                     else asked.is_inplace(plan, told))  # fmt: skip
         view = source is not None and not wrote
         owner = index if source is None else self._owner(links[source])
         self._owners.append(owner)
@@ -243,7 +253,9 @@ class Tracer(TorchFunctionMode):
         held = tuple([self._held(tensor, view=view and not same) for tensor in made])
         self.heard.append(Heard(
             plan, told, entry, entry.module.training, links, shapes, held, spot, view,
-            0 if view or wrote else sum(map(_bytes, made, held)), draw, self._bytes, opaque,
+            0 if view or wrote else sum(map(asked.storage_bytes, made, held)), draw,
+            self._bytes, opaque,
+            "no_grad" if self._graph and asked.cuts(given, first) else "",
         ))  # fmt: skip
         if self._bytes is not None:
             self._bytes = 0
@@ -389,56 +401,3 @@ def _forward() -> None:
 
 
 _forward.__name__ = "forward"
-
-
-def _sort(value: Any, given: list[torch.Tensor]) -> bool:
-    """Add the tensors in an argument to `given`; tell whether there was one."""
-    if isinstance(value, torch.Tensor):
-        given.append(value)
-        return True
-    if type(value) in _ATOMS:
-        return False
-    found = trees.tensors(value)
-    given.extend(found)
-    return bool(found)
-
-
-def _plain(value: Any) -> Any:
-    """Return an argument as it is where it cannot change, else in words."""
-    if type(value) in _ATOMS:
-        return value
-    if (
-        type(value) in (list, tuple)
-        and len(value) <= _LONG
-        and all(type(item) in trees.ATOMS for item in value)
-    ):
-        return tuple(value)
-    return value if callable(value) or isinstance(value, slice) else names.worded(value)
-
-
-def _source(plan: names.Plan, given: Sequence[torch.Tensor], made: torch.Tensor) -> int | None:
-    """Return which given tensor an output is, or is a view of."""
-    for index, tensor in enumerate(given):
-        if tensor is made:
-            return index
-    if made.is_inference() or (plan.name == "view" and made._base is None):
-        # Views made in inference mode, or as another dtype, do not know of what.
-        place = storages.place(made)
-        return next((i for i, tensor in enumerate(given) if storages.place(tensor) == place), None)
-    base = made._base
-    if base is None:
-        return None
-    return next((i for i, t in enumerate(given) if t is base or _base(t) is base), None)
-
-
-def _is_inplace(plan: names.Plan, told: Iterable[tuple[int | str, Any]]) -> bool:
-    return plan.inplace or bool(names.arguments(plan, told).get("inplace"))
-
-
-def _base(tensor: torch.Tensor) -> torch.Tensor | None:
-    return None if tensor.is_inference() else tensor._base
-
-
-def _bytes(made: torch.Tensor, held: Held) -> int:
-    strided = made.layout is torch.strided
-    return held.total * held.dtype.itemsize if strided else storages.size(made)
