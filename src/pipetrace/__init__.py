@@ -5,11 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "diff", "epochs", "fit", "load", "options", "record", "run",
-           "serve", "trace", "widget"]  # fmt: skip
+__all__ = ["Finding", "Run", "__version__", "check", "diff", "epochs", "fit", "load", "options",
+           "record", "run", "serve", "trace", "widget"]  # fmt: skip
 
 if TYPE_CHECKING:
-    from pipetrace.api import Run, diff, epochs, fit, load, options, record, run, serve, trace
+    from pipetrace.api import (
+        Finding,
+        Run,
+        check,
+        diff,
+        epochs,
+        fit,
+        load,
+        options,
+        record,
+        run,
+        serve,
+        trace,
+    )
     from pipetrace.integrations.notebooks import widget
 
 _ELSEWHERE = {"widget": "integrations.notebooks"}

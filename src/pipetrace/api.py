@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pipetrace.checking import check
+from pipetrace.checks.findings import Finding
 from pipetrace.errors import RunFileError
 from pipetrace.runs import Comparison, Run
 from pipetrace.tracing import options, trace
@@ -354,5 +356,5 @@ def _mark(iterable: Iterable[Item]) -> Iterator[Item]:
             course.unmarked()
 
 
-__all__ = ["FOLDER", "Comparison", "Run", "diff", "epochs", "fit", "load", "options", "record",
-           "run", "serve", "trace"]  # fmt: skip
+__all__ = ["FOLDER", "Comparison", "Finding", "Run", "check", "diff", "epochs", "fit", "load",
+           "options", "record", "run", "serve", "trace"]  # fmt: skip

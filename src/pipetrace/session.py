@@ -25,10 +25,16 @@ from pipetrace.capture.kept import Kept
 from pipetrace.errors import RunFileError
 from pipetrace.launch import Rank, launched
 from pipetrace.lessons import select
+from pipetrace.observing.observer import Observer
+from pipetrace.observing.witnesses import witnesses
 from pipetrace.probes import rerun
 from pipetrace.probes.execute import execute
+from pipetrace.probes.trials.every import TRIALS
+from pipetrace.probes.trials.trial import carried_out, subjects
 from pipetrace.records import (
+    Calls,
     Ended,
+    Fact,
     Failure,
     Model,
     Notice,
@@ -65,6 +71,8 @@ class Session:
         sample: Which held-out row the prediction is about.
         watching: Whether it will watch; facts that are known already may be stated at any time.
         live: Whether the model is kept alive after the end, so that a page may run it again.
+        checking: Whether the loop is observed for the rules on silent bugs, and trials are made.
+        lean: Whether only what rules read is stated: no prediction, questions or versions.
 
     Raises:
         RunFileError: the run file cannot be made, or another recording is in progress.
@@ -74,6 +82,7 @@ class Session:
         self, name: str, origin: str, *, file: Path | None = None, path: str = "",
         command: Sequence[str] = (), steps: int | None = None, values: bool = True,
         source: bool = True, sample: int = 0, watching: bool = True, live: bool = False,
+        checking: bool = False, lean: bool = False,
     ) -> None:  # fmt: skip
         self._process = os.getpid()
         if watching and current is not None and current._process == self._process:
@@ -81,13 +90,18 @@ class Session:
         self._started = started = time.perf_counter()
         self._unwritten = ""
         self.writer = Writer(file)
-        self.recorder = Recorder(self.writer, steps=steps, values=values, sample=sample)
+        self.recorder = Recorder(self.writer, steps=steps, values=values, sample=sample, lean=lean)
+        self.observer: Observer | None = None
+        if checking:
+            self.observer = Observer(self.recorder, witnesses(self.recorder))
+            self.recorder.watch.beside = self.observer
         self.recorder.kept.alive = live
         self._path = path
         self._steps = steps
-        self._source = source
+        self._source, self._lean = source, lean
         folder = str(Path(path).absolute().parent if path else Path.cwd())
-        self.writer.append(_provenance(name, origin, path, command, folder, values, source))
+        where = None if lean else folder
+        self.writer.append(_provenance(name, origin, path, command, where, values, source))
         self.writer.flush()
         if self.writer.trouble:
             self.writer.discard()
@@ -101,6 +115,8 @@ class Session:
         current = self
         try:
             self.recorder.begin()
+            if self.observer is not None:
+                self.observer.begin()
         except BaseException:
             current = None
             raise
@@ -113,6 +129,13 @@ class Session:
             self.recorder.end()
         except Exception as error:
             self._excuse("end", "The end of the recording is missing", error)
+        if self.observer is not None:
+            self.observer.end()
+            started = time.perf_counter()
+            found = subjects(self.observer.calls.captured, self.writer.recording().all(Calls))
+            for fact in carried_out(TRIALS, found):
+                self.writer.append(fact)
+            self.recorder.spend("trials", started)
 
     def quiet(self) -> contextlib.AbstractContextManager[None]:
         """Hear nothing of what this thread runs inside."""
@@ -153,7 +176,7 @@ class Session:
         self._quote()
         started = time.perf_counter()
         try:
-            for question in select.questions(writer.recording(), execute).questions:
+            for question in () if self._lean else self._questions():
                 writer.append(question)
         except Exception as error:
             self._excuse("questions", "The questions could not be made", error)
@@ -166,6 +189,9 @@ class Session:
         writer.close()
         places.quote(self, True)
         return writer.recording()
+
+    def _questions(self) -> Sequence[Fact]:
+        return select.questions(self.writer.recording(), execute).questions
 
     def _ended(self, status: str, code: int, seconds: float) -> Ended:
         return Ended(status=status, code=code, seconds=seconds, costs=dict(self.recorder.costs))
@@ -275,12 +301,14 @@ def _times(count: int, noun: str) -> str:
 
 
 def _provenance(
-    name: str, origin: str, path: str, command: Sequence[str], folder: str, values: bool,
+    name: str, origin: str, path: str, command: Sequence[str], folder: str | None, values: bool,
     source: bool,
 ) -> Provenance:  # fmt: skip
-    commit = _git(folder, "rev-parse", "HEAD")
+    commit = None if folder is None else _git(folder, "rev-parse", "HEAD")
     rank = launched() or Rank(0, 1)
-    changed = None if commit is None else _git(folder, "status", "--porcelain", "-uno")
+    changed = (
+        None if commit is None or folder is None else _git(folder, "status", "--porcelain", "-uno")
+    )
     numpy = sys.modules.get("numpy")
     versions = {
         "pipetrace": pipetrace.__version__,
@@ -289,7 +317,7 @@ def _provenance(
         "numpy": "" if numpy is None else str(numpy.__version__),
     }
     return Provenance(
-        name=name, origin=origin, path=path, command=tuple(command), folder=folder,
+        name=name, origin=origin, path=path, command=tuple(command), folder=folder or "",
         started=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         versions={key: value for key, value in versions.items() if value},
         platform=f"{platform.system()} {platform.machine()}", threads=torch.get_num_threads(),

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from pipetrace.capture import trees
 from pipetrace.records import Notice
 from pipetrace.training.scores import LossCall
 from pipetrace.training.tallies import Seen, read
@@ -177,6 +178,14 @@ class Backwards:
             return True
         self._places[place] = weakref.ref(owner)
         return False
+
+
+def node_of(output: Any) -> Any:
+    """Return the graph node behind a forward's output, where there is one."""
+    if isinstance(output, torch.Tensor):
+        return output.grad_fn
+    nodes = (tensor.grad_fn for _, tensor in trees.leaves(output))
+    return next((node for node in nodes if node is not None), None)
 
 
 def apart(training: int) -> Notice:

@@ -20,7 +20,6 @@ from pipetrace.training.tallies import Seen
 if TYPE_CHECKING:
     from pipetrace.training.recorder import Recorder
 
-_TRIES = 3
 Prepared = replay.Call | replay.Later | None
 """What a replay of a call needs."""
 
@@ -31,11 +30,11 @@ class Root:
     id = -1
     """Given once it has computed something: a model that is only declared is no fact."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, tries: int) -> None:
         self.ref = weakref.ref(model)
         self.plain = weakref.ref(roots.unwrapped(model))
         """The user's own module, where the root is a wrapper around it."""
-        self.tries = {"training": _TRIES, "evaluation": _TRIES, "failure": _TRIES}
+        self.tries = {"training": tries, "evaluation": tries, "failure": tries}
         self.traceable = not roots.opaque(roots.unwrapped(model))
 
 

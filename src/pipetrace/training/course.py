@@ -292,7 +292,7 @@ class Course:
                 self.probing.probe(strand)
             recorder.emit(*strand.moments.end())
         started = time.perf_counter()
-        chosen = self.evaluations.chosen or first_row(strand)
+        chosen = None if recorder.lean else self.evaluations.chosen or first_row(strand)
         if chosen is not None and chosen.heldout and self.evaluations.rows.repeated() == 0:
             chosen.heldout = None
         if chosen is not None:

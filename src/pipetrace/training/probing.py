@@ -75,7 +75,7 @@ class Probing:
         """State what the fixed rows give now, and return what their activations showed."""
         strand.probed = strand.epochs
         model, recorder = strand.model, self._recorder
-        if strand.fixed is None and model is None:
+        if recorder.lean or (strand.fixed is None and model is None):
             return ()
         started = time.perf_counter()
         with recorder.watch.quiet():

@@ -22,6 +22,7 @@ from pipetrace.capture.handlers import pass_on
 from pipetrace.capture.kept import AtHand
 from pipetrace.records import Fact, Notice, Seed
 from pipetrace.tracefile import Writer
+from pipetrace.training.backwards import node_of
 from pipetrace.training.captures import Captures, Prepared, Root, untraceable
 from pipetrace.training.course import Course
 from pipetrace.training.nests import Nest, nest, reread
@@ -51,12 +52,14 @@ class Recorder:
         steps: Stop the program after so many optimizer steps.
         values: Whether real values may be kept.
         sample: Which held-out row the prediction is about.
+        lean: Whether forwards are neither captured nor predicted: an observer captures them.
     """
 
     def __init__(
-        self, writer: Writer, *, steps: int | None = None, values: bool = True, sample: int = 0
-    ) -> None:
-        self.writer, self.values, self.kept = writer, values, AtHand()
+        self, writer: Writer, *, steps: int | None = None, values: bool = True, sample: int = 0,
+        lean: bool = False,
+    ) -> None:  # fmt: skip
+        self.writer, self.values, self.kept, self.lean = writer, values, AtHand(), lean
         self.costs: dict[str, float] = {}
         self.captures = self.forwards = self.backwards = 0
         self.watch: Watch = Watch(self)
@@ -67,7 +70,7 @@ class Recorder:
         self.failure: tuple[int, Failed] | None = None
         self._limit, self._count = steps, 0
         self._seed: Seed | None = None
-        self._roots: dict[int, Root] = {}
+        self.roots: dict[int, Root] = {}
         self._others: dict[int, weakref.ref[nn.Module]] = {}
         self._output: Any = None
         self._direct: torch.Tensor | None = None
@@ -187,7 +190,7 @@ class Recorder:
             shape = () if first is None else first.shape
             seen = self.course.again(root.id, shape[0] if shape else 0)
             self._last, self._output = seen, output
-            self._node = output if type(output) is torch.Tensor else _node(output)
+            self._node = output if type(output) is torch.Tensor else node_of(output)
             if self._inner:
                 self._called_inside(seen, output)
         except Exception as error:
@@ -196,7 +199,7 @@ class Recorder:
 
     def _before(self, model: nn.Module, args: Any, kwargs: Any) -> Coming | None:
         """Look at a call that is about to be made; None where it is nothing to us."""
-        root = self._roots.get(id(model))
+        root = self.roots.get(id(model))
         if root is None or root.ref() is not model:
             root = self._meet(model)
             if root is None:
@@ -238,7 +241,7 @@ class Recorder:
             prepared = prepared.take()
         seen = self.course.called(root.id, model, first, args, kwargs, output, learning)
         self._last, self._output = seen, output
-        self._node = output if type(output) is torch.Tensor else _node(output)
+        self._node = output if type(output) is torch.Tensor else node_of(output)
         if learning:
             self._learner = None if root.tries["training"] else root
         if self._inner:
@@ -345,7 +348,7 @@ class Recorder:
 
     def model(self, id: int) -> nn.Module | None:
         """Return a root by its id, while it lives."""
-        known = next((r for r in self._roots.values() if r.id == id), None)
+        known = next((r for r in self.roots.values() if r.id == id), None)
         return None if known is None else known.plain()
 
     def emit(self, *facts: Fact) -> None:
@@ -423,13 +426,13 @@ class Recorder:
         if next(model.parameters(), None) is None:
             self._others[key] = weakref.ref(model)
             return None
-        if not self._roots:
+        if not self.roots:
             value = torch.initial_seed()
             self._seed = Seed(
                 value=None if value == _UNSEEDED else value, threads=torch.get_num_threads()
             )
-        self._roots[key] = Root(model)
-        return self._roots[key]
+        self.roots[key] = Root(model, tries=0 if self.lean else 3)
+        return self.roots[key]
 
     def _state(self, root: Root, model: nn.Module) -> None:
         """State what a root is, now that it computes."""
@@ -440,11 +443,3 @@ class Recorder:
         self.emit(models.inventory(roots.unwrapped(model), root.id))
         if not root.traceable:
             self.emit(untraceable(root.id, model))
-
-
-def _node(output: Any) -> Any:
-    """Return the graph node behind a forward's output, where there is one."""
-    if isinstance(output, torch.Tensor):
-        return output.grad_fn
-    nodes = (tensor.grad_fn for _, tensor in trees.leaves(output))
-    return next((node for node in nodes if node is not None), None)

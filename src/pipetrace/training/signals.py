@@ -70,6 +70,23 @@ class Listener(Protocol):
         """Hear of a data loader that has no more batches."""
 
 
+class Beside(Protocol):
+    """What hears some of the signals too; an exception of its own never reaches anybody."""
+
+    def around(
+        self, call: Callable[..., Any], model: nn.Module, /, *args: Any, **kwargs: Any
+    ) -> Any:  # fmt: skip
+        """Make the outermost call of a module, inside of the listener's, and return its output."""
+
+    def loss_called(
+        self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
+    ) -> None:  # fmt: skip
+        """Hear of a loss function that has returned."""
+
+    def backward_called(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Hear of a backward that is about to run."""
+
+
 class Watch:
     """Sends signals to a listener between `begin` and `end`.
 
@@ -81,6 +98,8 @@ class Watch:
         self._listener = listener
         self._inside = threading.local()
         self._undo: list[Callable[[], None]] = []
+        self.beside: Beside | None = None
+        """Is set before `begin`."""
         self._hooks: list[RemovableHandle] = []
 
     def begin(self) -> None:
@@ -116,6 +135,11 @@ class Watch:
         if self._early is None and self._hooks:
             self._early = register_optimizer_step_pre_hook(self._before_step)
 
+    @property
+    def hears(self) -> bool:
+        """Whether what this thread does is heard."""
+        return not getattr(self._inside, "off", True)
+
     @contextlib.contextmanager
     def quiet(self) -> Iterator[None]:
         """Hear nothing from this thread: what runs inside is our own."""
@@ -130,13 +154,14 @@ class Watch:
     def _call(self, original: Callable[..., Any]) -> Callable[..., Any]:
         inside, listener = self._inside, self._listener
         compiling = torch.compiler.is_compiling
+        call = original if self.beside is None else functools.partial(self.beside.around, original)
 
         def __call__(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
             if compiling() or getattr(inside, "now", True):
                 return original(self, *args, **kwargs)
             inside.now = True
             try:
-                return listener.forward(original, self, args, kwargs)
+                return listener.forward(call, self, args, kwargs)
             finally:
                 inside.now = False
 
@@ -167,7 +192,7 @@ class Watch:
     def _loss(
         self, original: Callable[..., Any], name: str, _: Callable[..., Any]
     ) -> Callable[..., Any]:  # fmt: skip
-        inside, listener = self._inside, self._listener
+        inside, listener, beside = self._inside, self._listener, self.beside
         compiling = torch.compiler.is_compiling
 
         def loss(*args: Any, **kwargs: Any) -> Any:
@@ -185,12 +210,14 @@ class Watch:
                 listener.loss_called(name, args, kwargs, result)
             except Exception as error:
                 listener.give_up(error)
+            if beside is not None:
+                beside.loss_called(name, args, kwargs, result)
             return result
 
         return _disguise(loss, original)
 
     def _backward(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        inside, listener = self._inside, self._listener
+        inside, listener, beside = self._inside, self._listener, self.beside
 
         def _engine_run_backward(roots: Any, *args: Any, **kwargs: Any) -> Any:
             if getattr(inside, "now", True):
@@ -199,6 +226,8 @@ class Watch:
                 listener.backward_called(roots)
             except Exception as error:
                 listener.give_up(error)
+            if beside is not None:
+                beside.backward_called(roots)
             # What a checkpoint computes again in backward is no forward of the program.
             inside.now = True
             try:

@@ -1,0 +1,1 @@
+"""Rules on silent bugs: pure readers of what a run has stated."""

@@ -1,0 +1,132 @@
+"""What rules read: the facts of a run, found by what they are about."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import TypeVar
+
+from pipetrace.records import Calls, Capture, Contrast, Fact, Model, ModulePart, Op, Training
+from pipetrace.tracefile import Recording
+
+F = TypeVar("F", bound=Fact)
+
+
+class Traced:
+    """A captured forward: its ops, and which op feeds which.
+
+    Attributes:
+        capture: The record of it.
+        ops: Its ops, in order.
+        calls: The calls that are like it; None where the loop was not observed.
+        contrast: The comparison with the same batch in the other mode, where one was made.
+    """
+
+    def __init__(
+        self, capture: Capture, ops: list[Op], calls: Calls | None, contrast: Contrast | None
+    ) -> None:
+        self.capture, self.ops, self.calls, self.contrast = capture, ops, calls, contrast
+
+    @cached_property
+    def users(self) -> dict[int, list[Op]]:
+        """The ops that take an op's output, by its index."""
+        found: dict[int, list[Op]] = defaultdict(list)
+        for op in self.ops:
+            for link in {link.index for link in op.inputs if link.index is not None}:
+                found[link].append(op)
+        return found
+
+    def before(self, op: Op, views: bool = False) -> list[Op]:
+        """Return the ops whose outputs an op takes; views are looked through if asked."""
+        found = []
+        for link in op.inputs:
+            if link.index is not None and link.index < len(self.ops):
+                source = self.ops[link.index]
+                found += self.before(source, True) if views and source.view else [source]
+        return found
+
+    def drawing(self) -> list[Op]:
+        """Return the ops that draw random numbers when every module is told `eval()`."""
+        if not self.capture.training and not (self.calls and self.calls.odd):
+            return [op for op in self.ops if op.random]
+        if self.contrast is None:
+            return []
+        return [self.ops[index] for index in self.contrast.drawing if index < len(self.ops)]
+
+
+def argument(op: Op, *names: str) -> str | None:
+    """Return one argument of an op in words: the first of these names that it was called with."""
+    told = {each.name: each.value for each in op.arguments}
+    return next((told[name] for name in names if name in told), None)
+
+
+def number(op: Op, *names: str) -> float | None:
+    """Return one argument of an op as a number, where it is one."""
+    try:
+        return float(argument(op, *names) or "")
+    except ValueError:
+        return None
+
+
+class Evidence:
+    """All that is known of one run."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+
+    def all(self, kind: type[F]) -> list[F]:
+        """Return every fact of a kind."""
+        return self.recording.all(kind)
+
+    @cached_property
+    def calls(self) -> list[Calls]:
+        """What was observed of calls, one record for each kind."""
+        return self.all(Calls)
+
+    @cached_property
+    def trained(self) -> list[Calls]:
+        """Kinds of calls that a backward went through."""
+        return [calls for calls in self.calls if calls.trained]
+
+    @cached_property
+    def evaluated(self) -> list[Calls]:
+        """Kinds of calls that no backward went through, of models that were called by the loop."""
+        return [calls for calls in self.calls if not calls.trained]
+
+    @cached_property
+    def forwards(self) -> list[Traced]:
+        """The captured forwards that did not raise."""
+        ops: dict[int, list[Op]] = defaultdict(list)
+        for op in self.all(Op):
+            ops[op.capture].append(op)
+        kinds = {calls.capture: calls for calls in self.calls if calls.capture is not None}
+        contrasts = {contrast.capture: contrast for contrast in self.all(Contrast)}
+        return [
+            Traced(each, ops[each.id], kinds.get(each.id), contrasts.get(each.id))
+            for each in self.all(Capture)
+            if each.complete and each.purpose in ("training", "evaluation", "trace")
+        ]
+
+    def forward(self, calls: Calls) -> Traced | None:
+        """Return the captured forward of a kind of calls."""
+        return next((each for each in self.forwards if each.calls is calls), None)
+
+    @cached_property
+    def models(self) -> dict[int, Model]:
+        """The root modules by id."""
+        return {model.id: model for model in self.all(Model)}
+
+    def part(self, model: int, path: str) -> ModulePart | None:
+        """Return a submodule by its path."""
+        parts: Sequence[ModulePart] = self.models[model].modules if model in self.models else ()
+        return next((part for part in parts if part.path == path), None)
+
+    def trains(self) -> bool:
+        """Tell whether the program trained anything."""
+        return bool(self.trained) or bool(self.all(Training))
+
+    def draws(self) -> Iterator[tuple[Traced, Op]]:
+        """Yield every op of every captured forward that drew random numbers."""
+        for forward in self.forwards:
+            yield from ((forward, op) for op in forward.ops if op.random)

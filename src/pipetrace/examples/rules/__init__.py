@@ -1,0 +1,1 @@
+"""For each rule a program in which it fires and one that looks alike and stays silent."""

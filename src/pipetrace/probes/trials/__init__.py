@@ -1,0 +1,1 @@
+"""Counterfactual runs: a captured forward once more, with one thing changed."""

@@ -1,0 +1,7 @@
+"""All trials, in the order in which they are made."""
+
+from __future__ import annotations
+
+from pipetrace.probes.trials.trial import Trial
+
+TRIALS: tuple[Trial, ...] = ()

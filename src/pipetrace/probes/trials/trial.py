@@ -1,0 +1,68 @@
+"""A trial plays a captured forward in another way, and states what came of it as facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from pipetrace.capture import replay
+from pipetrace.capture.handlers import pass_on
+from pipetrace.observing.calls import Captured
+from pipetrace.records import Calls, Capture, Fact, Notice, Op
+
+
+class Subject(NamedTuple):
+    """A captured forward, and what was observed of its kind.
+
+    Attributes:
+        call: The forward: `replay.play` and `replay.replay` play it from where it began. The
+            model has its last weights by now.
+        outcome: What its first replay gave, right after the program's own call.
+        capture: The record of it.
+        ops: Its ops, in order.
+        kind: The calls that are like it.
+    """
+
+    call: replay.Call
+    outcome: replay.Outcome
+    capture: Capture
+    ops: list[Op]
+    kind: Calls
+
+    @property
+    def model(self) -> nn.Module:
+        """The user's own module."""
+        return self.call.model
+
+
+Trial = Callable[[Subject], Iterable[Fact]]
+
+
+def subjects(captured: Sequence[Captured], kinds: Iterable[Calls]) -> list[Subject]:
+    """Return what trials may be made on: every captured forward that did not raise."""
+    known = {kind.id: kind for kind in kinds}
+    found = []
+    for each in captured:
+        facts = each.outcome.facts
+        ops = [fact for fact in facts if isinstance(fact, Op)]
+        capture = next(fact for fact in facts if isinstance(fact, Capture))
+        if each.outcome.raised is None and each.kind in known:
+            found.append(Subject(each.call, each.outcome, capture, ops, known[each.kind]))
+    return found
+
+
+def carried_out(trials: Sequence[Trial], found: Sequence[Subject]) -> Iterator[Fact]:
+    """Make every trial on every forward; one that fails is said, and spares the others."""
+    for trial in trials:
+        for subject in found:
+            try:
+                with torch.no_grad():
+                    yield from list(trial(subject))
+            except Exception as error:
+                pass_on(error)
+                name = trial.__name__
+                text = f"The trial `{name}` failed: {type(error).__name__}: {str(error)[:200]}"
+                yield Notice(id=f"trial-{name}-{subject.capture.id}", text=text)
