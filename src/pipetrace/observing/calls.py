@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from torch import nn
 
 from pipetrace.capture import replay, trees
-from pipetrace.capture.guard import Streams
+from pipetrace.capture.guard import Streams, identical
 from pipetrace.capture.handlers import pass_on
 from pipetrace.observing.witness import Made, Turn, Witness
 from pipetrace.records import Calls, Capture, Contrast, Fact, Notice
@@ -26,6 +26,9 @@ _CAPTURES = 8
 """Forwards of one model that are played again, one of each kind."""
 _SPREAD = 64
 """So many numbers of an input are compared with those of the input before."""
+_SMALL = 65_536
+"""Buffers of so many elements are compared by value."""
+Buffer = tuple[torch.Tensor, int, torch.Tensor | None]
 
 
 class Captured(NamedTuple):
@@ -72,7 +75,7 @@ class _Before(NamedTuple):
 
     kind: Kind
     streams: Streams
-    buffers: dict[str, Hashable]
+    buffers: dict[str, Buffer]
     call: replay.Call | None
 
 
@@ -112,7 +115,7 @@ class Calling(Witness):
             self._kinds[key] = kind
         made.turn.kind = kind.id
         call = self._prepared(made) if self._wanted(kind) else None
-        self._before = _Before(kind, Streams.take(), _versions(made.model), call)
+        self._before = _Before(kind, Streams.take(), _buffers(made.model), call)
 
     def called(self, made: Made, output: Any) -> None:
         """Count a call, and capture it where it is the first of its kind."""
@@ -130,8 +133,7 @@ class Calling(Witness):
             state = _digest(before.streams)
             kind.seeded += state in self._begun
             self._begun.add(state)
-        now = _versions(made.model)
-        kind.moved.update(dict.fromkeys(n for n, v in now.items() if before.buffers.get(n) != v))
+        kind.moved.update(dict.fromkeys(_moved(before.buffers, made.model)))
         sight = _sight(trees.first((made.args, made.kwargs)))
         kind.repeated += sight is not None and self._inputs.get(root) == sight
         self._inputs[root] = sight
@@ -184,12 +186,28 @@ class Calling(Witness):
         self._recorder.emit(Notice(id="observer-capture", text=text))
 
 
-def _versions(model: nn.Module) -> dict[str, Hashable]:
-    """Return which tensors a model's buffers are and how often they were written to."""
+def _buffers(model: nn.Module) -> dict[str, Buffer]:
+    """Return a model's buffers, how often they were written to, and the values of small ones.
+
+    Batch normalisation writes into its running statistics without counting it.
+    """
     return {
-        name: (id(tensor), 0 if tensor.is_inference() else tensor._version)
+        name: (
+            tensor,
+            0 if tensor.is_inference() else tensor._version,
+            tensor.clone() if tensor.numel() <= _SMALL else None,
+        )
         for name, tensor in model.named_buffers()
     }
+
+
+def _moved(before: dict[str, Buffer], model: nn.Module) -> Iterator[str]:
+    """Yield the names of buffers that are not what they were."""
+    for name, tensor in model.named_buffers():
+        known, version, values = before.get(name, (None, 0, None))
+        counted = known is not tensor or (not tensor.is_inference() and tensor._version != version)
+        if counted or (values is not None and not identical(values, tensor)):
+            yield name
 
 
 def _digest(streams: Streams) -> int:
