@@ -29,9 +29,9 @@ class Calls(Record, frozen=True):
     rows: tuple[int, ...] = ()
     """Length of the first dimension of each call's first input, the first 1,000."""
     drew: int = 0
-    """So many of them moved torch's random stream."""
+    """So many of them moved a random stream."""
     seeded: int = 0
-    """So many of those that drew began from a state of the stream that another had begun from."""
+    """So many of those that drew began from a state of torch's streams that another began from."""
     repeated: int = 0
     """So many had the same input as the call of the model before them."""
     moved: tuple[str, ...] = ()

@@ -36,7 +36,7 @@ class Streams(NamedTuple):
         """Read the streams of torch (CPU, and devices in use), numpy and Python."""
         numpy = sys.modules.get("numpy")
         state = None if numpy is None else numpy.random.get_state(legacy=False)
-        return cls(torch.get_rng_state(), _device_states(), state, random.getstate())
+        return cls(torch.get_rng_state(), device_states(), state, random.getstate())
 
     def put_back(self) -> None:
         """Set every stream to the state that was read."""
@@ -75,7 +75,8 @@ def seed(number: int) -> None:
         torch.mps.manual_seed(number)
 
 
-def _device_states() -> dict[str, list[torch.Tensor]]:
+def device_states() -> dict[str, list[torch.Tensor]]:
+    """Read torch's streams on devices that are in use."""
     states = {}
     if cuda_in_use():
         states["cuda"] = torch.cuda.get_rng_state_all()

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from torch import nn
 
 from pipetrace.capture import replay, trees
-from pipetrace.capture.guard import Streams, identical
+from pipetrace.capture.guard import device_states, identical
 from pipetrace.capture.handlers import pass_on
 from pipetrace.observing.witness import Made, Turn, Witness
 from pipetrace.records import Calls, Capture, Contrast, Fact, Notice
@@ -56,6 +56,8 @@ class Kind:
         self.drew = self.seeded = self.repeated = 0
         self.moved: dict[str, None] = {}
         self.capture: int | None = None
+        self.elsewhere = False
+        """Whether it draws from a stream that is not torch's."""
 
     def told(self) -> Calls:
         """Return what is known of them."""
@@ -74,7 +76,7 @@ class _Before(NamedTuple):
     """What was found right before a call."""
 
     kind: Kind
-    streams: Streams
+    stream: int
     buffers: dict[str, Buffer]
     call: replay.Call | None
 
@@ -115,7 +117,7 @@ class Calling(Witness):
             self._kinds[key] = kind
         made.turn.kind = kind.id
         call = self._prepared(made) if self._wanted(kind) else None
-        self._before = _Before(kind, Streams.take(), _buffers(made.model), call)
+        self._before = _Before(kind, _stream(), _buffers(made.model), call)
 
     def called(self, made: Made, output: Any) -> None:
         """Count a call, and capture it where it is the first of its kind."""
@@ -128,17 +130,17 @@ class Calling(Witness):
         kind.turns.append(made.turn)
         kind.which.append(count)
         kind.rows.append(trees.rows((made.args, made.kwargs)) or 0)
-        if not before.streams.same(Streams.take()):
-            kind.drew += 1
-            state = _digest(before.streams)
-            kind.seeded += state in self._begun
-            self._begun.add(state)
+        moved = before.stream != _stream()
         kind.moved.update(dict.fromkeys(_moved(before.buffers, made.model)))
+        if before.call is not None:
+            self._capture(kind, before.call, made, output, moved)
+        kind.drew += moved or kind.elsewhere
+        if moved:
+            kind.seeded += before.stream in self._begun
+            self._begun.add(before.stream)
         sight = _sight(trees.first((made.args, made.kwargs)))
         kind.repeated += sight is not None and self._inputs.get(root) == sight
         self._inputs[root] = sight
-        if before.call is not None:
-            self._capture(kind, before.call, made, output)
 
     def facts(self) -> Iterator[Fact]:
         """State every kind of call, and what was captured."""
@@ -163,7 +165,9 @@ class Calling(Witness):
                 self._missing(made, error)
                 return None
 
-    def _capture(self, kind: Kind, call: replay.Call, made: Made, output: Any) -> None:
+    def _capture(
+        self, kind: Kind, call: replay.Call, made: Made, output: Any, moved: bool
+    ) -> None:  # fmt: skip
         self._captures[kind.root] = self._captures.get(kind.root, 0) + 1
         kind.capture = self._recorder.next_capture()
         purpose = "training" if made.graph and kind.training else "evaluation"
@@ -173,6 +177,8 @@ class Calling(Witness):
                 call, id=kind.capture, model_id=-1, purpose=purpose, original=output,
                 values=self._recorder.values, step=made.step,
             )  # fmt: skip
+            # Python's and NumPy's streams are dear to read: of a kind one call tells for all.
+            kind.elsewhere = outcome.random and not moved
             # Now, at the weights that were captured: trials come when the program has ended.
             contrast = replay.other_mode(call, outcome, kind.capture)
             self.captured.append(Captured(call, outcome, kind.capture, kind.id, contrast))
@@ -210,9 +216,10 @@ def _moved(before: dict[str, Buffer], model: nn.Module) -> Iterator[str]:
             yield name
 
 
-def _digest(streams: Streams) -> int:
-    devices = tuple(bytes(s.numpy()) for states in streams.devices.values() for s in states)
-    return hash((bytes(streams.cpu.numpy()), devices, streams.python))
+def _stream() -> int:
+    """Return a digest of the states of torch's random streams."""
+    states = [torch.get_rng_state(), *(s for each in device_states().values() for s in each)]
+    return hash(tuple([bytes(state.numpy()) for state in states]))
 
 
 def _sight(tensor: torch.Tensor | None) -> Hashable:
