@@ -57,7 +57,7 @@ def partly_in_train_mode(evidence: Evidence) -> Iterator[Found]:
     Call `model.eval()` on the whole model.
     """
     for calls, path in modes.partly(evidence):
-        if modes.was_evaluated(evidence, calls, path):
+        if modes.was_there(evidence, calls, path):
             yield Found(
                 message=f"`{path}` is in train mode while the model is evaluated.",
                 evidence=f"{_count(calls)} ran with {_odd(calls)}: "
@@ -159,14 +159,14 @@ def added_in_train_mode(evidence: Evidence) -> Iterator[Found]:
     A new module is in train mode. An adapter, a head or a block that is put into a model in eval
     mode stays in it: its dropout drops, and predictions are random.
 
-    The modes of all modules are read at each of the program's own forwards: this one was never in
-    eval mode, the root is, and masks were drawn in it. Where nothing but dropout layers is in
-    train mode, or the same rows are evaluated again and again, that is Monte Carlo dropout.
+    The modes of all modules are read at each of the program's own forwards: this one was in none
+    before, the root is in eval mode, and masks were drawn in it. Where nothing but dropout layers
+    is in train mode, or the same rows are evaluated again and again, that is Monte Carlo dropout.
 
     Call `model.eval()` once more after the model is complete.
     """
     for calls, path in modes.partly(evidence):
-        if not modes.was_evaluated(evidence, calls, path):
+        if not modes.was_there(evidence, calls, path):
             yield Found(
                 message=f"`{path}` was never told eval(): it is in train mode in a model that is "
                 "in eval mode.",

@@ -101,15 +101,14 @@ def partly(evidence: Evidence) -> Iterator[tuple[Calls, str]]:
                 yield calls, path
 
 
-def was_evaluated(evidence: Evidence, calls: Calls, path: str) -> bool:
-    """Tell whether a module was ever in eval mode, or is a part that `eval()` left out."""
+def was_there(evidence: Evidence, calls: Calls, path: str) -> bool:
+    """Tell whether a module was a part of the model in earlier forwards, or had been left out."""
     if calls.training:
         return True
-    return any(
-        (path in each.odd) == each.training
-        for each in evidence.calls
-        if each.model == calls.model and each is not calls
+    earlier = any(
+        each.model == calls.model and each.turns[:1] < calls.turns[:1] for each in evidence.calls
     )
+    return earlier and evidence.part(calls.model, path) is not None
 
 
 def is_root_alone(evidence: Evidence, calls: Calls) -> bool:
