@@ -86,6 +86,8 @@ def watched(
             if train_step is None and eval_step is None:
                 _own_step(model, args, target, loss_fn)
             for _ in range(_ROUNDS):
+                if session.observer is not None:
+                    session.observer.calls.renew()
                 for step in (train_step, eval_step):
                     if step is not None:
                         step(model)

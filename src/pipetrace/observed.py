@@ -34,6 +34,24 @@ class Calls(Record, frozen=True):
     """So many of those that drew began from a state of torch's streams that another began from."""
     repeated: int = 0
     """So many had the same input as the call of the model before them."""
+    again: int = 0
+    """So many had an input that one of them had had before, with no optimizer step in between."""
+    after: int = 0
+    """So many came after the last backward through the model (through any, where there was none
+    through it), and none went through them."""
+    losses: int = 0
+    """After so many a loss function was called, before the next call of any model."""
+    fed: int = 0
+    """The output of so many was given to another model."""
+    taught: int = 0
+    """So often that was in a call that a backward went through."""
+    discarded: bool = False
+    """Whether the line throws the output away."""
+    learned: bool = False
+    """Whether an optimizer that stepped has parameters of the model."""
+    fixed: tuple[str, ...] = ()
+    """Paths of modules whose forward is a recorded graph: traced by `torch.fx`, `torch.jit.trace`
+    or `torch.export`."""
     moved: tuple[str, ...] = ()
     """Buffers that changed in a call."""
     capture: int | None = None

@@ -44,6 +44,7 @@ from pipetrace.probed import (
     Weights,
     WholeRow,
 )
+from pipetrace.tried import Repeats, Stranger
 
 
 class Provenance(Record, frozen=True):
@@ -144,6 +145,9 @@ class Op(Record, frozen=True):
     `no_grad` where it ran so itself, or has no derivative."""
     opaque: str = ""
     """Why nothing is known of what went on inside, where something did: `TorchScript`..."""
+    within: str = ""
+    """The function of PyTorch that called it, where that one is told by what it calls alone:
+    `multi_head_attention_forward` or `gumbel_softmax`."""
     flops: int | None = None
     """Floating-point operations, a multiplication and an addition counting as two; None where no
     formula is known. Of an opaque op nothing is known."""
@@ -403,7 +407,7 @@ Fact = (
     Provenance | Seed | SourceText | Model | Dataset | Op | Capture | Gradient | NotFinite
     | Contrast | Training | Epoch | Probe | Layers | Checksum | Evaluation | Metrics | Prediction
     | Failure | Column | Preparation | Question | Notice | Ended | Draws | Histograms | Weights
-    | WholeRow | Ranking | InputImage | InputTokens | Calls
+    | WholeRow | Ranking | InputImage | InputTokens | Calls | Repeats | Stranger
 )  # fmt: skip
 
 KINDS: dict[str, type[Record]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Fact)}
@@ -415,7 +419,7 @@ __all__ = [
     "Fact", "Failure", "Gradient", "Histograms", "InputImage", "InputTokens", "Labelling",
     "Layer", "Layers", "Link", "Mask", "Metrics", "Model", "ModulePart", "NotFinite", "Notice",
     "Op", "Outcome", "Outputs", "Part", "Place", "Prediction", "Preparation", "Probe",
-    "Provenance", "Question", "Ranked", "Ranking", "Receipt", "Record", "Regression", "Score",
-    "Seed", "SourceText", "Spectrum", "Spread", "Tensor", "Training", "Units", "Weights",
-    "WholeRow",
+    "Provenance", "Question", "Ranked", "Ranking", "Receipt", "Record", "Regression",
+    "Repeats", "Score", "Seed", "SourceText", "Spectrum", "Spread", "Stranger",
+    "Tensor", "Training", "Units", "Weights", "WholeRow",
 ]  # fmt: skip

@@ -167,9 +167,14 @@ def test_a_shared_module_counts_its_calls_and_keeps_its_first_name():
     assert fed(found[2]) == [1, "0.weight", "0.bias"]
 
 
-def test_a_module_in_a_plain_list_says_that_it_is_not_registered():
+def test_a_module_in_a_plain_list_is_named_by_its_place():
     found = ops(lambda self, x: self.layers[0](x), X, layers=[nn.Linear(3, 2)])
-    assert found[0].module == "(not registered) Linear"
+    assert found[0].module == "layers[0]"
+
+
+def test_a_module_that_is_kept_nowhere_says_that_it_is_not_registered():
+    found = ops(lambda self, x: nn.Dropout()(x), X)
+    assert found[0].module == "(not registered) Dropout"
 
 
 def test_keyword_tensors_come_after_those_by_position():

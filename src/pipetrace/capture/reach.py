@@ -118,7 +118,8 @@ class Reach:
         elif not self._is_new(value):
             return
         elif isinstance(value, nn.Module):
-            self.modules.append(value)
+            # What is inside a module that is not registered is not registered either.
+            self.modules += [m for m in value.modules() if m is value or self._is_new(m)]
         elif kind in CONTAINERS or isinstance(value, tuple):
             if len(value) <= _MANY:
                 for item in list(value.values() if isinstance(value, dict) else value):

@@ -164,20 +164,24 @@ def replay(
                    played.raised, played.random, tracer)  # fmt: skip
 
 
-def other_mode(call: Call, outcome: Outcome, id: int) -> list[Contrast]:
+def other_mode(
+    call: Call, outcome: Outcome, id: int, training: bool | None = None
+) -> list[Contrast]:  # fmt: skip
     """Play a forward in the other mode too, and say which ops differ.
 
     Args:
         call: The forward.
         outcome: What its replay in its own mode gave.
         id: The capture's id.
+        training: The mode that every module is told; None for the one that the root was not in.
 
     Returns:
         The comparison; nothing where the forward raises in either mode.
     """
     if outcome.raised is not None:
         return []
-    training = not call.snapshot.insides[0].training
+    if training is None:
+        training = not call.snapshot.insides[0].training
     played = _play_traced(call, training, rows=outcome.tracer.rows, values=False)
     if played.raised is not None:
         return []
@@ -195,8 +199,13 @@ def play(call: Call, modes: Modes = None, *, seed: int | None = None) -> Any:
     with playing(call, modes):
         if seed is not None:
             reseed(seed)
-        args, kwargs = _fresh(call, modes)
-        return call.model(*args, **kwargs)
+        return made(call, modes)
+
+
+def made(call: Call, modes: Modes = None) -> Any:
+    """Make a call with fresh copies of its inputs, inside of `playing`."""
+    args, kwargs = _fresh(call, modes)
+    return call.model(*args, **kwargs)
 
 
 @contextlib.contextmanager

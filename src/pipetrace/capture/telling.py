@@ -63,6 +63,7 @@ def _op(op: Heard, capture: int, index: int, mask: Mask | str | None, *, values:
         mask=mask if isinstance(mask, Mask) else None,
         mask_missing=mask if isinstance(mask, str) else "",
         view=op.view, random=op.draw is not None, opaque=op.opaque, cut=op.cut,
+        within=op.within,
         flops=None if op.opaque else costs.flops(plan.name, arguments, op.shapes, shapes),
         memory=op.memory, saved=op.saved,
     )  # fmt: skip

@@ -17,7 +17,7 @@ from torch.nn.modules.module import (
 )
 from torch.overrides import TorchFunctionMode
 
-from pipetrace.capture import asked, draws, names, places, storages, trees, twins
+from pipetrace.capture import asked, draws, names, places, storages, strangers, trees, twins
 from pipetrace.capture.failures import Failed
 from pipetrace.capture.models import kind
 from pipetrace.capture.origins import Origins
@@ -58,6 +58,7 @@ class Heard(NamedTuple):
     saved: int | None = None
     opaque: str = ""
     cut: str = ""
+    within: str = ""
 
 
 Examine = Callable[[Heard, Sequence[torch.Tensor], list[torch.Tensor], int], None]
@@ -82,6 +83,8 @@ class Tracer(TorchFunctionMode):
         heard: The ops in order.
         gradients: What was kept of gradients, by op and output.
         failed: The op that was blamed for what the forward raised.
+        strangers: The modules that were called without being registered, by their paths; one
+            whose place is not known has its class in the path.
     """
 
     def __init__(
@@ -105,6 +108,10 @@ class Tracer(TorchFunctionMode):
         # The modules are kept too: while they live nothing else gets their ids.
         self._calls: dict[int, tuple[nn.Module, int]] = {}
         self._paths: dict[int, tuple[str, str]] = {}
+        self.strangers: dict[str, nn.Module] = {}
+        self._kept: dict[int, str] | None = None
+        """Where modules are kept that are not registered, once one was called."""
+        self._within = ""
         self._origins = Origins(model)
         self._room = Room()
         self._given: list[torch.Tensor] = []
@@ -200,8 +207,12 @@ class Tracer(TorchFunctionMode):
                         self.heard[link.index] = self.heard[link.index]._replace(cut=plan.name)
             return output
         if plan.composite:
-            with self:
-                return twins.unguarded(func)(*args, **kwargs)
+            outside, self._within = self._within, plan.name
+            try:
+                with self:
+                    return twins.unguarded(func)(*args, **kwargs)
+            finally:
+                self._within = outside
         # What we ask of tensors here no other mode of the program, and no subclass, may hear.
         with torch._C.DisableTorchFunction():
             given: list[torch.Tensor] = []
@@ -255,7 +266,7 @@ class Tracer(TorchFunctionMode):
             plan, told, entry, entry.module.training, links, shapes, held, spot, view,
             0 if view or wrote else sum(map(asked.storage_bytes, made, held)), draw,
             self._bytes, opaque,
-            "no_grad" if self._graph and asked.cuts(given, first) else "",
+            "no_grad" if self._graph and asked.cuts(given, first) else "", self._within,
         ))  # fmt: skip
         if self._bytes is not None:
             self._bytes = 0
@@ -300,7 +311,7 @@ class Tracer(TorchFunctionMode):
             return
         known = self._paths.get(id(module))
         if known is None:
-            self._adopt(f"(not registered) {kind(module)}", module)
+            self._meet(module)
             known = self._paths[id(module)]
         _, call = self._calls.get(id(module), (module, 0))
         self._calls[id(module)] = (module, call + 1)
@@ -359,6 +370,15 @@ class Tracer(TorchFunctionMode):
             for name, tensor in tensors.items():
                 if tensor is not None and self._origins.known(tensor) is None:
                     self._origins.stamp(tensor, Link(source=source, name=head + name))
+
+    def _meet(self, module: nn.Module) -> None:
+        """Name a module that the root has not registered, by where it is kept."""
+        if self._kept is None:
+            with torch._C.DisableTorchFunction():
+                self._kept = strangers.paths(self._root.module)
+        path = self._kept.get(id(module), f"(not registered) {kind(module)}")
+        self.strangers[path] = module
+        self._adopt(path, module)
 
     def _owner(self, link: Link) -> int | Link:
         return link if link.index is None else self._owners[link.index]

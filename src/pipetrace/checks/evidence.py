@@ -7,7 +7,17 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TypeVar
 
-from pipetrace.records import Calls, Capture, Contrast, Fact, Model, ModulePart, Op, Training
+from pipetrace.records import (
+    Calls,
+    Capture,
+    Contrast,
+    Fact,
+    Model,
+    ModulePart,
+    Op,
+    Repeats,
+    Training,
+)
 from pipetrace.tracefile import Recording
 
 F = TypeVar("F", bound=Fact)
@@ -21,12 +31,15 @@ class Traced:
         ops: Its ops, in order.
         calls: The calls that are like it; None where the loop was not observed.
         contrast: The comparison with the same batch in the other mode, where one was made.
+        repeats: Two forwards in eval mode from other random numbers, where it drew some.
     """
 
     def __init__(
-        self, capture: Capture, ops: list[Op], calls: Calls | None, contrast: Contrast | None
-    ) -> None:
+        self, capture: Capture, ops: list[Op], calls: Calls | None, contrast: Contrast | None,
+        repeats: Repeats | None,
+    ) -> None:  # fmt: skip
         self.capture, self.ops, self.calls, self.contrast = capture, ops, calls, contrast
+        self.repeats = repeats
 
     @cached_property
     def users(self) -> dict[int, list[Op]]:
@@ -50,9 +63,12 @@ class Traced:
         """Return the ops that draw random numbers when every module is told `eval()`."""
         if not self.capture.training and not (self.calls and self.calls.odd):
             return [op for op in self.ops if op.random]
-        if self.contrast is None:
+        drawing = () if self.contrast is None else self.contrast.drawing
+        if self.repeats is not None and self.repeats.drawing is not None:
+            drawing = self.repeats.drawing
+        elif not self.capture.training:
             return []
-        return [self.ops[index] for index in self.contrast.drawing if index < len(self.ops)]
+        return [self.ops[index] for index in drawing if index < len(self.ops)]
 
 
 def argument(op: Op, *names: str) -> str | None:
@@ -102,8 +118,11 @@ class Evidence:
             ops[op.capture].append(op)
         kinds = {calls.capture: calls for calls in self.calls if calls.capture is not None}
         contrasts = {contrast.capture: contrast for contrast in self.all(Contrast)}
+        repeats = {each.capture: each for each in self.all(Repeats)}
         return [
-            Traced(each, ops[each.id], kinds.get(each.id), contrasts.get(each.id))
+            Traced(
+                each, ops[each.id], kinds.get(each.id), contrasts.get(each.id), repeats.get(each.id)
+            )
             for each in self.all(Capture)
             if each.complete and each.purpose in ("training", "evaluation", "trace")
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Hashable, Iterator
 from typing import Any, NamedTuple
@@ -9,10 +10,13 @@ from typing import Any, NamedTuple
 import torch
 from msgspec.structs import replace
 from torch import nn
+from torch.fx import GraphModule
+from torch.jit._trace import TopLevelTracedModule
 
 from pipetrace.capture import replay, trees
 from pipetrace.capture.guard import device_states, identical
 from pipetrace.capture.handlers import pass_on
+from pipetrace.observing import sites
 from pipetrace.observing.witness import Made, Turn, Witness
 from pipetrace.records import Calls, Capture, Contrast, Fact, Notice
 from pipetrace.training.captures import Root
@@ -24,6 +28,7 @@ _KINDS = 32
 """Kinds of calls of one model that are told apart."""
 _CAPTURES = 8
 """Forwards of one model that are played again, one of each kind."""
+_FIXED = GraphModule, TopLevelTracedModule
 _SPREAD = 64
 """So many numbers of an input are compared with those of the input before."""
 _SMALL = 65_536
@@ -53,22 +58,50 @@ class Kind:
         self.turns: list[Turn] = []
         self.which: list[int] = []
         self.rows: list[int] = []
-        self.drew = self.seeded = self.repeated = 0
+        self.drew = self.seeded = self.repeated = self.again = self.losses = 0
+        self.fed: list[Turn] = []
+        self.seen: tuple[int, set[Hashable]] = 0, set()
+        self.discarded = sites.discards(made.spot, sys._getframe(1))
+        self.fixed = [
+            path for path, module in zip(paths, made.model.modules(), strict=False)
+            if isinstance(module, _FIXED)
+        ]  # fmt: skip
         self.moved: dict[str, None] = {}
         self.capture: int | None = None
         self.elsewhere = False
         """Whether it draws from a stream that is not torch's."""
 
-    def told(self) -> Calls:
-        """Return what is known of them."""
+    @property
+    def last(self) -> int:
+        """So many calls there had been at the last backward that went through one of them."""
+        return max((turn.backward for turn in self.turns), default=0)
+
+    def given(self, sight: Hashable, step: int) -> None:
+        """Hear what the newest one was given."""
+        if self.seen[0] != step:
+            self.seen = step, set()
+        if sight is not None:
+            self.again += sight in self.seen[1]
+            self.seen[1].add(sight)
+
+    def told(self, last: int, learned: bool) -> Calls:
+        """Return what is known of them.
+
+        Args:
+            last: So many calls there had been at the last backward through the model.
+            learned: Whether an optimizer that stepped has parameters of the model.
+        """
+        after = sum(turn.call > last and not turn.trained for turn in self.turns)
         return Calls(
             id=self.id, model=self.root.id, place=self.place, graph=self.graph,
             training=self.training, odd=tuple(self.odd[:_ODD]), odd_count=len(self.odd),
             count=len(self.turns), trained=sum(turn.trained for turn in self.turns),
             steps=tuple(turn.step for turn in self.turns[:_LISTED]),
             turns=tuple(self.which[:_LISTED]), rows=tuple(self.rows[:_LISTED]), drew=self.drew,
-            seeded=self.seeded, repeated=self.repeated, moved=tuple(self.moved),
-            capture=self.capture,
+            seeded=self.seeded, repeated=self.repeated, again=self.again, after=after,
+            losses=self.losses, fed=len(self.fed), taught=sum(turn.trained for turn in self.fed),
+            discarded=self.discarded, learned=learned, fixed=tuple(self.fixed),
+            moved=tuple(self.moved), capture=self.capture,
         )  # fmt: skip
 
 
@@ -99,6 +132,13 @@ class Calling(Witness):
         self._inputs: weakref.WeakKeyDictionary[Root, Hashable] = weakref.WeakKeyDictionary()
         self._begun: set[int] = set()
         self._before: _Before | None = None
+        self._latest: Kind | None = None
+        """Of the newest call, until a loss function was called."""
+        self._made: dict[int, tuple[weakref.ref[torch.Tensor], Kind]] = {}
+        """The newest output of each root, by the id of its object."""
+        self._owned: weakref.WeakKeyDictionary[Root, set[int]] = weakref.WeakKeyDictionary()
+        self._stepped: set[int] = set()
+        """Parameters of optimizers that stepped, by the ids of their objects."""
 
     def about(self, made: Made) -> None:
         """Look at the modes, the random streams and the buffers before a call."""
@@ -116,6 +156,7 @@ class Calling(Witness):
             kind = Kind(len(self._kinds), made, modes, [path for path, _ in named])
             self._kinds[key] = kind
         made.turn.kind = kind.id
+        self._fed(made)
         call = self._prepared(made) if self._wanted(kind) else None
         self._before = _Before(kind, _stream(), _buffers(made.model), call)
 
@@ -141,17 +182,55 @@ class Calling(Witness):
         sight = _sight(trees.first((made.args, made.kwargs)))
         kind.repeated += sight is not None and self._inputs.get(root) == sight
         self._inputs[root] = sight
+        kind.given(sight, made.step)
+        self._latest = kind
+        first = trees.first(output)
+        if first is not None:
+            self._made[id(root)] = weakref.ref(first), kind
+
+    def loss_called(
+        self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
+    ) -> None:  # fmt: skip
+        """Count a loss for the call before it."""
+        if self._latest is not None:
+            self._latest.losses += 1
+            self._latest = None
+
+    def stepped(self, optimizer: torch.optim.Optimizer) -> None:
+        """Keep which parameters an optimizer has."""
+        self._stepped.update(id(p) for group in optimizer.param_groups for p in group["params"])
+
+    def renew(self) -> None:
+        """Forget the inputs so far: that they come again now says nothing of the program."""
+        self._inputs.clear()
+        for kind in self._kinds.values():
+            kind.seen = 0, set()
 
     def facts(self) -> Iterator[Fact]:
         """State every kind of call, and what was captured."""
         kinds = {kind.id: kind for kind in self._kinds.values() if kind.turns}
+        last: dict[Root, int] = {}
         for kind in kinds.values():
-            yield kind.told()
+            last[kind.root] = max(last.get(kind.root, 0), kind.last)
+        newest = max(last.values(), default=0)
+        for kind in kinds.values():
+            learned = not self._stepped.isdisjoint(self._owned.get(kind.root, ()))
+            yield kind.told(last[kind.root] or newest, learned)
         for captured in self.captured:
             for fact in captured.outcome.facts:
                 model = kinds[captured.kind].root.id
                 yield replace(fact, model=model) if isinstance(fact, Capture) else fact
             yield from captured.contrast
+
+    def _fed(self, made: Made) -> None:
+        """Note whose output a root is given, and which parameters it has."""
+        if made.root not in self._owned:
+            self._owned[made.root] = set(map(id, made.model.parameters()))
+        given = trees.first((made.args, made.kwargs))
+        for root, (output, kind) in self._made.items():
+            tensor = output()
+            if root != id(made.root) and tensor is not None and _same_place(tensor, given):
+                kind.fed.append(made.turn)
 
     def _wanted(self, kind: Kind) -> bool:
         room = self._captures.get(kind.root, 0) < _CAPTURES
@@ -220,6 +299,13 @@ def _stream() -> int:
     """Return a digest of the states of torch's random streams."""
     states = [torch.get_rng_state(), *(s for each in device_states().values() for s in each)]
     return hash(tuple([bytes(state.numpy()) for state in states]))
+
+
+def _same_place(one: torch.Tensor, other: torch.Tensor | None) -> bool:
+    """Tell whether two tensors have the same numbers in memory."""
+    if other is None or one.layout is not torch.strided or other.layout is not torch.strided:
+        return False
+    return one is other or 0 != one.data_ptr() == other.data_ptr()
 
 
 def _sight(tensor: torch.Tensor | None) -> Hashable:

@@ -21,7 +21,7 @@ from torch.utils.hooks import RemovableHandle
 from pipetrace.capture import places, roots, trees
 from pipetrace.capture.handlers import pass_on
 from pipetrace.observing.calls import Calling
-from pipetrace.observing.witness import Made, Turn, Witness
+from pipetrace.observing.witness import Count, Made, Turn, Witness
 from pipetrace.records import Notice
 from pipetrace.training.recorder import Recorder
 
@@ -46,6 +46,7 @@ class Observer:
         self._witnesses: list[Witness] = [self.calls, *witnesses]
         self._hooks: list[RemovableHandle] = []
         self._steps = 0
+        self._count = Count()
         self._on = False
 
     def begin(self) -> None:
@@ -97,7 +98,7 @@ class Observer:
         if any(tensor.is_meta for tensor in trees.tensors(args)):
             return None
         made = Made(root, roots.unwrapped(model), args, kwargs, graph, self._steps,
-                    places.caller(frame), Turn(-1, self._steps))  # fmt: skip
+                    places.caller(frame), Turn(-1, self._steps, self._count))  # fmt: skip
         self._each("about", made)
         return made
 

@@ -13,23 +13,37 @@ from pipetrace.records import Fact
 from pipetrace.training.captures import Root
 
 
+class Count:
+    """How many calls of root modules there were so far: the time that turns go by."""
+
+    calls = 0
+
+
 class Turn:
     """What stays of a call: which kind it was of, and whether a backward went through its output.
 
     Attributes:
         kind: The id of its `Calls`.
         step: Optimizer steps of the whole program before it.
-        trained: Whether a backward has gone through it so far.
+        call: Which call of the whole program it is, from 1.
+        backward: So many calls there had been when a backward last went through it; 0 for none.
     """
 
-    __slots__ = ("kind", "step", "trained")
+    __slots__ = ("_count", "backward", "call", "kind", "step")
 
-    def __init__(self, kind: int, step: int) -> None:
-        self.kind, self.step, self.trained = kind, step, False
+    def __init__(self, kind: int, step: int, count: Count) -> None:
+        self.kind, self.step, self._count, self.backward = kind, step, count, 0
+        count.calls += 1
+        self.call = count.calls
+
+    @property
+    def trained(self) -> bool:
+        """Whether a backward has gone through it so far."""
+        return self.backward > 0
 
     def reached(self, *_: Any) -> None:
         """Hear from autograd that a backward went through the output."""
-        self.trained = True
+        self.backward = self._count.calls
 
 
 class Made(NamedTuple):

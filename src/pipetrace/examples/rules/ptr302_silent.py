@@ -1,0 +1,35 @@
+"""Everything but the dropout layers is in eval mode: Monte Carlo dropout."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+torch.manual_seed(0)
+x, y = torch.randn(64, 8), torch.randint(0, 3, (64,))
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden = nn.Linear(8, 16)
+        self.drop = nn.Dropout(0.3)
+        self.out = nn.Linear(16, 3)
+
+    def forward(self, x):
+        return self.out(self.drop(F.relu(self.hidden(x))))
+
+
+model = Net()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for epoch in range(2):
+    model.train()
+    for rows in range(0, 48, 16):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x[rows : rows + 16]), y[rows : rows + 16])
+        loss.backward()
+        optimizer.step()
+    model.eval()
+    model.drop.train()
+    with torch.no_grad():
+        scores = torch.stack([model(x[48:]).softmax(1) for _ in range(8)]).mean(0)
+        print(epoch, F.nll_loss(scores.log(), y[48:]).item())
