@@ -56,3 +56,105 @@ class Calls(Record, frozen=True):
     """Buffers that changed in a call."""
     capture: int | None = None
     """The capture of one of them, where one was played again."""
+
+
+class Wired(Record, frozen=True):
+    """One parameter of a model that was called, and what came of it at optimizer steps."""
+
+    model: int
+    path: str
+    shape: tuple[int, ...] = ()
+    registered: bool = True
+    """False where the model uses it, and `parameters()` does not name it."""
+    optimizers: tuple[int, ...] = ()
+    """Those that own it, whether they stepped or not."""
+    steps: int = 0
+    """Steps of its optimizers; of all optimizers, where none that owns it steps."""
+    wanted: int = 0
+    """At so many of them it required a gradient."""
+    given: int = 0
+    """At so many of them there was a gradient."""
+    reached: bool = False
+    """One of these gradients had an element that is not 0."""
+    moved: bool | None = None
+    """Whether its values changed while the program was observed; None where nobody knows."""
+    uniform: float | None = None
+    """Of a matrix that did not move: the p-value of the Kolmogorov-Smirnov test that it was drawn
+    from the uniform distribution that a layer of PyTorch begins with, +-1/sqrt(inputs); 0 where an
+    element lies outside of it."""
+    twin: bool = False
+    """It began with the same values as another parameter."""
+
+
+class Stepped(Record, frozen=True):
+    """One optimizer, and which gradients it found at its steps."""
+
+    id: int
+    type: str
+    place: Place | None = None
+    """The user's line that steps it."""
+    steps: int = 0
+    parameters: int = 0
+    without: int = 0
+    """So many of them had no gradient at any step."""
+    sources: tuple[tuple[int, ...], ...] = ()
+    """Before each step, the first 1,000: the kinds of calls that a backward went through since the
+    step before, one for each call, the first 64."""
+    backwards: tuple[int, ...] = ()
+    """Backwards of the whole program between its steps, the first 1,000."""
+    divided: int = 0
+    """Backwards, once it was heard of, that began at a quotient or a product."""
+    bare: int = 0
+    """Steps that found no gradient other than 0."""
+    emptied: int = 0
+    """Those of them before which gradients were cleared after the last backward."""
+    kept: int = 0
+    """Steps that found a gradient into which the step before's had been summed."""
+    kept_parameters: int = 0
+    """The most parameters of which that was so."""
+    kept_norm: float | None = None
+    """L2 norm of what was left of the step before, at the last such step."""
+    norm: float | None = None
+    """L2 norm of the same gradients when that step was made."""
+    clearings: int = 0
+    """Calls that cleared its gradients."""
+    cleared: Place | None = None
+    """The line of the last of them."""
+    unused: int = 0
+    """Those that threw away a gradient which no step had used."""
+
+
+class Rates(Record, frozen=True):
+    """Learning rates of one optimizer, and the steps of its schedulers."""
+
+    optimizer: int
+    rates: tuple[float, ...] = ()
+    """The largest of its groups' at each of its steps, the first 10,000."""
+    attached: bool = False
+    """A scheduler was made for it."""
+    scheduler: str = ""
+    """The type of the last that stepped."""
+    place: Place | None = None
+    """The user's line that stepped it."""
+    scheduled: tuple[int, ...] = ()
+    """Steps of the optimizer before each step of a scheduler, the first 10,000."""
+
+
+class Clipped(Record, frozen=True):
+    """Clipping of one optimizer's gradients."""
+
+    optimizer: int
+    function: str
+    place: Place | None = None
+    """The user's line that clips."""
+    limit: float = 0.0
+    steps: int = 0
+    """Steps with a clipping since the step before."""
+    missed: int = 0
+    """Those that used another gradient than the clipped one: a backward came after."""
+    scaled: int = 0
+    """Those whose gradient was still multiplied with a loss scale when it was clipped."""
+    scale: float | None = None
+    """That loss scale."""
+    norm: float | None = None
+    """The largest L2 norm of a gradient that was stepped on without being the clipped one."""

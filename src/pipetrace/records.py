@@ -6,7 +6,7 @@ from typing import get_args
 
 import msgspec
 
-from pipetrace.observed import Calls
+from pipetrace.observed import Calls, Clipped, Rates, Stepped, Wired
 from pipetrace.parts import (
     Argument,
     Bin,
@@ -407,7 +407,8 @@ Fact = (
     Provenance | Seed | SourceText | Model | Dataset | Op | Capture | Gradient | NotFinite
     | Contrast | Training | Epoch | Probe | Layers | Checksum | Evaluation | Metrics | Prediction
     | Failure | Column | Preparation | Question | Notice | Ended | Draws | Histograms | Weights
-    | WholeRow | Ranking | InputImage | InputTokens | Calls | Repeats | Stranger
+    | WholeRow | Ranking | InputImage | InputTokens | Calls | Repeats | Stranger | Clipped
+    | Rates | Stepped | Wired
 )  # fmt: skip
 
 KINDS: dict[str, type[Record]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Fact)}
@@ -415,11 +416,11 @@ KINDS: dict[str, type[Record]] = {str(kind.__struct_config__.tag): kind for kind
 
 __all__ = [
     "KINDS", "Argument", "Bin", "Calls", "Capture", "Check", "Checksum", "Choice", "Classification",
-    "Column", "Contrast", "Dataset", "Difference", "Draws", "Ended", "Epoch", "Evaluation",
-    "Fact", "Failure", "Gradient", "Histograms", "InputImage", "InputTokens", "Labelling",
-    "Layer", "Layers", "Link", "Mask", "Metrics", "Model", "ModulePart", "NotFinite", "Notice",
-    "Op", "Outcome", "Outputs", "Part", "Place", "Prediction", "Preparation", "Probe",
-    "Provenance", "Question", "Ranked", "Ranking", "Receipt", "Record", "Regression",
-    "Repeats", "Score", "Seed", "SourceText", "Spectrum", "Spread", "Stranger",
-    "Tensor", "Training", "Units", "Weights", "WholeRow",
+    "Clipped", "Column", "Contrast", "Dataset", "Difference", "Draws", "Ended", "Epoch",
+    "Evaluation", "Fact", "Failure", "Gradient", "Histograms", "InputImage", "InputTokens",
+    "Labelling", "Layer", "Layers", "Link", "Mask", "Metrics", "Model", "ModulePart", "NotFinite",
+    "Notice", "Op", "Outcome", "Outputs", "Part", "Place", "Prediction", "Preparation", "Probe",
+    "Provenance", "Question", "Ranked", "Ranking", "Rates", "Receipt", "Record", "Regression",
+    "Repeats", "Score", "Seed", "SourceText", "Spectrum", "Spread", "Stepped", "Stranger",
+    "Tensor", "Training", "Units", "Weights", "WholeRow", "Wired",
 ]  # fmt: skip

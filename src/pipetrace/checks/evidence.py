@@ -16,7 +16,9 @@ from pipetrace.records import (
     ModulePart,
     Op,
     Repeats,
+    Stepped,
     Training,
+    Wired,
 )
 from pipetrace.tracefile import Recording
 
@@ -58,6 +60,21 @@ class Traced:
                 source = self.ops[link.index]
                 found += self.before(source, True) if views and source.view else [source]
         return found
+
+    def using(self, parameters: set[str]) -> list[Op]:
+        """Return the ops that take one of these parameters, named by their paths."""
+        return [
+            op for op in self.ops
+            if any(link.source == "parameter" and link.name in parameters for link in op.inputs)
+        ]  # fmt: skip
+
+    def after(self, ops: list[Op]) -> list[Op]:
+        """Return these ops, and all that take what they made, however far on, in order."""
+        reached = {op.index for op in ops}
+        for op in self.ops:
+            if any(link.index in reached for link in op.inputs if link.index is not None):
+                reached.add(op.index)
+        return [op for op in self.ops if op.index in reached]
 
     def drawing(self) -> list[Op]:
         """Return the ops that draw random numbers when every module is told `eval()`."""
@@ -140,6 +157,25 @@ class Evidence:
         """Return a submodule by its path."""
         parts: Sequence[ModulePart] = self.models[model].modules if model in self.models else ()
         return next((part for part in parts if part.path == path), None)
+
+    @cached_property
+    def wired(self) -> dict[int, list[Wired]]:
+        """The parameters of every model that was called, by the model's id."""
+        found: dict[int, list[Wired]] = defaultdict(list)
+        for weight in self.all(Wired):
+            found[weight.model].append(weight)
+        return found
+
+    @cached_property
+    def optimizers(self) -> dict[int, Stepped]:
+        """The optimizers by id, those too that never stepped."""
+        return {each.id: each for each in self.all(Stepped)}
+
+    def steps(self, weight: Wired) -> bool:
+        """Tell whether an optimizer that owns a parameter has stepped."""
+        return any(
+            self.optimizers[each].steps for each in weight.optimizers if each in self.optimizers
+        )
 
     def trains(self) -> bool:
         """Tell whether the program trained anything."""

@@ -10,7 +10,12 @@ from pipetrace.checks.findings import SEVERITIES, Finding, Found
 from pipetrace.checks.registry import Rule, rules
 from pipetrace.tracefile import Recording
 
-FAMILIES = ("mode", "randomness")
+FAMILIES = (
+    "loop",
+    "mode",
+    "randomness",
+    "wiring",
+)
 """The files of rules; importing one registers its rules."""
 
 

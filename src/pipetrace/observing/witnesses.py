@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from pipetrace.observing.clipping import Clipping
+from pipetrace.observing.optimizers import Optimizers
+from pipetrace.observing.rates import Scheduling
+from pipetrace.observing.stepping import Stepping
+from pipetrace.observing.wiring import Wiring
 from pipetrace.observing.witness import Witness
 from pipetrace.training.recorder import Recorder
 
 
 def witnesses(recorder: Recorder) -> list[Witness]:
     """Return new witnesses of one recording, in the order in which they hear and state."""
-    return []
+    optimizers = Optimizers()
+    # The first counts steps when all have looked at what an optimizer is about to use.
+    return [
+        Stepping(recorder, optimizers),
+        Scheduling(recorder, optimizers),
+        Clipping(recorder, optimizers),
+        Wiring(optimizers),
+    ]

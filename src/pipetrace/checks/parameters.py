@@ -1,0 +1,57 @@
+"""Parameters in words: which module has them, how many numbers they are, how they look."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Set
+from math import prod
+
+from pipetrace.records import Op, Wired
+
+FRESH = 0.01
+"""From this p-value on a matrix looks as PyTorch's layers begin."""
+
+
+def module(weight: Wired) -> str:
+    """Return the path of the module that has a parameter."""
+    return weight.path.rpartition(".")[0]
+
+
+def by_module(weights: Iterable[Wired]) -> dict[str, list[Wired]]:
+    """Return parameters by the paths of their modules."""
+    found: dict[str, list[Wired]] = defaultdict(list)
+    for weight in weights:
+        found[module(weight)].append(weight)
+    return found
+
+
+def above(weights: Iterable[Wired]) -> str:
+    """Return the path of the innermost module that has all of these parameters."""
+    shared: list[str] = []
+    for names in zip(*(module(weight).split(".") for weight in weights), strict=False):
+        if len(set(names)) > 1:
+            break
+        shared.append(names[0])
+    return ".".join(shared)
+
+
+def numbers(weights: Iterable[Wired]) -> int:
+    """Return how many numbers parameters consist of."""
+    return sum(prod(weight.shape) for weight in weights)
+
+
+def counted(weights: list[Wired]) -> str:
+    """Say how many parameters these are."""
+    noun = "parameter" if len(weights) == 1 else "parameters"
+    return f"{len(weights)} {noun} ({numbers(weights):,} numbers)"
+
+
+def takes(op: Op, paths: Set[str]) -> bool:
+    """Tell whether an op takes one of these parameters."""
+    return any(link.source == "parameter" and link.name in paths for link in op.inputs)
+
+
+def trained_before(weights: Iterable[Wired]) -> bool:
+    """Tell whether no matrix among parameters that did not move looks as PyTorch begins it."""
+    known = [weight.uniform for weight in weights if weight.uniform is not None]
+    return bool(known) and max(known) < FRESH
