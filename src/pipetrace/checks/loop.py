@@ -262,4 +262,4 @@ def _accumulated(optimizer: Stepped) -> list[int]:
     pairs = zip(optimizer.sources, optimizer.backwards, strict=False)
     counts = [len(kinds) if len(set(kinds)) == 1 else 0 for kinds, _ in pairs]
     alike = all(count == ran for count, ran in zip(counts, optimizer.backwards, strict=False))
-    return counts if alike else []
+    return counts if alike and not optimizer.closures else []

@@ -54,8 +54,8 @@ def no_grad_in_training(evidence: Evidence) -> Iterator[Found]:
     whether the op that takes it ran without, and what it made goes on into layers that do learn.
 
     Feature extraction, with an optimizer that has only the other layers, teachers and targets,
-    and weights that do not look as PyTorch makes them (these are an advice: they may come from a
-    checkpoint) are meant. Leave `no_grad` out of the forward.
+    and weights that do not look drawn, neither uniform nor normal (these are an advice: they may
+    come from a checkpoint) are meant. Leave `no_grad` out of the forward.
     """
     for cut, weights in cuts(evidence):
         if alone(cut, weights):
