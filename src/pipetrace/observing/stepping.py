@@ -142,8 +142,8 @@ class Gradients:
             sources=tuple(self.sources),
             backwards=tuple(self.backwards), bare=self.bare, emptied=self.emptied, kept=self.kept,
             kept_parameters=self.most, kept_norm=self.kept_norm, norm=self.norm,
-            divided=self.divided, closures=self.closures, clearings=self.clearings, cleared=self.cleared,
-            unused=self.unused,
+            divided=self.divided, closures=self.closures, clearings=self.clearings,
+            cleared=self.cleared, unused=self.unused,
         )  # fmt: skip
 
     def _norm(self) -> float:

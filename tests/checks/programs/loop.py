@@ -483,9 +483,9 @@ def silent_ptr704_acting_in_eval_mode() -> dict[str, Any]:
 
 
 def accumulated(
-    model: nn.Module, count: int, divided: bool, last: bool, reset: bool
-) -> dict[str, Any]:
-    """Build a program that accumulates gradients: divided or not, and with its last batches or not."""
+    model: nn.Module, count: int, *, divided: bool = True, last: bool = True, reset: bool = False
+) -> dict[str, Any]:  # fmt: skip
+    """Build a program that accumulates gradients, which it may forget to divide, step on, clear."""
     optimizer = sgd(model)
 
     def step(i: int, x: Tensor, y: Tensor) -> None:
@@ -495,27 +495,31 @@ def accumulated(
             optimizer.step()
             optimizer.zero_grad()
 
-    return loop(model, step, optimizer, before=(lambda: optimizer.zero_grad()) if reset else lambda: None)
+    def before() -> None:
+        if reset:
+            optimizer.zero_grad()
+
+    return loop(model, step, optimizer, before=before)
 
 
 def fires_ptr705_last_batches_lost() -> dict[str, Any]:
-    return accumulated(network(), 4, divided=True, last=False, reset=True)
+    return accumulated(network(), 4, last=False, reset=True)
 
 
 def fires_ptr705_last_batches_carried_over() -> dict[str, Any]:
-    return accumulated(network(), 4, divided=True, last=False, reset=False)
+    return accumulated(network(), 4, last=False)
 
 
 def fires_ptr705_sum_of_five() -> dict[str, Any]:
-    return accumulated(network(), 5, divided=False, last=True, reset=False)
+    return accumulated(network(), 5, divided=False)
 
 
 def silent_ptr705_even() -> dict[str, Any]:
-    return accumulated(network(), 5, divided=True, last=True, reset=True)
+    return accumulated(network(), 5, reset=True)
 
 
 def silent_ptr705_last_ones_stepped() -> dict[str, Any]:
-    return accumulated(network(), 4, divided=True, last=True, reset=True)
+    return accumulated(network(), 4, reset=True)
 
 
 def silent_ptr705_two_losses_of_one_call() -> dict[str, Any]:
