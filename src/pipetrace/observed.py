@@ -48,6 +48,8 @@ class Wired(Record, frozen=True):
     shape: tuple[int, ...] = ()
     registered: bool = True
     """False where the model uses it, and `parameters()` does not name it."""
+    parameter: bool = True
+    """False where it is a plain tensor that requires a gradient: data may do so too."""
     optimizers: tuple[int, ...] = ()
     """Those that own it, whether they stepped or not."""
     steps: int = 0

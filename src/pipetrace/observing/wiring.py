@@ -31,6 +31,7 @@ class _Weight:
         self.root, self.path, self.registered = root, path, registered
         self.ref = weakref.ref(tensor)
         self.shape = tuple(tensor.shape)
+        self.parameter = isinstance(tensor, nn.Parameter)
         self.steps = self.wanted = self.given = self.others = self.other_given = 0
         self.other_wanted = 0
         self.reached = self.plain = False
@@ -61,6 +62,7 @@ class _Weight:
         own = self.steps > 0
         return Wired(
             model=self.root.id, path=self.path, shape=self.shape, registered=self.registered,
+            parameter=self.parameter,
             optimizers=tuple(known.id for known in owners),
             steps=self.steps if own else self.others,
             wanted=self.wanted if own else self.other_wanted,

@@ -197,6 +197,28 @@ def fires_ptr602_convolution_in_inference() -> dict[str, Any]:
     return loop(model, torch.optim.AdamW(model.parameters(), lr=1e-2), x=x, y=y)
 
 
+def fires_ptr602_one_of_two_models_in_the_loop() -> dict[str, Any]:
+    first, second = body(), nn.Linear(HIDDEN, CLASSES)
+
+    def loss(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        with torch.no_grad():
+            hidden = first(x)
+        return F.cross_entropy(model(hidden), y)
+
+    return {**loop(second, adam(first, second), loss=loss), "batch": (torch.randn(8, HIDDEN),)}
+
+
+def silent_ptr602_features_of_another_model() -> dict[str, Any]:
+    first, second = body(), nn.Linear(HIDDEN, CLASSES)
+
+    def loss(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        with torch.no_grad():
+            hidden = first(x)
+        return F.cross_entropy(model(hidden), y)
+
+    return {**loop(second, adam(second), loss=loss), "batch": (torch.randn(8, HIDDEN),)}
+
+
 def silent_ptr602_features_with_an_optimizer_of_the_head() -> dict[str, Any]:
     model = Unwatched()
     return loop(model, adam(model.head))
@@ -363,6 +385,23 @@ def fires_ptr604_blocks_of_a_transformer() -> dict[str, Any]:
     kept = [nn.TransformerEncoderLayer(HIDDEN, 2, 8, dropout=0.0, batch_first=True)]
     model = Kept(kept, lambda kept, x: kept[0](x[:, None])[:, 0])
     return loop(model, adam(model))
+
+
+def silent_ptr604_points_that_a_derivative_is_taken_of() -> dict[str, Any]:
+    class Physics(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.points = rows()[0].requires_grad_(True)
+            self.net = nn.Sequential(nn.Linear(SIZE, HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, 1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            value = self.net(self.points)
+            (slope,) = torch.autograd.grad(value.sum(), self.points, create_graph=True)
+            return (slope.sum(-1) - value[:, 0]).square().mean() + self.net(x).square().mean()
+
+    model = Physics()
+    made = loop(model, adam(model), loss=lambda model, x, y: model(x))
+    return {**made, "loss_fn": lambda out, y: out, "eval_step": lambda model: None}
 
 
 def silent_ptr604_hidden_teacher() -> dict[str, Any]:
