@@ -66,6 +66,8 @@ class Wired(Record, frozen=True):
     shape: tuple[int, ...] = ()
     registered: bool = True
     """False where the model uses it, and `parameters()` does not name it."""
+    parameter: bool = True
+    """False where it is a plain tensor that requires a gradient: data may do so too."""
     optimizers: tuple[int, ...] = ()
     """Those that own it, whether they stepped or not."""
     steps: int = 0
@@ -79,9 +81,12 @@ class Wired(Record, frozen=True):
     moved: bool | None = None
     """Whether its values changed while the program was observed; None where nobody knows."""
     uniform: float | None = None
-    """Of a matrix that did not move: the p-value of the Kolmogorov-Smirnov test that it was drawn
-    from the uniform distribution that a layer of PyTorch begins with, +-1/sqrt(inputs); 0 where an
-    element lies outside of it."""
+    """Of the matrix of a linear layer or a convolution that did not move: the p-value of the
+    Kolmogorov-Smirnov test that it was drawn from the uniform distribution that PyTorch begins
+    with, +-1/sqrt(inputs); 0 where an element lies outside of it."""
+    drawn: float | None = None
+    """Of any matrix that did not move: the larger p-value of the same test for a uniform and for a
+    normal distribution around 0, each as wide as the matrix itself."""
     twin: bool = False
     """It began with the same values as another parameter."""
 
@@ -104,6 +109,8 @@ class Stepped(Record, frozen=True):
     """Backwards of the whole program between its steps, the first 1,000."""
     divided: int = 0
     """Backwards, once it was heard of, that began at a quotient or a product."""
+    closures: int = 0
+    """Backwards inside of a step, which a closure makes."""
     bare: int = 0
     """Steps that found no gradient other than 0."""
     emptied: int = 0

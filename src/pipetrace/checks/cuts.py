@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from math import prod
 
 from pipetrace.checks.evidence import Evidence, Traced
 from pipetrace.checks.parameters import takes
@@ -14,6 +15,8 @@ _ZERO = {"round", "round_", "floor", "floor_", "ceil", "ceil_", "trunc", "trunc_
 """PyTorch's functions whose derivative is 0 wherever they have one."""
 _INTEGERS = ("int", "uint", "bool")
 _OUTSIDE = ("constant", "unseen")
+_MAKING = {"tensor", "as_tensor", "asarray", "from_numpy", "frombuffer", "from_dlpack"}
+"""PyTorch's functions that make a tensor of numbers."""
 
 
 def starved(evidence: Evidence, weight: Wired) -> bool:
@@ -65,39 +68,52 @@ def _merged(
 def _cut(forward: Traced, weight: Wired, learning: set[str]) -> Op | None:
     """Return the first op behind which a parameter's values are out of the graph, or stand still.
 
-    An op that makes integers is one where no other is: it often stands beside the path.
+    An op that makes integers is one where no other is: it often stands beside the path. Last comes
+    an op whose numbers left PyTorch without a word, as `tolist` lets them.
     """
     after = forward.after(forward.using({weight.path}))
     learns = forward.using(learning)
-    kinds = (_zero,) if weight.given else (_leaves, _counts)
-    return next(
-        (op for kind in kinds for op in after if kind(op) and _goes_on(forward, op, learns)), None
-    )
+    if weight.given:
+        return next((op for op in after if op.function in _ZERO and _on(forward, op, learns)), None)
+    cut = (op for op in after if op.cut)
+    counts = (op for op in after if _whole_numbers(op))
+    for op in (*cut, *counts):
+        if _on(forward, op, learns) or _back(forward, op, learns):
+            return op
+    return next((op for op in after if _back(forward, op, learns, alike=True)), None)
 
 
-def _goes_on(forward: Traced, op: Op, learns: list[Op]) -> bool:
-    """Tell whether what an op made goes on into what learns.
-
-    Numbers that left PyTorch are taken by no op, and come back as a constant.
-    """
+def _on(forward: Traced, op: Op, learns: list[Op]) -> bool:
+    """Tell whether what an op made goes on into what learns."""
     behind = {each.index for each in forward.after([op])} - {op.index}
-    if behind or op.index in forward.capture.returned:
-        return any(each.index in behind for each in learns)
-    back = (each for each in forward.ops if each.index > op.index and _from_outside(each))
+    return any(each.index in behind for each in learns)
+
+
+def _back(forward: Traced, op: Op, learns: list[Op], alike: bool = False) -> bool:
+    """Tell whether numbers that no op took come back from outside, and go into what learns.
+
+    Args:
+        forward: The forward.
+        op: What made them.
+        learns: The ops of what learns.
+        alike: Whether as many must come back.
+    """
+    if forward.users.get(op.index) or op.index in forward.capture.returned:
+        return False
+    back = [
+        each for each in forward.ops
+        if each.index > op.index and _from_outside(each) and (not alike or _size(each) == _size(op))
+    ]  # fmt: skip
     return any(learn in forward.after([each]) for each in back for learn in learns)
 
 
 def _from_outside(op: Op) -> bool:
-    return any(link.source in _OUTSIDE for link in op.inputs)
+    return op.function in _MAKING or any(link.source in _OUTSIDE for link in op.inputs)
 
 
-def _leaves(op: Op) -> bool:
-    return bool(op.cut)
+def _size(op: Op) -> int:
+    return prod(op.outputs[0].shape) if op.outputs else 0
 
 
-def _counts(op: Op) -> bool:
+def _whole_numbers(op: Op) -> bool:
     return bool(op.outputs) and op.outputs[0].dtype.startswith(_INTEGERS)
-
-
-def _zero(op: Op) -> bool:
-    return op.function in _ZERO

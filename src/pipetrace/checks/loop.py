@@ -78,7 +78,7 @@ def learning_rate_collapse(evidence: Evidence) -> Iterator[Found]:
                 f"{_COLLAPSE} of the largest learning rate; together they make up "
                 f"{sum(rates[dead:]) / sum(rates):.2%} of the sum of all learning rates.",
                 fix="for batch in loader:\n    ...\n    optimizer.step()\nscheduler.step()",
-                place=course.place or evidence.optimizers[course.optimizer].place,
+                place=course.place,
             )  # fmt: skip
 
 
@@ -97,7 +97,9 @@ def clipping_at_the_wrong_moment(evidence: Evidence) -> Iterator[Found]:
     `backward` (with a scaler: `scaler.unscale_(optimizer)`) and `step`.
     """
     for clips in evidence.all(Clipped):
-        optimizer = evidence.optimizers[clips.optimizer]
+        optimizer = evidence.optimizers.get(clips.optimizer)
+        if optimizer is None:
+            continue
         if clips.steps >= 2 and clips.missed == clips.steps:
             above = (clips.norm or 0) > clips.limit
             yield Found(
@@ -239,7 +241,9 @@ def scheduler_not_in_step(evidence: Evidence) -> Iterator[Found]:
     `scheduler.step()` after `optimizer.step()`.
     """
     for course in evidence.all(Rates):
-        optimizer = evidence.optimizers[course.optimizer]
+        optimizer = evidence.optimizers.get(course.optimizer)
+        if optimizer is None:
+            continue
         fix, place = "optimizer.step()\nscheduler.step()", course.place or optimizer.place
         if course.attached and not course.scheduled and len(set(course.rates)) == 1:
             yield Found(
@@ -262,4 +266,4 @@ def _accumulated(optimizer: Stepped) -> list[int]:
     pairs = zip(optimizer.sources, optimizer.backwards, strict=False)
     counts = [len(kinds) if len(set(kinds)) == 1 else 0 for kinds, _ in pairs]
     alike = all(count == ran for count, ran in zip(counts, optimizer.backwards, strict=False))
-    return counts if alike else []
+    return counts if alike and not optimizer.closures else []

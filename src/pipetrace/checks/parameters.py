@@ -52,6 +52,6 @@ def takes(op: Op, paths: Set[str]) -> bool:
 
 
 def trained_before(weights: Iterable[Wired]) -> bool:
-    """Tell whether no matrix among parameters that did not move looks as PyTorch begins it."""
-    known = [weight.uniform for weight in weights if weight.uniform is not None]
+    """Tell whether no matrix among parameters that did not move looks as if it had been drawn."""
+    known = [weight.drawn for weight in weights if weight.drawn is not None]
     return bool(known) and max(known) < FRESH

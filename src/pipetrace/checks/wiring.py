@@ -12,7 +12,7 @@ from pipetrace.checks.findings import Found
 from pipetrace.checks.parameters import above, by_module, counted, module, numbers, trained_before
 from pipetrace.checks.registry import rule
 from pipetrace.parts import Place
-from pipetrace.records import Rates, Stepped, Wired
+from pipetrace.records import Calls, Rates, Stepped, Wired
 
 
 @rule("PTR601", "graph-cut", "warning")
@@ -40,7 +40,15 @@ def graph_cut(evidence: Evidence) -> Iterator[Found]:
                 module=above(weights), place=cut.called,
                 severity="advice" if trained_before(weights) else "",
             )  # fmt: skip
-    yield from _apart(evidence)
+    for calls, weights in _apart(evidence, graph=True):
+        yield Found(
+            message="A model that the optimizer has never gets a gradient: what it returns is cut "
+            "off before the loss.",
+            evidence=f"{calls.count} calls with autograd on, and no backward went through one of "
+            f"them. {_without(weights, evidence)}",
+            fix="hidden = encoder(x)  # without .detach()\nloss = loss_fn(decoder(hidden), y)",
+            place=calls.place,
+        )  # fmt: skip
 
 
 @rule("PTR602", "no-grad-in-training", "warning")
@@ -54,8 +62,8 @@ def no_grad_in_training(evidence: Evidence) -> Iterator[Found]:
     whether the op that takes it ran without, and what it made goes on into layers that do learn.
 
     Feature extraction, with an optimizer that has only the other layers, teachers and targets,
-    and weights that do not look as PyTorch makes them (these are an advice: they may come from a
-    checkpoint) are meant. Leave `no_grad` out of the forward.
+    and weights that do not look drawn, neither uniform nor normal (these are an advice: they may
+    come from a checkpoint) are meant. Leave `no_grad` out of the forward.
     """
     for cut, weights in cuts(evidence):
         if alone(cut, weights):
@@ -66,6 +74,16 @@ def no_grad_in_training(evidence: Evidence) -> Iterator[Found]:
                 module=above(weights), place=cut.called,
                 severity="advice" if trained_before(weights) else "",
             )  # fmt: skip
+    for calls, weights in _apart(evidence, graph=False):
+        yield Found(
+            message="A model that the optimizer has is called without autograd in training: it "
+            "never learns.",
+            evidence=f"{calls.count} calls in train mode, all without autograd. "
+            f"{_without(weights, evidence)}",
+            fix="hidden = encoder(x)  # without torch.no_grad()\n"
+            "loss = loss_fn(decoder(hidden), y)",
+            place=calls.place, severity="advice" if trained_before(weights) else "",
+        )  # fmt: skip
 
 
 @rule("PTR603", "not-in-the-optimizer", "warning")
@@ -117,7 +135,8 @@ def not_registered(evidence: Evidence) -> Iterator[Found]:
     and dicts too; which of it gets gradients at the steps; and that no optimizer has it.
 
     A teacher that is hidden on purpose gets no gradient; layers that are given to an optimizer by
-    hand do learn. Use `nn.ModuleList`, `nn.ModuleDict` or `nn.ParameterList`.
+    hand do learn; a plain tensor may be data that a derivative is taken of, and is an advice. Use
+    `nn.ModuleList`, `nn.ModuleDict` or `nn.ParameterList`.
     """
     for model, weights in evidence.wired.items():
         if not any(evidence.steps(weight) and weight.moved for weight in weights):
@@ -140,6 +159,7 @@ def not_registered(evidence: Evidence) -> Iterator[Found]:
                 "model.parameters(), and did not change.",
                 fix="self.layers = nn.ModuleList(nn.Linear(size, size) for _ in range(depth))",
                 module=path, place=_line(evidence, model, path),
+                severity="" if any(weight.parameter for weight in group) else "advice",
             )  # fmt: skip
 
 
@@ -251,29 +271,22 @@ def steps_that_move_nothing(evidence: Evidence) -> Iterator[Found]:
             )  # fmt: skip
 
 
-def _apart(evidence: Evidence) -> Iterator[Found]:
-    """Find models whose output is cut off from the loss outside of them."""
+def _apart(evidence: Evidence, graph: bool) -> Iterator[tuple[Calls, list[Wired]]]:
+    """Yield calls of models that an optimizer has beside others that learn, and never trains."""
     for model, weights in evidence.wired.items():
         calls = [each for each in evidence.calls if each.model == model]
-        lonely = calls and not any(each.trained for each in calls)
-        ours = [each for each in calls if each.graph and each.training]
+        ours = [each for each in calls if each.graph is graph and each.training]
+        switched = not graph and any(each.graph and each.training for each in calls)
         owners = {owner for weight in weights for owner in weight.optimizers}
         learns = any(
-            evidence.optimizers[owner].bare < evidence.optimizers[owner].steps
-            for owner in owners if owner in evidence.optimizers
+            optimizer.id in owners and optimizer.bare < optimizer.steps
+            for optimizer in evidence.optimizers.values()
         )  # fmt: skip
-        if not lonely or not ours or not learns or not weights:
+        if not ours or switched or not learns or any(each.trained for each in calls):
             continue
         often = sum(each.count for each in ours) * 2 >= max(weight.steps for weight in weights)
-        if often and all(starved(evidence, w) and not w.given for w in weights):
-            yield Found(
-                message="A model that the optimizer has never gets a gradient: what it returns is "
-                "cut off before the loss.",
-                evidence=f"{sum(each.count for each in ours)} calls with autograd on, and no "
-                f"backward went through one of them. {_without(weights, evidence)}",
-                fix="hidden = encoder(x)  # without .detach()\nloss = loss_fn(decoder(hidden), y)",
-                place=ours[0].place,
-            )  # fmt: skip
+        if often and all(starved(evidence, weight) and not weight.given for weight in weights):
+            yield ours[0], weights
 
 
 def _left_out(evidence: Evidence, weights: Iterable[Wired]) -> list[Wired]:

@@ -45,7 +45,9 @@ class _Clips:
         self.scale: float | None = None
         self.norm: float | None = None
         self.now: list[list[_Gradient]] = []
-        self.ran = self.unscaled = False
+        self.ran = self.stepping = self._inside = False
+        self._verdict: float | None = None
+        """The norm of gradients that were not the clipped ones; None where they were."""
 
     def clipped(self, tensors: Sequence[torch.Tensor]) -> None:
         given = [tensor for tensor in tensors if tensor.grad is not None][:_SAMPLE]
@@ -56,13 +58,27 @@ class _Clips:
         self.ran = False
 
     def step(self) -> None:
+        self.stepping = True
+        self._verdict = self._look()
+
+    def backward(self) -> None:
+        self.ran = True
+        self._inside = self._inside or self.stepping
+
+    def stepped(self) -> None:
+        # A closure makes the gradients, and clips them, inside of the step.
+        verdict = self._look() if self._inside else self._verdict
         self.steps += bool(self.now)
-        right = any(each and all(gradient.same() for gradient in each) for each in self.now)
-        if self.now and self.ran and not right:
+        if verdict is not None:
             self.missed += 1
-            gradients = [t.grad for t in self.known.parameters() if t.grad is not None]
-            self.norm = max(self.norm or 0.0, norm(gradients))
-        self.now, self.ran = [], False
+            self.norm = max(self.norm or 0.0, verdict)
+        self.now, self.ran, self.stepping, self._inside = [], False, False, False
+
+    def _look(self) -> float | None:
+        right = any(each and all(gradient.same() for gradient in each) for each in self.now)
+        if not self.now or not self.ran or right:
+            return None
+        return norm([t.grad for t in self.known.parameters() if t.grad is not None])
 
     def told(self) -> Clipped:
         return Clipped(
@@ -92,13 +108,19 @@ class Clipping(Witness):
     def backward_called(self, roots: Sequence[torch.Tensor]) -> None:
         """Gradients change from here on."""
         for clips in self._all.values():
-            clips.ran = True
+            clips.backward()
 
     def stepping(self, optimizer: torch.optim.Optimizer) -> None:
         """Compare what is stepped on with what was clipped."""
         clips = self._all.get(self._optimizers.of(optimizer).id)
         if clips is not None:
             clips.step()
+
+    def stepped(self, optimizer: torch.optim.Optimizer) -> None:
+        """Say of a step which gradients it has used."""
+        clips = self._all.get(self._optimizers.of(optimizer).id)
+        if clips is not None:
+            clips.stepped()
 
     def end(self) -> None:
         """Hear no more."""

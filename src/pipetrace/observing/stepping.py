@@ -56,7 +56,8 @@ class Gradients:
         self.backwards: list[int] = []
         self.sources: list[tuple[int, ...]] = []
         self.bare = self.emptied = self.kept = self.most = self.clearings = self.unused = 0
-        self.divided = 0
+        self.divided = self.closures = 0
+        self._inside = False
         self.kept_norm: float | None = None
         self.norm: float | None = None
         self.cleared: Place | None = None
@@ -73,6 +74,7 @@ class Gradients:
     def backward(self) -> None:
         """A backward is about to run: what of the last step's gradients is still there?"""
         self._emptying = False
+        self.closures += self._inside
         if self._left is None:
             self._left = [
                 used for used in self._used if used.untouched() and used.still() is not None
@@ -90,6 +92,7 @@ class Gradients:
             self.sources.append(tuple([turn.kind for turn in calls if turn.trained][:_CALLS]))
             self.backwards.append(ran - self.ran)
         self.ran = ran
+        self._inside = True
         if not any(nonzero(tensor.grad) for tensor in self.known.parameters()):
             self.bare += 1
             self.emptied += self._emptying
@@ -107,7 +110,7 @@ class Gradients:
             for tensor in self.known.parameters() if tensor.grad is not None
         ]  # fmt: skip
         self._given |= {id(used.tensor()) for used in self._used}
-        self._left, self._emptying = None, False
+        self._left, self._emptying, self._inside = None, False, False
         self.end()
 
     def unspent(self) -> bool:
@@ -139,8 +142,8 @@ class Gradients:
             sources=tuple(self.sources),
             backwards=tuple(self.backwards), bare=self.bare, emptied=self.emptied, kept=self.kept,
             kept_parameters=self.most, kept_norm=self.kept_norm, norm=self.norm,
-            divided=self.divided, clearings=self.clearings, cleared=self.cleared,
-            unused=self.unused,
+            divided=self.divided, closures=self.closures, clearings=self.clearings,
+            cleared=self.cleared, unused=self.unused,
         )  # fmt: skip
 
     def _norm(self) -> float:

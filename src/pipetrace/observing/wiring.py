@@ -9,17 +9,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from pipetrace.observing import begun
 from pipetrace.observing.optimizers import Optimizers, nonzero
 from pipetrace.observing.witness import Made, Witness
 from pipetrace.records import Fact, Wired
 from pipetrace.training.captures import Root
 
+_PLAIN = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+"""Layers whose weight begins uniform."""
 _INTERNAL = frozenset(nn.Module().__dict__)
-_SAMPLE = 64
-"""So many numbers of a parameter tell whether it moved."""
-_TESTED = 4096
-_FEW = 16
-"""Of fewer numbers no distribution is told."""
 _MOST = 5000
 """Parameters of one model that are followed."""
 _MANY = 1000
@@ -33,10 +31,11 @@ class _Weight:
         self.root, self.path, self.registered = root, path, registered
         self.ref = weakref.ref(tensor)
         self.shape = tuple(tensor.shape)
+        self.parameter = isinstance(tensor, nn.Parameter)
         self.steps = self.wanted = self.given = self.others = self.other_given = 0
         self.other_wanted = 0
-        self.reached = False
-        self.first = _sample(tensor)
+        self.reached = self.plain = False
+        self.first = begun.sample(tensor)
 
     def at_step(self, owned: bool) -> None:
         """Look at its gradient, while an optimizer that owns it, or another, is about to step."""
@@ -57,17 +56,19 @@ class _Weight:
 
     def told(self, optimizers: Optimizers, twins: set[tuple[float, ...]]) -> Wired:
         tensor = self.ref()
-        moved = None if tensor is None else _sample(tensor) != self.first
+        moved = None if tensor is None else begun.sample(tensor) != self.first
+        still = tensor if moved is False else None
         owners = () if tensor is None else optimizers.owners(tensor)
         own = self.steps > 0
         return Wired(
             model=self.root.id, path=self.path, shape=self.shape, registered=self.registered,
+            parameter=self.parameter,
             optimizers=tuple(known.id for known in owners),
             steps=self.steps if own else self.others,
             wanted=self.wanted if own else self.other_wanted,
             given=self.given if own else self.other_given, reached=self.reached, moved=moved,
-            uniform=_uniform(tensor) if moved is False and tensor is not None else None,
-            twin=self.first in twins,
+            uniform=begun.uniform(still) if still is not None and self.plain else None,
+            drawn=begun.drawn(still) if still is not None else None, twin=self.first in twins,
         )  # fmt: skip
 
 
@@ -86,6 +87,7 @@ class Wiring(Witness):
         if looks & (looks - 1):
             return
         of = self._of.setdefault(made.root, [])
+        plain = {id(m.weight) for m in made.model.modules() if isinstance(m, _PLAIN)}
         seen: set[int] = set()
         for path, tensor, registered in _parameters(made.model):
             if id(tensor) in seen or len(of) >= _MOST:
@@ -94,6 +96,7 @@ class Wiring(Witness):
             known = self._weights.get(id(tensor))
             if known is None or known.ref() is not tensor:
                 weight = self._weights[id(tensor)] = _Weight(made.root, path, tensor, registered)
+                weight.plain = id(tensor) in plain
                 of.append(weight)
             elif known.root is not made.root and registered and not known.registered:
                 known.registered = True
@@ -142,32 +145,3 @@ def _hidden(path: str, value: Any, depth: int) -> Iterator[tuple[str, torch.Tens
         items = value.items() if isinstance(value, dict) else enumerate(value)
         for key, item in items:
             yield from _hidden(f"{path}[{key!r}]", item, depth + 1)
-
-
-def _sample(tensor: torch.Tensor) -> tuple[float, ...]:
-    """Return numbers spread over a parameter; none where it has none that could be read."""
-    lazy = nn.parameter.is_lazy(tensor)
-    if lazy or tensor.is_meta or tensor.layout is not torch.strided:
-        return ()
-    flat = tensor.detach().reshape(-1)
-    return tuple(flat[:: max(1, flat.numel() // _SAMPLE)].tolist())
-
-
-def _uniform(tensor: torch.Tensor) -> float | None:
-    """Return the p-value of a parameter's being as `nn.Linear` or a convolution begins.
-
-    The one-sample test of Kolmogorov and Smirnov, with its limiting distribution.
-    """
-    if tensor.dim() < 2 or tensor.numel() < _FEW or not _sample(tensor):
-        return None
-    flat = tensor.detach().reshape(-1)
-    flat = flat[:: max(1, flat.numel() // _TESTED)].float().sort().values.cpu()
-    share = (flat * (tensor.numel() / tensor.shape[0]) ** 0.5 + 1) / 2
-    if float(share[0]) < -1e-4 or float(share[-1]) > 1 + 1e-4:
-        return 0.0
-    count = len(share)
-    ranks = torch.arange(1, count + 1) / count
-    distance = max(float((ranks - share).max()), float((share - ranks + 1 / count).max()))
-    scaled = distance * count**0.5
-    terms = [(-1) ** (k - 1) * 2.718281828459045 ** (-2 * (k * scaled) ** 2) for k in range(1, 50)]
-    return 1.0 if scaled < 0.2 else min(1.0, max(0.0, 2 * sum(terms)))

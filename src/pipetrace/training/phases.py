@@ -168,7 +168,8 @@ class Phases:
         depth = self._depth or 0
         if nest[:depth] != self._last[:depth]:
             return True
-        if len(nest) <= depth or nest[depth][0] != self._last[depth][0]:
+        # A step may also have been taken outside of the loop over batches.
+        if min(len(nest), len(self._last)) <= depth or nest[depth][0] != self._last[depth][0]:
             return evaluating
         # A `while` has no variable: it has moved on when the loop inside begins anew.
         unnamed = any(token is None for _, token in nest[:depth])

@@ -1,0 +1,36 @@
+"""The layers in a plain list never learn: the model does not know them."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+torch.manual_seed(0)
+x, y = torch.randn(64, 8), torch.randint(0, 3, (64,))
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden = nn.Linear(8, 16)
+        self.out = nn.Linear(16, 3)
+        self.layers = [nn.Linear(16, 16) for _ in range(2)]
+
+    def forward(self, x):
+        x = F.relu(self.hidden(x))
+        for layer in self.layers:
+            x = F.relu(layer(x))
+        return self.out(x)
+
+
+model = Net()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for epoch in range(2):
+    model.train()
+    for rows in range(0, 48, 16):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x[rows : rows + 16]), y[rows : rows + 16])
+        loss.backward()
+        optimizer.step()
+    model.eval()
+    with torch.no_grad():
+        print(epoch, F.cross_entropy(model(x[48:]), y[48:]).item())

@@ -1,0 +1,23 @@
+"""The third batch of every epoch is accumulated, and cleared before any step uses it."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+torch.manual_seed(0)
+x, y = torch.randn(64, 8), torch.randint(0, 3, (64,))
+
+model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for epoch in range(3):
+    model.train()
+    optimizer.zero_grad()
+    for rows in range(0, 48, 16):
+        loss = F.cross_entropy(model(x[rows : rows + 16]), y[rows : rows + 16]) / 2
+        loss.backward()
+        if rows == 16:
+            optimizer.step()
+            optimizer.zero_grad()
+    model.eval()
+    with torch.no_grad():
+        print(epoch, F.cross_entropy(model(x[48:]), y[48:]).item())
