@@ -38,3 +38,65 @@ class Calls(Record, frozen=True):
     """Buffers that changed in a call."""
     capture: int | None = None
     """The capture of one of them, where one was played again."""
+
+
+class Used(Record, frozen=True):
+    """What a loop did with an output of a model before the first backward that went through it."""
+
+    calls: int
+    output: str
+    """Where in what the model returned it was, as in the capture."""
+    functions: tuple[str, ...] = ()
+    """Nodes of autograd between the loss and the output, those next to the loss first."""
+    learned: bool = False
+    """Whether a parameter takes part in between."""
+
+
+class Idle(Record, frozen=True):
+    """A dropout layer that was never called, though the module it belongs to was."""
+
+    model: int
+    path: str
+    p: float
+    calls: int
+    """Forwards of the model that a backward went through."""
+    named: bool = False
+    """Whether a method of the module it belongs to, other than the constructor, names it."""
+
+
+class Rate(Record, frozen=True):
+    """A dropout layer whose probability was another at a later forward that was trained on."""
+
+    model: int
+    path: str
+    first: float
+    last: float
+    changes: int
+    step: int
+    """Optimizer steps of the whole program before the first change."""
+
+
+class Norm(Record, frozen=True):
+    """A batch normalisation in forwards that a backward went through, in train mode itself."""
+
+    model: int
+    path: str
+    frozen: int = 0
+    """In so many of them its weight and bias wanted no gradient."""
+    free: int = 0
+    """In so many they did."""
+    shift: float = 0.0
+    """Largest change of a running mean from the first of them to the last, in running standard
+    deviations."""
+
+
+class Copies(Record, frozen=True):
+    """Modules of one class that were all trained by steps of an optimizer, and are still equal."""
+
+    paths: tuple[str, ...]
+    """Empty paths are root modules of their own."""
+    type: str
+    parameters: int
+    """Of one of them."""
+    steps: int
+    """Optimizer steps that changed them, the fewest that one of them had."""

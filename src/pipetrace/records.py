@@ -6,7 +6,7 @@ from typing import get_args
 
 import msgspec
 
-from pipetrace.observed import Calls
+from pipetrace.observed import Calls, Copies, Idle, Norm, Rate, Used
 from pipetrace.parts import (
     Argument,
     Bin,
@@ -44,6 +44,7 @@ from pipetrace.probed import (
     Weights,
     WholeRow,
 )
+from pipetrace.tried import Aliased, Company, Recomputed, Scaling, Survival
 
 
 class Provenance(Record, frozen=True):
@@ -403,19 +404,20 @@ Fact = (
     Provenance | Seed | SourceText | Model | Dataset | Op | Capture | Gradient | NotFinite
     | Contrast | Training | Epoch | Probe | Layers | Checksum | Evaluation | Metrics | Prediction
     | Failure | Column | Preparation | Question | Notice | Ended | Draws | Histograms | Weights
-    | WholeRow | Ranking | InputImage | InputTokens | Calls
+    | WholeRow | Ranking | InputImage | InputTokens | Calls | Used | Idle | Rate | Norm | Copies
+    | Scaling | Aliased | Survival | Company | Recomputed
 )  # fmt: skip
 
 KINDS: dict[str, type[Record]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Fact)}
 """Every kind of fact by its tag in the file."""
 
 __all__ = [
-    "KINDS", "Argument", "Bin", "Calls", "Capture", "Check", "Checksum", "Choice", "Classification",
-    "Column", "Contrast", "Dataset", "Difference", "Draws", "Ended", "Epoch", "Evaluation",
-    "Fact", "Failure", "Gradient", "Histograms", "InputImage", "InputTokens", "Labelling",
-    "Layer", "Layers", "Link", "Mask", "Metrics", "Model", "ModulePart", "NotFinite", "Notice",
-    "Op", "Outcome", "Outputs", "Part", "Place", "Prediction", "Preparation", "Probe",
-    "Provenance", "Question", "Ranked", "Ranking", "Receipt", "Record", "Regression", "Score",
-    "Seed", "SourceText", "Spectrum", "Spread", "Tensor", "Training", "Units", "Weights",
-    "WholeRow",
+    "KINDS", "Aliased", "Argument", "Bin", "Calls", "Capture", "Check", "Checksum", "Choice",
+    "Classification", "Column", "Company", "Contrast", "Copies", "Dataset", "Difference", "Draws",
+    "Ended", "Epoch", "Evaluation", "Fact", "Failure", "Gradient", "Histograms", "Idle",
+    "InputImage", "InputTokens", "Labelling", "Layer", "Layers", "Link", "Mask", "Metrics", "Model",
+    "ModulePart", "Norm", "NotFinite", "Notice", "Op", "Outcome", "Outputs", "Part", "Place",
+    "Prediction", "Preparation", "Probe", "Provenance", "Question", "Ranked", "Ranking", "Rate",
+    "Receipt", "Recomputed", "Record", "Regression", "Scaling", "Score", "Seed", "SourceText",
+    "Spectrum", "Spread", "Survival", "Tensor", "Training", "Units", "Used", "Weights", "WholeRow",
 ]  # fmt: skip

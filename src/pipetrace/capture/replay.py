@@ -184,19 +184,24 @@ def other_mode(call: Call, outcome: Outcome, id: int) -> list[Contrast]:
     return [contrast(outcome.tracer, played.tracer, id, training=training)]
 
 
-def play(call: Call, modes: Modes = None, *, seed: int | None = None) -> Any:
+def play(
+    call: Call, modes: Modes = None, *, seed: int | None = None,
+    around: Around = contextlib.nullcontext,
+) -> Any:  # fmt: skip
     """Play a forward again without the tracer, and return its output.
 
     Args:
         call: The forward.
         modes: The modes to play it in; None for those it was called in.
         seed: Decides other random numbers than those that the forward drew; None for the same.
+        around: Makes what the forward runs inside of.
     """
     with playing(call, modes):
         if seed is not None:
             reseed(seed)
         args, kwargs = _fresh(call, modes)
-        return call.model(*args, **kwargs)
+        with around():
+            return call.model(*args, **kwargs)
 
 
 @contextlib.contextmanager

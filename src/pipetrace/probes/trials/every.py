@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pipetrace.probes.trials.company import company
+from pipetrace.probes.trials.dropping import aliasing, scaling, survival
+from pipetrace.probes.trials.recomputing import recomputing
 from pipetrace.probes.trials.trial import Trial
 
-TRIALS: tuple[Trial, ...] = ()
+TRIALS: tuple[Trial, ...] = (scaling, aliasing, survival, company, recomputing)
