@@ -32,6 +32,9 @@ class Calls(Record, frozen=True):
     """So many of them moved torch's random stream."""
     seeded: int = 0
     """So many of those that drew began from a state of the stream that another had begun from."""
+    ended: int = 0
+    """So many calls, whether they drew or not, ended in a state of it that another of them had
+    ended in."""
     repeated: int = 0
     """So many had the same input as the call of the model before them."""
     moved: tuple[str, ...] = ()

@@ -27,6 +27,10 @@ _LOSSES = re.compile(
 )
 _RELATING = re.compile(r"(Addmm|Mm|Bmm|Dot|\w*Norm|Cdist|Pdist|Sqrt|Cosine\w*|Embedding)Backward")
 """Nodes of losses that relate outputs to each other: what they take is no prediction."""
+_COMPARING = re.compile(
+    r"(\w*Loss\w*|BinaryCrossEntropy\w*|KlDiv|Sub|Rsub|Gather|Index|\w*Margin\w*)Backward"
+)
+"""Nodes of losses that compare a prediction with a target; a penalty has none."""
 _ENDING = frozenset({"log_softmax", "softmax", "sigmoid", "logsigmoid", "tanh"})
 
 
@@ -125,14 +129,18 @@ def output(evidence: Evidence) -> Iterator[Found]:
     A logit or a predicted value that is set to 0 is a wrong prediction, not a hidden unit less:
     the loss punishes it, and the others are trained to be too small.
 
-    In the training forward the op that made the output is a dropout; and the graph of the loss
-    shows that nothing learned lies between them. Features that another module uses, or that a
-    contrastive loss compares, are no predictions. Put the dropout before the last layer.
+    In the training forward the op that made the output is a dropout, and nothing else of the model
+    uses what it took or gave; and the graph of the loss shows that they are compared with a target
+    without anything learned between. Features that another module uses, that a contrastive loss
+    relates to each other, or that are only penalised, are no predictions. Put the dropout before
+    the last layer.
     """
     direct = {
         (used.calls, used.output)
         for used in evidence.all(Used)
-        if not used.learned and not any(map(_RELATING.match, used.functions))
+        if not used.learned
+        and any(map(_COMPARING.match, used.functions))
+        and not any(map(_RELATING.match, used.functions))
     }
     for forward in evidence.training:
         ends = [
@@ -147,7 +155,10 @@ def output(evidence: Evidence) -> Iterator[Found]:
             mask = op.mask
             if mask is None or mask.unit not in ("elements", "channels") or not 0 < mask.p < 1:
                 continue
-            if op.function in HIDING or not layers(forward, op):
+            before = source(forward, op)
+            if op.function in HIDING or not layers(forward, op) or before is None:
+                continue
+            if len(takers(forward, before)) > 1 or len(takers(forward, op)) > 1:
                 continue
             yield Found(
                 message=f"{_named(op)} drops the output itself, right before the loss.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipetrace.checks.evidence import Evidence
+from pipetrace.checks.evidence import Evidence, Traced
 from pipetrace.checks.findings import Found
 from pipetrace.checks.flow import DROPPING, HIDING, data, layers, masked
 from pipetrace.checks.registry import rule
@@ -51,22 +51,35 @@ def reseeded(evidence: Evidence) -> Iterator[Found]:
     Dropout draws the same mask at every step: it removes the same units from the network for good
     instead of another choice each time.
 
-    The state of the streams is read before every forward of the loop that is trained on and draws.
-    All of them began from one state. A seed at the start, of an epoch or of an evaluation, another
-    seed for each step, and one mask for two views of a batch are silent. Seed once, before the
-    loop.
+    The state of torch's streams is read before and after every forward of the loop that is trained
+    on, and the captured one draws from them. All of them began from one state, or ended in one. A
+    seed at the start, of an epoch or of an evaluation, another seed for each step, one mask for two
+    views of a batch, and a generator of the program's own are silent. Seed once, before the loop.
     """
-    drawing = [calls for calls in evidence.trained if calls.drew]
+    drawing = [calls for calls in evidence.trained if _draws(evidence.forward(calls))]
+    count = sum(calls.count for calls in drawing)
+    began = sum(calls.drew - calls.seeded for calls in drawing)
     drew = sum(calls.drew for calls in drawing)
-    states = drew - sum(calls.seeded for calls in drawing)
-    if drawing and drew >= _STEPS * len(drawing) and states <= len(drawing):
+    begins_anew = drew == count and began <= len(drawing)
+    ends_alike = all(calls.count - calls.ended == 1 for calls in drawing)
+    if drawing and count >= _STEPS * len(drawing) and (begins_anew or ends_alike):
+        states = min(began, len(drawing)) if begins_anew else len(drawing)
         yield Found(
-            message="The random stream begins anew before every training forward: every step "
-            "draws the same dropout masks.",
-            evidence=f"{drew} training forwards drew random numbers, from {states} different "
-            f"state{'' if states == 1 else 's'} of the stream.",
+            message="The random stream begins anew in every training step: each draws the same "
+            "dropout masks.",
+            evidence=f"{count} training forwards drew random numbers and "
+            f"{'began from' if begins_anew else 'ended in'} {states} state"
+            f"{'' if states == 1 else 's'} of the stream.",
             fix="torch.manual_seed(42)  # once, before the loop", place=drawing[0].place,
         )  # fmt: skip
+
+
+def _draws(forward: Traced | None) -> bool:
+    """Tell whether a forward draws from torch's own streams."""
+    return forward is not None and any(
+        op.random and not any(each.name == "generator" for each in op.arguments)
+        for op in forward.ops
+    )
 
 
 @rule("PTR503", "replicas-stay-equal", "warning")

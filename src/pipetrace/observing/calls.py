@@ -50,7 +50,8 @@ class Kind:
         self.turns: list[Turn] = []
         self.which: list[int] = []
         self.rows: list[int] = []
-        self.drew = self.seeded = self.repeated = 0
+        self.drew = self.seeded = self.ended = self.repeated = 0
+        self.ends: set[int] = set()
         self.moved: dict[str, None] = {}
         self.capture: int | None = None
 
@@ -62,8 +63,8 @@ class Kind:
             count=len(self.turns), trained=sum(turn.trained for turn in self.turns),
             steps=tuple(turn.step for turn in self.turns[:_LISTED]),
             turns=tuple(self.which[:_LISTED]), rows=tuple(self.rows[:_LISTED]), drew=self.drew,
-            seeded=self.seeded, repeated=self.repeated, moved=tuple(self.moved),
-            capture=self.capture,
+            seeded=self.seeded, ended=self.ended, repeated=self.repeated,
+            moved=tuple(self.moved), capture=self.capture,
         )  # fmt: skip
 
 
@@ -125,11 +126,15 @@ class Calling(Witness):
         kind.turns.append(made.turn)
         kind.which.append(count)
         kind.rows.append(trees.rows((made.args, made.kwargs)) or 0)
-        if not before.streams.same(Streams.take()):
+        streams = Streams.take()
+        ended = _digest(streams)
+        kind.ended += ended in kind.ends
+        kind.ends.add(ended)
+        if not before.streams.same(streams):
             kind.drew += 1
-            state = _digest(before.streams)
-            kind.seeded += state in self._begun
-            self._begun.add(state)
+            begun = _digest(before.streams)
+            kind.seeded += begun in self._begun
+            self._begun.add(begun)
         now = _versions(made.model)
         kind.moved.update(dict.fromkeys(n for n, v in now.items() if before.buffers.get(n) != v))
         sight = _sight(trees.first((made.args, made.kwargs)))
@@ -193,8 +198,9 @@ def _versions(model: nn.Module) -> dict[str, Hashable]:
 
 
 def _digest(streams: Streams) -> int:
+    """Return what tells a state of torch's streams from others."""
     devices = tuple(bytes(s.numpy()) for states in streams.devices.values() for s in states)
-    return hash((bytes(streams.cpu.numpy()), devices, streams.python))
+    return hash((bytes(streams.cpu.numpy()), devices))
 
 
 def _sight(tensor: torch.Tensor | None) -> Hashable:

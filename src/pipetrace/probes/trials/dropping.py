@@ -137,7 +137,10 @@ def _drawn(index: int | None, ops: Sequence[Op], depth: int = 6) -> bool:
 
 
 def aliasing(subject: Subject) -> Iterable[Fact]:
-    """Let a dropout that writes into its input write into a copy: with the same mask."""
+    """Let a dropout that writes into its input write into a copy: with the same mask.
+
+    Only where what it returns is read too: else it stands as a statement of its own.
+    """
     writing = [op for op in subject.ops if _writes(op)] if subject.kind.trained else []
     if not writing:
         return
@@ -145,7 +148,7 @@ def aliasing(subject: Subject) -> Iterable[Fact]:
     for op in writing[:_MODULES]:
         changes: dict[tuple[str, int], Change] = {spot(subject.ops, op.index): _on_a_copy}
         gap = apart(altered(subject.call, changes), plain)
-        if gap is not None:
+        if gap and _returned(subject, op):
             yield Aliased(capture=subject.capture.id, op=op.index, apart=gap)
 
 
@@ -154,6 +157,16 @@ def _writes(op: Op) -> bool:
         return False
     told = {each.name: each.value for each in op.arguments}
     return op.function.endswith("_") or told.get("inplace") == "True"
+
+
+def _returned(subject: Subject, op: Op) -> bool:
+    """Tell whether what a dropout returns is read: whatever it were, NaN would reach the output."""
+    output = flat(altered(subject.call, {spot(subject.ops, op.index): _without_number}))
+    return output is not None and bool(output.isnan().any())
+
+
+def _without_number(plan: names.Plan, func: Any, args: Any, kwargs: Any) -> Any:
+    return torch.full_like(func(*args, **kwargs), torch.nan)
 
 
 def _on_a_copy(plan: names.Plan, func: Any, args: Any, kwargs: Any) -> Any:
