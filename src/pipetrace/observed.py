@@ -80,14 +80,18 @@ class Rate(Record, frozen=True):
 
 
 class Norm(Record, frozen=True):
-    """A batch normalisation in forwards that a backward went through, in train mode itself."""
+    """A batch normalisation in forwards that a backward went through."""
 
     model: int
     path: str
     frozen: int = 0
-    """In so many of them its weight and bias wanted no gradient."""
+    """In so many of them it was in train mode, and its weight and bias wanted no gradient."""
     free: int = 0
-    """In so many they did."""
+    """In so many it was in train mode, and they did."""
+    slept: int = 0
+    """In so many it was in eval mode, within a root in train mode."""
+    asleep: bool = False
+    """Whether it was handed over in eval mode, within a root in train mode."""
     shift: float = 0.0
     """Largest change of a running mean from the first of them to the last, in running standard
     deviations."""

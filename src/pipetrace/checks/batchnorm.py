@@ -49,13 +49,13 @@ def sampling(evidence: Evidence) -> Iterator[Found]:
     every sample moves its running statistics, so that predicting changes the model.
 
     In the loop the same batch goes again and again through the model in train mode, without a
-    gradient, draws random numbers, and batch norm counts each time. Dropout layers alone in train
+    backward, draws random numbers, and batch norm counts each time. Dropout layers alone in train
     mode are silent, and so is a pass over other batches that renews running statistics. Write
     `model.eval()`, and `train()` for the dropout layers only.
     """
     for calls in evidence.evaluated:
         again = calls.repeated >= max(1, calls.count // 2)
-        if not calls.training or calls.graph or not again or not calls.drew:
+        if not calls.training or not again or not calls.drew:
             continue
         forward = evidence.forward(calls)
         norms = [] if forward is None else _moving(forward, calls.moved)
@@ -63,7 +63,7 @@ def sampling(evidence: Evidence) -> Iterator[Found]:
             yield Found(
                 message=f"`{norms[0].module}` moves while the model is asked to predict: "
                 "`train()` for dropout switches batch norm too.",
-                evidence=f"{calls.count} forwards in train mode without a gradient, "
+                evidence=f"{calls.count} forwards in train mode without a backward, "
                 f"{calls.repeated} of them with the batch of the one before; {len(norms)} batch "
                 "norms used the batch and counted it.",
                 fix="model.eval()\nfor m in model.modules():\n    if isinstance(m, nn.Dropout):\n"
@@ -79,18 +79,21 @@ def thawed(evidence: Evidence) -> Iterator[Found]:
     `requires_grad_(False)` freezes weights, not running statistics; and `eval()` is undone by the
     next `model.train()`. The features of a backbone that should stand still drift away.
 
-    In forwards that were trained on, batch norm whose weight and bias want no gradient was in train
-    mode, and its running mean moved. One that is in eval mode there is frozen indeed; one that
-    trains at another time is not meant to be. Override `train` so that it calls `eval()` on it.
+    In forwards that were trained on, batch norm whose weight and bias want no gradient, or that was
+    handed over in eval mode within a model in train mode, was in train mode, and its running mean
+    moved. One that is in eval mode there is frozen indeed; one whose weights train at another time
+    is not meant to be. Override `train` so that it calls `eval()` on it.
     """
     for each in evidence.all(Norm):
-        if not each.frozen or each.free or each.shift < _SHIFT:
+        woken = each.asleep and each.slept == 0
+        if each.shift < _SHIFT or not (woken or (each.frozen and not each.free)):
             continue
         place = next((c.place for c in evidence.trained if c.model == each.model), None)
         yield Found(
             message=f"`{each.path}` is frozen, yet its running statistics move in training.",
-            evidence=f"In {each.frozen:,} training forwards it was in train mode and wanted no "
-            f"gradient; its running mean moved by up to {each.shift:.3g} standard deviations.",
+            evidence=f"In {each.frozen + each.free:,} training forwards it was in train mode, "
+            f"{'handed over in eval mode' if woken else 'its weights without a gradient'}; its "
+            f"running mean moved by up to {each.shift:.3g} standard deviations.",
             fix=f"def train(self, mode=True):\n    super().train(mode)\n    self.{each.path}.eval()"
             "\n    return self",
             module=each.path, place=place,

@@ -20,7 +20,8 @@ from pipetrace.checks.flow import (
 from pipetrace.checks.registry import rule
 from pipetrace.records import Idle, Mask, Op, Place, Rate, Survival, Used
 
-_HALF = 0.5
+_MOSTLY = 0.75
+"""A share of the output's variance from which on it is mostly signal."""
 _LOSSES = re.compile(
     r"cross_entropy|nll_loss|mse_loss|l1_loss|smooth_l1_loss|huber_loss|binary_cross_entropy\w*"
     r"|kl_div|poisson_nll_loss|gaussian_nll_loss|soft_margin_loss|multi\w*margin_loss|ctc_loss"
@@ -64,12 +65,12 @@ def keeping(evidence: Evidence) -> Iterator[Found]:
     """A probability of keeping, passed as the probability of dropping.
 
     PyTorch's `p` is the share that is dropped. With a share of 0.9 meant to be kept, nine of ten
-    activations are lost in training, and what the loss sees is mostly noise.
+    activations are lost in training, and much of what the loss sees is noise.
 
     The forward is played in eval mode with only these dropouts on, at their rates and at 1 - p,
-    and the share of the output that survives is measured. It is advice where the output is still
-    mostly signal: a wide, redundant layer may bear 0.8. Dropping what the model is given, as
-    denoising and masked autoencoders do, is meant. Write `nn.Dropout(1 - keep)`.
+    and the share of the output that survives is measured. It is advice where three quarters of the
+    output's variance are still signal: a wide, redundant layer may bear 0.8. Dropping what the
+    model is given, as denoising and masked autoencoders do, is meant. Write `nn.Dropout(1 - keep)`.
     """
     told = {(each.capture, op): each for each in evidence.all(Survival) for op in each.ops}
     for forward in evidence.training:
@@ -77,7 +78,7 @@ def keeping(evidence: Evidence) -> Iterator[Found]:
             survival = told.get((forward.capture.id, op.index))
             if survival is None or op.mask is None or not layers(forward, op):
                 continue
-            lost = survival.share < _HALF and survival.opposite > 2 * survival.share
+            lost = survival.share < min(_MOSTLY, survival.opposite)
             yield Found(
                 message=f"{_named(op)} drops {op.mask.p:.0%} of hidden activations: a probability "
                 "of keeping was probably passed as p.",
@@ -202,10 +203,12 @@ def idle(evidence: Evidence) -> Iterator[Found]:
 
     Every forward of the loop is watched until each dropout layer has been called. What is found is
     a layer with p > 0 whose owner ran and whose owner's code names it nowhere but in the
-    constructor. Where it is named, an option may leave it out: a note. A layer whose rate an
-    attention kernel got, or that belongs to an expert without work, is silent. Call it, or remove
-    it.
+    constructor; where it is named, an option may leave it out: a note. Found is also a functional
+    dropout that ran with `training=False` in a module in train mode: advice, unless no training
+    forward drew a random number at all. A layer whose rate an attention kernel got, or that belongs
+    to an expert without work, is silent. Call it, or remove it.
     """
+    yield from _off(evidence)
     for each in evidence.all(Idle):
         owner = each.path.rpartition(".")[0]
         if _rate_used(evidence, each, owner):
@@ -239,6 +242,24 @@ def changed(evidence: Evidence) -> Iterator[Found]:
             fix="Keep p as it is, or log it beside the loss.", module=each.path,
             place=_trained_at(evidence, each.model),
         )  # fmt: skip
+
+
+def _off(evidence: Evidence) -> Iterator[Found]:
+    """Yield what a functional dropout that is told not to drop while it trains amounts to."""
+    never = not any(calls.drew for calls in evidence.trained)
+    for forward in evidence.training:
+        for op in forward.ops if forward.calls is not None else ():
+            off = "False" in (argument(op, "training"), argument(op, "train"))
+            rate = number(op, "p")
+            if op.function in DROPPING and off and op.training and rate:
+                yield Found(
+                    message=f"`{op.function}` in `{op.module or 'the root'}` never drops: it is "
+                    "told that it does not train.",
+                    evidence=f"In a training forward it ran with p = {rate:g} and training=False, "
+                    "its module in train mode.",
+                    fix=f"F.dropout(x, {rate:g}, training=self.training)", module=op.module,
+                    place=op.called, severity="warning" if never else "advice",
+                )  # fmt: skip
 
 
 def _named(op: Op) -> str:

@@ -28,7 +28,7 @@ _WHOLE = {"dropout1d", "dropout2d", "dropout3d", "feature_dropout", "feature_dro
 _UNIFORM = {"rand", "rand_like", "uniform_"}
 _COMPARING = {"lt", "le", "gt", "ge", "less", "greater", "less_equal", "greater_equal"}
 _APART, _EQUAL = 0.01, 0.2
-_INFLATED = 1.2
+_INFLATED = 1.1
 
 
 @rule("PTR205", "dropout-of-the-wrong-dimension", "warning")

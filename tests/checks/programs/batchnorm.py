@@ -143,6 +143,12 @@ def fires_ptr403_put_to_sleep_before_the_first_epoch():
     return frozen(model, model[0], model[1])
 
 
+def fires_ptr403_eval_mode_alone():
+    model = normed(nn.BatchNorm1d(16))
+    model[1].eval()
+    return loop(model)
+
+
 def silent_ptr403_kept_in_eval_mode():
     class Backbone(nn.Sequential):
         def train(self, mode=True):

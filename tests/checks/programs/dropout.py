@@ -338,6 +338,18 @@ def fires_ptr208_list_that_is_never_read():
     return loop(Listed())
 
 
+def fires_ptr208_functional_that_is_told_not_to():
+    class Told(Unused):
+        def __init__(self):
+            super().__init__()
+            del self.regular
+
+        def forward(self, x):
+            return self.out(F.dropout(torch.tanh(self.inp(x)), 0.4, training=False))
+
+    return loop(Told())
+
+
 def silent_ptr208_switched_off_by_an_option():
     class Optional(Unused):
         use = False
