@@ -65,6 +65,8 @@ class Idle(Record, frozen=True):
     """Forwards of the model that a backward went through."""
     named: bool = False
     """Whether a method of the module it belongs to, other than the constructor, names it."""
+    own: bool = True
+    """Whether the program itself, and no installed package, wrote that module."""
 
 
 class Rate(Record, frozen=True):

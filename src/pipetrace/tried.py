@@ -49,7 +49,7 @@ class Survival(Record, frozen=True):
 
 
 class Company(Record, frozen=True):
-    """A forward in which batch normalisation took its statistics from the batch, on half of it."""
+    """A forward in eval mode in which ops took statistics over the batch, played on half of it."""
 
     capture: int
     ops: tuple[int, ...]

@@ -22,13 +22,14 @@ def in_eval(evidence: Evidence) -> Iterator[Found]:
     A prediction depends on which other rows are in its batch: it changes with the batch size, and
     of a row alone it is meaningless.
 
-    Where batch norm in eval mode asked the batch, the forward is played again on half of it: the
-    same rows come out otherwise. Instance and group norm look at one row only; batch norm that was
-    left in train mode is a matter of the mode. Keep `track_running_stats=True`.
+    Where batch norm in eval mode asked the batch, or a deviation was taken over all rows, the
+    forward is played again on half of it: the same rows come out otherwise. Instance and group norm
+    look at one row only; the rows of a graph that is given whole at every step are no samples;
+    batch norm that was left in train mode is a matter of the mode. Keep `track_running_stats=True`.
     """
     for each in evidence.all(Company):
         forward = next((f for f in evidence.forwards if f.capture.id == each.capture), None)
-        if forward is None or each.apart < _APART:
+        if forward is None or each.apart < _APART or _whole(evidence, forward):
             continue
         for op in (forward.ops[index] for index in each.ops if index < len(forward.ops)):
             yield Found(
@@ -39,6 +40,13 @@ def in_eval(evidence: Evidence) -> Iterator[Found]:
                 fix="nn.BatchNorm1d(features)  # track_running_stats=True, as it is unless told",
                 module=op.module, place=op.called,
             )  # fmt: skip
+
+
+def _whole(evidence: Evidence, forward: Traced) -> bool:
+    """Tell whether the loop gives the model the same input at every step."""
+    model = forward.capture.model
+    trained = [calls for calls in evidence.trained if calls.model == model and calls.count > 1]
+    return bool(trained) and all(calls.repeated >= calls.count - 1 for calls in trained)
 
 
 @rule("PTR402", "sampling-moves-batch-norm", "warning")

@@ -203,7 +203,8 @@ def idle(evidence: Evidence) -> Iterator[Found]:
 
     Every forward of the loop is watched until each dropout layer has been called. What is found is
     a layer with p > 0 whose owner ran and whose owner's code names it nowhere but in the
-    constructor; where it is named, an option may leave it out: a note. Found is also a functional
+    constructor; where it is named, an option may leave it out, and where an installed package wrote
+    the owner, its user cannot call it: a note. Found is also a functional
     dropout that ran with `training=False` in a module in train mode: advice, unless no training
     forward drew a random number at all. A layer whose rate an attention kernel got, or that belongs
     to an expert without work, is silent. Call it, or remove it.
@@ -221,7 +222,7 @@ def idle(evidence: Evidence) -> Iterator[Found]:
             f"(p = {each.p:g}).",
             fix=f"x = self.{each.path.rpartition('.')[2]}(x)  # in forward", module=each.path,
             place=place or _trained_at(evidence, each.model),
-            severity="note" if each.named else "warning",
+            severity="warning" if each.own and not each.named else "note",
         )  # fmt: skip
 
 

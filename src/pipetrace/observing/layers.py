@@ -12,6 +12,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils.hooks import RemovableHandle
 
+from pipetrace.capture import places
 from pipetrace.observing.witness import Made, Turn, Witness
 from pipetrace.records import Fact, Idle, Rate
 from pipetrace.training.captures import Root
@@ -24,7 +25,7 @@ class _Layer:
 
     def __init__(self, path: str, layer: _DropoutNd, owner: nn.Module, named: bool) -> None:
         self.path, self.ref, self.owner = path, weakref.ref(layer), id(owner)
-        self.named = named
+        self.named, self.own = named, _own(owner)
         self.first = self.p = float(layer.p)
         self.changes = self.step = 0
 
@@ -88,7 +89,7 @@ class Layering(Witness):
                 idle = id(each.ref()) in seen.idle and each.owner in seen.called
                 if idle and seen.root.traceable:
                     yield Idle(model=seen.root.id, path=each.path, p=each.p, calls=trained,
-                               named=each.named)  # fmt: skip
+                               named=each.named, own=each.own)  # fmt: skip
 
     def _hear(self, module: nn.Module, args: Any) -> None:
         if self._now is not None:
@@ -114,6 +115,12 @@ def _layers(model: nn.Module) -> Iterator[_Layer]:
                 owner, _, name = owner.rpartition(".")
             if owner in modules:
                 yield _Layer(path, module, modules[owner], _names(modules[owner], name))
+
+
+def _own(owner: nn.Module) -> bool:
+    """Tell whether the program itself wrote a module's forward."""
+    code = getattr(type(owner).forward, "__code__", None)
+    return code is not None and places.is_users(code)
 
 
 def _names(owner: nn.Module, name: str) -> bool:

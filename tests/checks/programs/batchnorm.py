@@ -36,6 +36,51 @@ def fires_ptr401_images():
     return loop(images(nn.BatchNorm2d(4, affine=False, track_running_stats=False)), rows(2, 6, 6))
 
 
+def fires_ptr401_by_hand():
+    class Standard(nn.Module):
+        def forward(self, x):
+            return (x - x.mean(0)) / (x.std(0) + 1e-5)
+
+    return loop(normed(Standard()))
+
+
+def silent_ptr401_nodes_of_one_graph():
+    class Pairs(nn.Module):
+        def forward(self, x):
+            return (x - x.mean(0)) / x.std(dim=0).mean()
+
+    x, y = rows(8)
+
+    def predict(model, _):
+        model.eval()
+        with torch.no_grad():
+            return model(x)[32:].argmax(1)
+
+    def loss(out, _):
+        return F.cross_entropy(out[:32], y[:32])
+
+    made = loop(normed(Pairs()), predict=predict)
+    optimizer = made["optimizer"]
+
+    def train_step(model):
+        model.train()
+        for _ in range(2):
+            optimizer.zero_grad()
+            loss(model(x), y).backward()
+            optimizer.step()
+
+    return {**made, "batch": (x,), "target": y, "loss_fn": loss, "train_step": train_step}
+
+
+def silent_ptr401_loss_in_the_forward():
+    def run(net, x):
+        h = net.inp(x)
+        return net.out(h), h.std(0).mean()
+
+    return loop(Net(run, inp=nn.Linear(8, 16), out=nn.Linear(16, 3)),
+                loss=lambda out, y: F.cross_entropy(out[0], y) + 0.01 * out[1])  # fmt: skip
+
+
 def silent_ptr401_instance_norm():
     return loop(images(nn.InstanceNorm2d(4)), rows(2, 6, 6))
 
