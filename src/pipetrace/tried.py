@@ -19,8 +19,10 @@ class Scaling(Record, frozen=True):
     """The probability of being dropped."""
     apart: float
     """L2 norm of the output's difference from eval mode, over that of the output there."""
+    factor: float
+    """What comes closest: 1 / (1 - p), p / (1 - p) or 1 - p."""
     scaled: float
-    """The same, with what was kept multiplied by 1 / (1 - p)."""
+    """The same as `apart`, with what was kept multiplied by the factor."""
 
 
 class Aliased(Record, frozen=True):

@@ -78,7 +78,8 @@ def not_rescaled(evidence: Evidence) -> Iterator[Found]:
 
     The training forward is played with the mean of the mask in its place, all other modules in eval
     mode: it equals the eval forward if the dropout rescales anywhere, in training or in eval mode,
-    in whatever way. What is found differs, and is equal once multiplied by 1 / (1 - p). Corrupting
+    in whatever way. What is found differs, and is equal once multiplied by 1 / (1 - p); by
+    p / (1 - p), where it was divided by p; or by 1 - p, where both modes rescale. Corrupting
     what the model is given, dropping words, tokens or conditions is meant. Write
     `x * mask / (1 - p)`.
     """
@@ -91,12 +92,13 @@ def not_rescaled(evidence: Evidence) -> Iterator[Found]:
             if scaling.scaled > _EQUAL * scaling.apart or _corrupts(forward, op):
                 continue
             yield Found(
-                message=f"The dropout by hand in `{op.module or 'the root'}` does not rescale what "
-                "it keeps.",
+                message=f"The dropout by hand in `{op.module or 'the root'}` does not keep the "
+                "mean: training and eval mode are scaled differently.",
                 evidence=f"p = {scaling.p:g}: at the mean of its mask the output is "
                 f"{scaling.apart:.1%} away from eval mode, and {scaling.scaled:.1%} once what is "
-                f"kept is multiplied by 1 / (1 - p) = {1 / (1 - scaling.p):.3g}.",
-                fix=f"x * mask / {1 - scaling.p:g}", module=op.module, place=op.called,
+                f"kept is multiplied by {scaling.factor:.3g}.",
+                fix=f"x * mask / {1 - scaling.p:g} if self.training else x", module=op.module,
+                place=op.called,
             )  # fmt: skip
 
 

@@ -24,7 +24,8 @@ def recomputed(evidence: Evidence) -> Iterator[Found]:
     A training forward is played twice from the same state; only the random stream that backward
     begins with is another. The gradients differ, which no backward of the same forward may do.
     Checkpoints that keep the stream, as they do unless told, and blocks without randomness are
-    silent. Leave `preserve_rng_state` as it is.
+    silent, and so is a backward of the program's own that rounds at random. Leave
+    `preserve_rng_state` as it is.
     """
     for each in evidence.all(Recomputed):
         forward = next((f for f in evidence.forwards if f.capture.id == each.capture), None)
@@ -33,15 +34,20 @@ def recomputed(evidence: Evidence) -> Iterator[Found]:
         paths = set(each.modules)
         inside = [
             op for op in forward.ops
-            if op.random and any(op.module == p or op.module.startswith(f"{p}.") for p in paths)
+            if op.random and any(_within(op.module, path) for path in paths)
         ]  # fmt: skip
         yield Found(
-            message="Backward computes checkpointed modules again with other random numbers.",
+            message="Backward computes a checkpointed part again with other random numbers.",
             evidence=f"The same forward and loss gave gradients that are {each.apart:.1%} apart: "
-            f"backward called {len(each.modules)} modules again and drew anew.",
+            f"backward called {', '.join(f'`{path}`' for path in each.modules[:3])} again and drew "
+            "anew.",
             fix="checkpoint(block, x, use_reentrant=False)  # preserve_rng_state=True",
             module=each.modules[0], place=inside[0].called if inside else None,
         )  # fmt: skip
+
+
+def _within(module: str, path: str) -> bool:
+    return module == path or module.startswith(f"{path}.")
 
 
 @rule("PTR502", "same-seed-every-step", "warning")

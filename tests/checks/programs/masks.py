@@ -163,6 +163,27 @@ def fires_ptr207_beside_dropout_and_batch_norm():
                   drop=ByHand(shed))  # fmt: skip
 
 
+def fires_ptr207_divided_by_the_wrong_share():
+    def shed(drop, x):
+        return x * (torch.rand_like(x) > drop.p) / drop.p if drop.training else x
+
+    def run(net, x):
+        return net.out(net.drop(torch.relu(net.inp(x))))
+
+    return hidden(run, drop=ByHand(shed))
+
+
+def fires_ptr207_scaled_in_both_modes():
+    def shed(drop, x):
+        keep = 1 - drop.p
+        return x * (torch.rand_like(x) > drop.p) / keep if drop.training else x * keep
+
+    def run(net, x):
+        return net.out(net.drop(torch.relu(net.inp(x))))
+
+    return hidden(run, drop=ByHand(shed))
+
+
 def silent_ptr207_scaled_in_eval_mode():
     def classical(drop, x):
         return x * (torch.rand_like(x) > drop.p) if drop.training else x * (1 - drop.p)

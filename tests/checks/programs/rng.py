@@ -64,6 +64,22 @@ def fires_ptr501_attention():
     return loop(deep(run, layer=layer))
 
 
+def silent_ptr501_backward_that_rounds_at_random():
+    class Rounded(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, slope):
+            return (slope * 1e3 + torch.rand_like(slope)).floor() / 1e3
+
+    def run(net, x):
+        return net.out(F.dropout(Rounded.apply(net.inp(x)), 0.2, net.training))
+
+    return loop(deep(run))
+
+
 def silent_ptr501_stream_is_kept():
     def run(net, x):
         h = checkpoint(net.block, net.inp(x), use_reentrant=False)

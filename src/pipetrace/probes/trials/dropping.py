@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ _DROPPING = DROPPING | {"alpha_dropout", "alpha_dropout_", "feature_alpha_dropou
 """PyTorch's functions that drop what they are given."""
 _HIDING = {"scaled_dot_product_attention", "lstm", "gru", "rnn_tanh", "rnn_relu"}
 _MODULES = 4
+_EQUAL = 1e-3
 _HIGH = 0.8
 """A probability from here on may be one of keeping."""
 _DRAWS = 6
@@ -29,7 +31,7 @@ def scaling(subject: Subject) -> Iterable[Fact]:
 
     One module after the other is in train mode, and all others are in eval mode.
     """
-    wanted = [op for op in subject.ops if _unscaled(op)] if subject.kind.trained else []
+    wanted = [op for op in subject.ops if _by_hand(op)] if subject.kind.trained else []
     if not wanted:
         return
     modules = dict(subject.model.named_modules())
@@ -54,40 +56,41 @@ def _scaled(subject: Subject, path: str, module: Any, still: Any) -> Iterator[Sc
         if op.mask is not None and op.function in _DROPPING:
             means[op.index] = _given
         elif op.mask is not None and op.function not in _HIDING:
-            means[op.index] = _mean(op, ops, (1 - op.mask.p) * op.mask.scale)
+            means[op.index] = _mean(op, ops)
         elif op.mask is not None or op.mask_missing:
             return
 
-    def gap(scaled: Sequence[Op]) -> float | None:
-        other = {op.index: _mean(op, ops, 1.0) for op in scaled}
+    def gap(scaled: Sequence[Op] = (), factor: float = 1.0) -> float:
+        other = {op.index: _mean(op, ops, factor) for op in scaled}
         changes = {spot(ops, index): change for index, change in {**means, **other}.items()}
-        return apart(altered(call, changes, modes), still)
+        found = apart(altered(call, changes, modes), still)
+        return math.inf if found is None else found
 
-    own = [op for op in ops if op.module == path and _unscaled(op)]
-    first = gap(())
-    if first is None:
-        return
     # In the training forward the same ops have other indices: there are those of other modules.
-    twins = [op for op in subject.ops if op.module == path and _unscaled(op)]
-    if len(twins) != len(own):
+    own, twins = ([op for op in some if op.module == path and _by_hand(op)]
+                  for some in (ops, subject.ops))  # fmt: skip
+    first = gap()
+    if first < _EQUAL or first == math.inf or len(twins) != len(own):
         return
-    together = gap(own)
     for op, twin in zip(own, twins, strict=True):
-        alone = together if len(own) == 1 else gap([op])
-        known = [each for each in (alone, together) if each is not None]
-        if known and op.mask is not None:
+        assert op.mask is not None
+        keep = 1 - op.mask.p
+        tried = [
+            (gap(some, factor), factor)
+            for factor in (1 / keep, op.mask.p / keep, keep)
+            for some in ([op], own)[: len(own)]
+        ]
+        scaled, factor = min(tried)
+        if scaled < first:
             yield Scaling(capture=subject.capture.id, op=twin.index, p=op.mask.p, apart=first,
-                          scaled=min(known))  # fmt: skip
+                          factor=factor, scaled=scaled)  # fmt: skip
 
 
-def _unscaled(op: Op) -> bool:
-    """Tell a mask by hand whose survivors stay as they were."""
+def _by_hand(op: Op) -> bool:
+    """Tell a mask that no function of PyTorch's drew for the program."""
     mask = op.mask
-    hand = mask is not None and op.function not in _DROPPING | _HIDING
-    return (
-        hand and mask is not None and 0 < mask.p < 1 and abs(mask.scale - 1) < 1e-6
-        and mask.unit != "batches"
-    )  # fmt: skip
+    hand = op.function not in _DROPPING | _HIDING
+    return hand and mask is not None and 0 < mask.p < 1 and mask.unit != "batches"
 
 
 def _given(plan: names.Plan, func: Any, args: Any, kwargs: Any) -> Any:
@@ -95,19 +98,23 @@ def _given(plan: names.Plan, func: Any, args: Any, kwargs: Any) -> Any:
     return trees.tensors(args)[0] if trees.tensors(args) else trees.tensors(kwargs)[0]
 
 
-def _mean(op: Op, ops: Sequence[Op], factor: float) -> Change:
-    """Return what gives the data that met a mask, times a factor."""
+def _mean(op: Op, ops: Sequence[Op], factor: float = 1.0) -> Change:
+    """Return what gives the mean over all masks of what an op gives, times a factor."""
     place = data(op, ops)
+    assert op.mask is not None
+    keep = 1 - op.mask.p
 
     def change(plan: names.Plan, func: Any, args: Any, kwargs: Any) -> Any:
-        entered = [*trees.tensors(args), *trees.tensors(kwargs)][place]
-        kept = entered.clone()
+        entered = [*trees.tensors(args), *trees.tensors(kwargs)][place].clone()
         output = func(*args, **kwargs)
-        if plan.inplace:
-            given = trees.tensors(args)[0]
-            given.copy_(kept * factor)
-            return output
-        return kept * factor
+        made = trees.tensors(args)[0] if plan.inplace else output
+        ratios = (made / entered)[(made != 0) & (entered != 0)]
+        scale = float(ratios.median()) if ratios.numel() else 1.0
+        mean = entered * (keep * scale * factor)
+        if not plan.inplace:
+            return mean
+        made.copy_(mean)
+        return output
 
     return change
 
