@@ -82,6 +82,8 @@ def watched(
     session = Session(type(model).__name__, origin(), checking=True, lean=True)
     with restored(model, optimizers):
         session.begin()
+        if session.observer is not None:
+            session.observer.handed(model)
         try:
             if train_step is None and eval_step is None:
                 _own_step(model, args, target, loss_fn)

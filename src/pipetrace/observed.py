@@ -32,6 +32,9 @@ class Calls(Record, frozen=True):
     """So many of them moved a random stream."""
     seeded: int = 0
     """So many of those that drew began from a state of torch's streams that another began from."""
+    ended: int = 0
+    """So many calls, whether they drew or not, ended in a state of it that another of them had
+    ended in."""
     repeated: int = 0
     """So many had the same input as the call of the model before them."""
     again: int = 0
@@ -165,3 +168,71 @@ class Clipped(Record, frozen=True):
     """That loss scale."""
     norm: float | None = None
     """The largest L2 norm of a gradient that was stepped on without being the clipped one."""
+
+
+class Used(Record, frozen=True):
+    """What a loop did with an output of a model before the first backward that went through it."""
+
+    calls: int
+    output: str
+    """Where in what the model returned it was, as in the capture."""
+    functions: tuple[str, ...] = ()
+    """Nodes of autograd between the loss and the output, those next to the loss first."""
+    learned: bool = False
+    """Whether a parameter takes part in between."""
+
+
+class Idle(Record, frozen=True):
+    """A dropout layer that was never called, though the module it belongs to was."""
+
+    model: int
+    path: str
+    p: float
+    calls: int
+    """Forwards of the model that a backward went through."""
+    named: bool = False
+    """Whether a method of the module it belongs to, other than the constructor, names it."""
+    own: bool = True
+    """Whether the program itself, and no installed package, wrote that module."""
+
+
+class Rate(Record, frozen=True):
+    """A dropout layer whose probability was another at a later forward that was trained on."""
+
+    model: int
+    path: str
+    first: float
+    last: float
+    changes: int
+    step: int
+    """Optimizer steps of the whole program before the first change."""
+
+
+class Norm(Record, frozen=True):
+    """A batch normalisation in forwards that a backward went through."""
+
+    model: int
+    path: str
+    frozen: int = 0
+    """In so many of them it was in train mode, and its weight and bias wanted no gradient."""
+    free: int = 0
+    """In so many it was in train mode, and they did."""
+    slept: int = 0
+    """In so many it was in eval mode, within a root in train mode."""
+    asleep: bool = False
+    """Whether it was handed over in eval mode, within a root in train mode."""
+    shift: float = 0.0
+    """Largest change of a running mean from the first of them to the last, in running standard
+    deviations."""
+
+
+class Copies(Record, frozen=True):
+    """Modules of one class that were all trained by steps of an optimizer, and are still equal."""
+
+    paths: tuple[str, ...]
+    """Empty paths are root modules of their own."""
+    type: str
+    parameters: int
+    """Of one of them."""
+    steps: int
+    """Optimizer steps that changed them, the fewest that one of them had."""

@@ -6,7 +6,18 @@ from typing import get_args
 
 import msgspec
 
-from pipetrace.observed import Calls, Clipped, Rates, Stepped, Wired
+from pipetrace.observed import (
+    Calls,
+    Clipped,
+    Copies,
+    Idle,
+    Norm,
+    Rate,
+    Rates,
+    Stepped,
+    Used,
+    Wired,
+)
 from pipetrace.parts import (
     Argument,
     Bin,
@@ -44,7 +55,15 @@ from pipetrace.probed import (
     Weights,
     WholeRow,
 )
-from pipetrace.tried import Repeats, Stranger
+from pipetrace.tried import (
+    Aliased,
+    Company,
+    Recomputed,
+    Repeats,
+    Scaling,
+    Stranger,
+    Survival,
+)
 
 
 class Provenance(Record, frozen=True):
@@ -408,19 +427,21 @@ Fact = (
     | Contrast | Training | Epoch | Probe | Layers | Checksum | Evaluation | Metrics | Prediction
     | Failure | Column | Preparation | Question | Notice | Ended | Draws | Histograms | Weights
     | WholeRow | Ranking | InputImage | InputTokens | Calls | Repeats | Stranger | Clipped
-    | Rates | Stepped | Wired
+    | Rates | Stepped | Wired | Used | Idle | Rate | Norm | Copies | Scaling | Aliased | Survival
+    | Company | Recomputed
 )  # fmt: skip
 
 KINDS: dict[str, type[Record]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Fact)}
 """Every kind of fact by its tag in the file."""
 
 __all__ = [
-    "KINDS", "Argument", "Bin", "Calls", "Capture", "Check", "Checksum", "Choice", "Classification",
-    "Clipped", "Column", "Contrast", "Dataset", "Difference", "Draws", "Ended", "Epoch",
-    "Evaluation", "Fact", "Failure", "Gradient", "Histograms", "InputImage", "InputTokens",
-    "Labelling", "Layer", "Layers", "Link", "Mask", "Metrics", "Model", "ModulePart", "NotFinite",
-    "Notice", "Op", "Outcome", "Outputs", "Part", "Place", "Prediction", "Preparation", "Probe",
-    "Provenance", "Question", "Ranked", "Ranking", "Rates", "Receipt", "Record", "Regression",
-    "Repeats", "Score", "Seed", "SourceText", "Spectrum", "Spread", "Stepped", "Stranger",
-    "Tensor", "Training", "Units", "Weights", "WholeRow", "Wired",
+    "KINDS", "Aliased", "Argument", "Bin", "Calls", "Capture", "Check", "Checksum", "Choice",
+    "Classification", "Clipped", "Column", "Company", "Contrast", "Copies", "Dataset",
+    "Difference", "Draws", "Ended", "Epoch", "Evaluation", "Fact", "Failure", "Gradient",
+    "Histograms", "Idle", "InputImage", "InputTokens", "Labelling", "Layer", "Layers", "Link",
+    "Mask", "Metrics", "Model", "ModulePart", "Norm", "NotFinite", "Notice", "Op", "Outcome",
+    "Outputs", "Part", "Place", "Prediction", "Preparation", "Probe", "Provenance", "Question",
+    "Ranked", "Ranking", "Rate", "Rates", "Receipt", "Recomputed", "Record", "Regression",
+    "Repeats", "Scaling", "Score", "Seed", "SourceText", "Spectrum", "Spread", "Stepped",
+    "Stranger", "Survival", "Tensor", "Training", "Units", "Used", "Weights", "WholeRow", "Wired",
 ]  # fmt: skip

@@ -50,3 +50,74 @@ class Stranger(Record, frozen=True):
     training: bool
     anew: bool
     """Whether it was made while the forward ran."""
+
+
+class Scaling(Record, frozen=True):
+    """A dropout written by hand, played with the mean of its mask in place of the mask.
+
+    Its module is in train mode, all others in eval mode. Where a dropout keeps the mean of what it
+    drops, in training or by a factor in eval mode, this forward equals that in eval mode.
+    """
+
+    capture: int
+    op: int
+    """The op in which the mask met the data."""
+    p: float
+    """The probability of being dropped."""
+    apart: float
+    """L2 norm of the output's difference from eval mode, over that of the output there."""
+    factor: float
+    """What comes closest: 1 / (1 - p), p / (1 - p) or 1 - p."""
+    scaled: float
+    """The same as `apart`, with what was kept multiplied by the factor."""
+
+
+class Aliased(Record, frozen=True):
+    """A dropout that wrote into its input, played once more with the same mask on a copy."""
+
+    capture: int
+    op: int
+    apart: float
+    """L2 norm of the output's difference from the forward as it is, over that of its output."""
+
+
+class Survival(Record, frozen=True):
+    """How much of the output stays what it is in eval mode while some dropouts drop, all else off.
+
+    The share is the variance of the eval-mode output between rows, over that variance plus the mean
+    square of what the masks add.
+    """
+
+    capture: int
+    ops: tuple[int, ...]
+    p: float
+    """The largest of their probabilities."""
+    share: float
+    opposite: float
+    """The share with 1 - p in place of each p."""
+
+
+class Company(Record, frozen=True):
+    """A forward in eval mode in which ops took statistics over the batch, played on half of it."""
+
+    capture: int
+    ops: tuple[int, ...]
+    """The ops that did."""
+    rows: int
+    """How many rows the half had."""
+    apart: float
+    """L2 norm of the difference of these rows' outputs, over that of their outputs."""
+
+
+class Recomputed(Record, frozen=True):
+    """A forward whose backward computed modules again and drew random numbers for it.
+
+    It was played twice from the same state, with the same loss; only the random stream that each
+    backward began with was another.
+    """
+
+    capture: int
+    modules: tuple[str, ...]
+    """Paths of the outermost modules that backward called, in the order of the forward."""
+    apart: float
+    """L2 norm of the difference of the two gradients, over the norm of the first."""

@@ -188,13 +188,17 @@ def other_mode(
     return [contrast(outcome.tracer, played.tracer, id, training=training)]
 
 
-def play(call: Call, modes: Modes = None, *, seed: int | None = None) -> Any:
+def play(
+    call: Call, modes: Modes = None, *, seed: int | None = None,
+    around: Around = contextlib.nullcontext,
+) -> Any:  # fmt: skip
     """Play a forward again without the tracer, and return its output.
 
     Args:
         call: The forward.
         modes: The modes to play it in; None for those it was called in.
         seed: Decides other random numbers than those that the forward drew; None for the same.
+        around: Makes what the forward runs inside of.
     """
     with playing(call, modes):
         if seed is not None:

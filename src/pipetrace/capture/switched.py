@@ -131,7 +131,7 @@ class Switched(TorchFunctionMode):
         rate = _argument(plan, args, kwargs, _RATES)
         self.rate = float(rate) if isinstance(rate, (int, float)) else None
         p = self.rate if self._p is None else self._p
-        args, kwargs = _turned(plan, args, kwargs, self._p, self._training)
+        args, kwargs = turned(plan, args, kwargs, self._p, self._training)
         drops = bool(_argument(plan, args, kwargs, _MODES)) and plan.name in DROPPING
         with torch._C.DisableTorchFunction():
             # A copy: the op may write into what it takes.
@@ -174,7 +174,7 @@ def _argument(
     return 0.0 if plan.name == "scaled_dot_product_attention" and "dropout_p" in among else None
 
 
-def _turned(
+def turned(
     plan: names.Plan, args: tuple[Any, ...], kwargs: dict[str, Any], p: float | None,
     training: bool | None,
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:  # fmt: skip

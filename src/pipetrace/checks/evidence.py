@@ -144,6 +144,15 @@ class Evidence:
             if each.complete and each.purpose in ("training", "evaluation", "trace")
         ]
 
+    @cached_property
+    def training(self) -> list[Traced]:
+        """Captured forwards that were trained on; where none is known of, those in train mode."""
+        told = [
+            each for each in self.forwards
+            if (each.calls.trained if each.calls else each.capture.purpose == "training")
+        ]  # fmt: skip
+        return told or [each for each in self.forwards if each.capture.training]
+
     def forward(self, calls: Calls) -> Traced | None:
         """Return the captured forward of a kind of calls."""
         return next((each for each in self.forwards if each.calls is calls), None)

@@ -11,9 +11,13 @@ from pipetrace.checks.registry import Rule, rules
 from pipetrace.tracefile import Recording
 
 FAMILIES = (
+    "batchnorm",
+    "dropout",
     "loop",
+    "masks",
     "mode",
     "randomness",
+    "rng",
     "wiring",
 )
 """The files of rules; importing one registers its rules."""

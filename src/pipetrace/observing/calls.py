@@ -58,7 +58,8 @@ class Kind:
         self.turns: list[Turn] = []
         self.which: list[int] = []
         self.rows: list[int] = []
-        self.drew = self.seeded = self.repeated = self.again = self.losses = 0
+        self.drew = self.seeded = self.ended = self.repeated = self.again = self.losses = 0
+        self.ends: set[int] = set()
         self.fed: list[Turn] = []
         self.seen: tuple[int, set[Hashable]] = 0, set()
         self.discarded = sites.discards(made.spot, sys._getframe(1))
@@ -98,7 +99,8 @@ class Kind:
             count=len(self.turns), trained=sum(turn.trained for turn in self.turns),
             steps=tuple(turn.step for turn in self.turns[:_LISTED]),
             turns=tuple(self.which[:_LISTED]), rows=tuple(self.rows[:_LISTED]), drew=self.drew,
-            seeded=self.seeded, repeated=self.repeated, again=self.again, after=after,
+            seeded=self.seeded, ended=self.ended,
+            repeated=self.repeated, again=self.again, after=after,
             losses=self.losses, fed=len(self.fed), taught=sum(turn.trained for turn in self.fed),
             discarded=self.discarded, learned=learned, fixed=tuple(self.fixed),
             moved=tuple(self.moved), capture=self.capture,
@@ -171,7 +173,10 @@ class Calling(Witness):
         kind.turns.append(made.turn)
         kind.which.append(count)
         kind.rows.append(trees.rows((made.args, made.kwargs)) or 0)
-        moved = before.stream != _stream()
+        stream = _stream()
+        moved = before.stream != stream
+        kind.ended += stream in kind.ends
+        kind.ends.add(stream)
         kind.moved.update(dict.fromkeys(_moved(before.buffers, made.model)))
         if before.call is not None:
             self._capture(kind, before.call, made, output, moved)

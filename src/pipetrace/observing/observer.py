@@ -65,6 +65,10 @@ class Observer:
             self._leave()
             self._heard(self._state)
 
+    def handed(self, model: nn.Module) -> None:
+        """Pass on that a model is handed over before its loop runs."""
+        self._heard(self._each, "handed", model)
+
     def around(
         self, call: Callable[..., Any], model: nn.Module, /, *args: Any, **kwargs: Any
     ) -> Any:  # fmt: skip

@@ -80,6 +80,9 @@ class Witness:
     def begin(self) -> None:
         """Start: wrap what has to be wrapped."""
 
+    def handed(self, model: nn.Module) -> None:
+        """A model is handed over before its loop runs, as `pt.check` gets it."""
+
     def about(self, made: Made) -> None:
         """A root is about to be called."""
 

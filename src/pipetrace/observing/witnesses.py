@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from pipetrace.observing.clipping import Clipping
+from pipetrace.observing.copies import Copying
+from pipetrace.observing.layers import Layering
+from pipetrace.observing.norms import Norming
 from pipetrace.observing.optimizers import Optimizers
+from pipetrace.observing.outputs import Outputs
 from pipetrace.observing.rates import Scheduling
 from pipetrace.observing.stepping import Stepping
 from pipetrace.observing.wiring import Wiring
@@ -20,4 +24,8 @@ def witnesses(recorder: Recorder) -> list[Witness]:
         Scheduling(recorder, optimizers),
         Clipping(recorder, optimizers),
         Wiring(optimizers),
+        Norming(),
+        Layering(),
+        Outputs(),
+        Copying(),
     ]

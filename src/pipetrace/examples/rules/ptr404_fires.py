@@ -1,0 +1,37 @@
+"""A running mean moves in evaluation too."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+torch.manual_seed(0)
+x, y = torch.randn(64, 8), torch.randint(0, 3, (64,))
+
+
+class Center(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(16))
+
+    def forward(self, x):
+        self.mean.lerp_(x.detach().mean(0), 0.1)
+        return x - self.mean
+
+
+model = nn.Sequential(
+    nn.Linear(8, 16),
+    Center(),
+    nn.ReLU(),
+    nn.Linear(16, 3),
+)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for epoch in range(2):
+    model.train()
+    for rows in range(0, 48, 16):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x[rows : rows + 16]), y[rows : rows + 16])
+        loss.backward()
+        optimizer.step()
+    model.eval()
+    with torch.no_grad():
+        print(epoch, F.cross_entropy(model(x[48:]), y[48:]).item())
