@@ -203,7 +203,8 @@ def play(
     with playing(call, modes):
         if seed is not None:
             reseed(seed)
-        return made(call, modes)
+        with around():
+            return made(call, modes)
 
 
 def made(call: Call, modes: Modes = None) -> Any:

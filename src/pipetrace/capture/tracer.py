@@ -373,12 +373,12 @@ class Tracer(TorchFunctionMode):
 
     def _meet(self, module: nn.Module) -> None:
         """Name a module that the root has not registered, by where it is kept."""
-        if self._kept is None:
-            with torch._C.DisableTorchFunction():
+        with torch._C.DisableTorchFunction():
+            if self._kept is None:
                 self._kept = strangers.paths(self._root.module)
-        path = self._kept.get(id(module), f"(not registered) {kind(module)}")
-        self.strangers[path] = module
-        self._adopt(path, module)
+            path = self._kept.get(id(module), f"(not registered) {kind(module)}")
+            self.strangers[path] = module
+            self._adopt(path, module)
 
     def _owner(self, link: Link) -> int | Link:
         return link if link.index is None else self._owners[link.index]
