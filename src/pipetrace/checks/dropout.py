@@ -20,7 +20,7 @@ from pipetrace.checks.flow import (
 from pipetrace.checks.registry import rule
 from pipetrace.records import Idle, Mask, Op, Place, Rate, Survival, Used
 
-_MOSTLY = 0.75
+_MOSTLY = 2 / 3
 """A share of the output's variance from which on it is mostly signal."""
 _LOSSES = re.compile(
     r"cross_entropy|nll_loss|mse_loss|l1_loss|smooth_l1_loss|huber_loss|binary_cross_entropy\w*"
@@ -68,7 +68,7 @@ def keeping(evidence: Evidence) -> Iterator[Found]:
     activations are lost in training, and much of what the loss sees is noise.
 
     The forward is played in eval mode with only these dropouts on, at their rates and at 1 - p,
-    and the share of the output that survives is measured. It is advice where three quarters of the
+    and the share of the output that survives is measured. It is advice where two thirds of the
     output's variance are still signal: a wide, redundant layer may bear 0.8. Dropping what the
     model is given, as denoising and masked autoencoders do, is meant. Write `nn.Dropout(1 - keep)`.
     """
