@@ -99,6 +99,16 @@ def test_the_loop_around_the_batches_is_the_epoch():
     assert heard.closed == [(LOOP, 4)] * 3
 
 
+def test_a_step_may_be_taken_outside_of_the_loop_over_batches():
+    heard = Heard()
+    for _ in range(2):
+        for batch in range(4):
+            heard.step(loops("run", batch))
+        heard.step(loops("run"))
+    heard.evaluate(())
+    assert sum(steps for _, steps in heard.closed) == 10
+
+
 def test_a_loop_over_folds_lies_further_out():
     heard = Heard()
     for fold in range(2):
