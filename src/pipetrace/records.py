@@ -44,7 +44,7 @@ from pipetrace.probed import (
     Weights,
     WholeRow,
 )
-from pipetrace.tried import Repeats, Stranger
+from pipetrace.tried import Asleep, Repeats, Stranger
 
 
 class Provenance(Record, frozen=True):
@@ -407,19 +407,19 @@ Fact = (
     Provenance | Seed | SourceText | Model | Dataset | Op | Capture | Gradient | NotFinite
     | Contrast | Training | Epoch | Probe | Layers | Checksum | Evaluation | Metrics | Prediction
     | Failure | Column | Preparation | Question | Notice | Ended | Draws | Histograms | Weights
-    | WholeRow | Ranking | InputImage | InputTokens | Calls | Repeats | Stranger
+    | WholeRow | Ranking | InputImage | InputTokens | Calls | Asleep | Repeats | Stranger
 )  # fmt: skip
 
 KINDS: dict[str, type[Record]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Fact)}
 """Every kind of fact by its tag in the file."""
 
 __all__ = [
-    "KINDS", "Argument", "Bin", "Calls", "Capture", "Check", "Checksum", "Choice", "Classification",
-    "Column", "Contrast", "Dataset", "Difference", "Draws", "Ended", "Epoch", "Evaluation",
-    "Fact", "Failure", "Gradient", "Histograms", "InputImage", "InputTokens", "Labelling",
-    "Layer", "Layers", "Link", "Mask", "Metrics", "Model", "ModulePart", "NotFinite", "Notice",
-    "Op", "Outcome", "Outputs", "Part", "Place", "Prediction", "Preparation", "Probe",
-    "Provenance", "Question", "Ranked", "Ranking", "Receipt", "Record", "Regression",
-    "Repeats", "Score", "Seed", "SourceText", "Spectrum", "Spread", "Stranger",
+    "KINDS", "Argument", "Asleep", "Bin", "Calls", "Capture", "Check", "Checksum", "Choice",
+    "Classification", "Column", "Contrast", "Dataset", "Difference", "Draws", "Ended", "Epoch",
+    "Evaluation", "Fact", "Failure", "Gradient", "Histograms", "InputImage", "InputTokens",
+    "Labelling", "Layer", "Layers", "Link", "Mask", "Metrics", "Model", "ModulePart",
+    "NotFinite", "Notice", "Op", "Outcome", "Outputs", "Part", "Place", "Prediction",
+    "Preparation", "Probe", "Provenance", "Question", "Ranked", "Ranking", "Receipt", "Record",
+    "Regression", "Repeats", "Score", "Seed", "SourceText", "Spectrum", "Spread", "Stranger",
     "Tensor", "Training", "Units", "Weights", "WholeRow",
 ]  # fmt: skip

@@ -10,6 +10,8 @@ from pipetrace.checks.evidence import Evidence, Traced, argument, number
 from pipetrace.records import Calls, Op, Stranger
 
 ATTENTION = "scaled_dot_product_attention"
+HIDING = (ATTENTION, "lstm", "gru", "rnn_tanh", "rnn_relu")
+"""Functions that may drop inside."""
 _NOISE = {"randn", "randn_like", "rand", "rand_like", "normal", "normal_", "uniform_"}
 _SAME = {
     "to", "float", "half", "bfloat16", "double", "type", "type_as", "contiguous", "clone", "cpu",
@@ -115,6 +117,11 @@ def shown(forward: Traced) -> str:
         f"Two forwards of the same {forward.capture.rows or 1} rows, every module told eval(), "
         f"differ {gap} when other random numbers are drawn."
     )
+
+
+def drop_rate(op: Op) -> float | None:
+    """Return the probability that an op drops with, as far as it was told one."""
+    return op.mask.p if op.mask is not None else number(op, "p", "dropout_p", "dropout")
 
 
 def noise(alive: Alive) -> tuple[Op, float] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipetrace.probes.trials.repeating import repeats, strangers
+from pipetrace.probes.trials.repeating import asleep, repeats, strangers
 from pipetrace.probes.trials.trial import Trial
 
-TRIALS: tuple[Trial, ...] = (strangers, repeats)
+TRIALS: tuple[Trial, ...] = (strangers, repeats, asleep)
