@@ -173,12 +173,19 @@ def mask_of(forward: Traced, drawn: Op) -> Op | None:
         op = waiting.pop(0)
         for user in forward.users[op.index]:
             dropping = user.mask is not None and user.mask.p > 0
-            if dropping and "dropout" not in user.function:
+            if dropping and "dropout" not in user.function and user.function not in HIDING:
                 return None if _is_told_apart(forward, op) else user
-            if user.index not in seen and not user.random and user.mask is None:
+            if user.index not in seen and not user.random and _stays_apart(user, op):
                 seen.add(user.index)
                 waiting.append(user)
     return None
+
+
+def _stays_apart(op: Op, drawn: Op) -> bool:
+    """Tell whether what was drawn has met no data in an op that takes it."""
+    others = [link for link in op.inputs if link.index != drawn.index]
+    compared = op.function in ("lt", "le", "gt", "ge", "eq", "ne")
+    return compared or all(link.source in ("constant", "buffer") for link in others)
 
 
 def _is_told_apart(forward: Traced, mask: Op) -> bool:
