@@ -57,6 +57,7 @@ from pipetrace.probed import (
 )
 from pipetrace.tried import (
     Aliased,
+    Asleep,
     Company,
     Recomputed,
     Repeats,
@@ -428,15 +429,15 @@ Fact = (
     | Failure | Column | Preparation | Question | Notice | Ended | Draws | Histograms | Weights
     | WholeRow | Ranking | InputImage | InputTokens | Calls | Repeats | Stranger | Clipped
     | Rates | Stepped | Wired | Used | Idle | Rate | Norm | Copies | Scaling | Aliased | Survival
-    | Company | Recomputed
+    | Company | Recomputed | Asleep
 )  # fmt: skip
 
 KINDS: dict[str, type[Record]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Fact)}
 """Every kind of fact by its tag in the file."""
 
 __all__ = [
-    "KINDS", "Aliased", "Argument", "Bin", "Calls", "Capture", "Check", "Checksum", "Choice",
-    "Classification", "Clipped", "Column", "Company", "Contrast", "Copies", "Dataset",
+    "KINDS", "Aliased", "Argument", "Asleep", "Bin", "Calls", "Capture", "Check", "Checksum",
+    "Choice", "Classification", "Clipped", "Column", "Company", "Contrast", "Copies", "Dataset",
     "Difference", "Draws", "Ended", "Epoch", "Evaluation", "Fact", "Failure", "Gradient",
     "Histograms", "Idle", "InputImage", "InputTokens", "Labelling", "Layer", "Layers", "Link",
     "Mask", "Metrics", "Model", "ModulePart", "Norm", "NotFinite", "Notice", "Op", "Outcome",

@@ -31,13 +31,30 @@ class Repeats(Record, frozen=True):
     """Ops of the capture that draw in eval mode; None where the capture itself was in it, or is
     compared with it."""
     turned: tuple[Turned, ...] = ()
-    """Where the difference begins, if it comes from numpy or Python: the first eight such ops."""
+    """Where the difference begins, unless it comes from torch alone: the first eight such ops."""
     left_out: tuple[str, ...] = ()
     """Modules that ran from one of the states only, the first eight."""
     rows: int = 0
     """Rows of the first input."""
     distinct: int = 0
     """How many of them differ from all rows before."""
+
+
+class Idle(Part, frozen=True):
+    """An op that drops in train mode."""
+
+    function: str
+    p: float
+    module: str = ""
+    called: Place | None = None
+
+
+class Asleep(Record, frozen=True):
+    """A training forward that was not in train mode, again with every module told `train()`."""
+
+    capture: int
+    idle: tuple[Idle, ...] = ()
+    """What dropped in train mode alone, the first 100."""
 
 
 class Stranger(Record, frozen=True):

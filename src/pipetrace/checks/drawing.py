@@ -10,6 +10,8 @@ from pipetrace.checks.evidence import Evidence, Traced, argument, number
 from pipetrace.records import Calls, Op, Stranger
 
 ATTENTION = "scaled_dot_product_attention"
+HIDING = (ATTENTION, "lstm", "gru", "rnn_tanh", "rnn_relu")
+"""Functions that may drop inside."""
 _NOISE = {"randn", "randn_like", "rand", "rand_like", "normal", "normal_", "uniform_"}
 _SAME = {
     "to", "float", "half", "bfloat16", "double", "type", "type_as", "contiguous", "clone", "cpu",
@@ -117,6 +119,11 @@ def shown(forward: Traced) -> str:
     )
 
 
+def drop_rate(op: Op) -> float | None:
+    """Return the probability that an op drops with, as far as it was told one."""
+    return op.mask.p if op.mask is not None else number(op, "p", "dropout_p", "dropout")
+
+
 def noise(alive: Alive) -> tuple[Op, float] | None:
     """Return the op in which noise of a constant scale is added to data, and the scale.
 
@@ -166,12 +173,19 @@ def mask_of(forward: Traced, drawn: Op) -> Op | None:
         op = waiting.pop(0)
         for user in forward.users[op.index]:
             dropping = user.mask is not None and user.mask.p > 0
-            if dropping and "dropout" not in user.function:
+            if dropping and "dropout" not in user.function and user.function not in HIDING:
                 return None if _is_told_apart(forward, op) else user
-            if user.index not in seen and not user.random and user.mask is None:
+            if user.index not in seen and not user.random and _stays_apart(user, op):
                 seen.add(user.index)
                 waiting.append(user)
     return None
+
+
+def _stays_apart(op: Op, drawn: Op) -> bool:
+    """Tell whether what was drawn has met no data in an op that takes it."""
+    others = [link for link in op.inputs if link.index != drawn.index]
+    compared = op.function in ("lt", "le", "gt", "ge", "eq", "ne")
+    return compared or all(link.source in ("constant", "buffer") for link in others)
 
 
 def _is_told_apart(forward: Traced, mask: Op) -> bool:

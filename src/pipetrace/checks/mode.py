@@ -63,6 +63,7 @@ def partly_in_train_mode(evidence: Evidence) -> Iterator[Found]:
                 evidence=f"{_count(calls)} ran with {_odd(calls)}: "
                 f"{modes.happened(evidence, calls, path)}.",
                 fix="model.eval()  # reaches every submodule", module=path, place=calls.place,
+                severity=modes.severity(evidence, calls),
             )  # fmt: skip
 
 

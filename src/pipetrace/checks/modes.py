@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pipetrace.checks import drawing
-from pipetrace.checks.evidence import Evidence, argument, number
-from pipetrace.records import Calls, Op
+from pipetrace.checks.evidence import Evidence
+from pipetrace.records import Asleep, Calls, Op
+from pipetrace.tried import Idle
 
-_RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 _NORMS = ("BatchNorm", "SyncBatchNorm", "LazyBatchNorm")
+_STATISTICS = ("num_batches_tracked", "running_mean", "running_var")
 _FEW = 2
-"""So many forwards without a loss are needed to make an evaluation, where autograd was on."""
+"""So many forwards that were left out of training, or with other rows, are an evaluation."""
 
 
 def is_evaluation(evidence: Evidence, calls: Calls) -> bool:
@@ -29,8 +30,7 @@ def is_evaluation(evidence: Evidence, calls: Calls) -> bool:
         if calls.trained:
             # One line for both: the last batch of an epoch may be left out without being judged.
             return calls.after >= _FEW
-        told = not calls.graph or calls.losses > 0 or alone >= _FEW
-        return calls.after > 0 and told
+        return calls.after > 0
     return not calls.graph and (calls.losses > 0 or alone - calls.again >= _FEW)
 
 
@@ -42,12 +42,12 @@ def learns(evidence: Evidence) -> bool:
 def severity(evidence: Evidence, calls: Calls) -> str:
     """Return the severity of an evaluation in train mode, where it is no warning.
 
-    Where only running statistics move, no loss was computed and the model is evaluated in eval
-    mode too, they may be meant to.
+    Where no loss was computed, autograd was on and the output may only be shown; and where only
+    running statistics move, and the model is evaluated in eval mode too, they may be meant to.
     """
     drew = bool(_dropped(evidence, calls, ""))
     apart = any(not each.training for each in evidence.evaluated if each.model == calls.model)
-    return "advice" if not drew and not calls.losses and apart else ""
+    return "advice" if not calls.losses and (calls.graph or (apart and not drew)) else ""
 
 
 def happened(evidence: Evidence, calls: Calls, path: str = "") -> str:
@@ -61,14 +61,15 @@ def happened(evidence: Evidence, calls: Calls, path: str = "") -> str:
     said = []
     dropped = _dropped(evidence, calls, path)
     if dropped and calls.drew:
-        rate = drop_rate(dropped[0])
+        rate = drawing.drop_rate(dropped[0])
         told = "" if rate is None else f" with p = {rate:g}"
         where = dropped[0].module or "the root"
         said.append(f"`{dropped[0].function}` in `{where}` dropped{told}, and random numbers were "
                     f"drawn in {calls.drew} of {calls.count}")  # fmt: skip
-    moved = [name for name in calls.moved if _of_norm(evidence, calls, name, path)]
+    moved = _moved(evidence, calls, path)
     if moved:
-        said.append(f"{len(moved)} running statistics moved, `{moved[0]}` for example")
+        said.append(f"the running statistics of {len(moved)} batch normalisations moved, of "
+                    f"`{moved[0]}` for example")  # fmt: skip
     return ", and ".join(said)
 
 
@@ -93,7 +94,8 @@ def partly(evidence: Evidence) -> Iterator[tuple[Calls, str]]:
             named = _outermost(inside, [""])
         else:
             leaves = [p for p in inside if not any(o.startswith(f"{p}.") for o in told)]
-            if leaves == inside and not any(_parameters(evidence, calls, p) for p in inside):
+            if leaves == inside and not any(_has_weights(evidence, calls, p) for p in inside):
+                # Somebody chose these: dropout to draw from, statistics to adapt.
                 continue
             named = _outermost(inside, [])
         for path in named:
@@ -117,32 +119,25 @@ def is_root_alone(evidence: Evidence, calls: Calls) -> bool:
     return model is not None and 0 < calls.odd_count == len(model.modules) - 1
 
 
-def idle(evidence: Evidence, calls: Calls) -> list[Op]:
-    """Return the dropout calls of training forwards that were told not to drop, with p above 0.
+def idle(evidence: Evidence, calls: Calls) -> list[Idle]:
+    """Return what drew masks when training forwards in eval mode were played in train mode.
 
-    Those of a frozen part are left out.
+    That of a frozen part is left out.
     """
-    forward = evidence.forward(calls)
-    if forward is None:
-        return []
-    contrast = forward.contrast
-    sources = contrast.sources if contrast is not None and contrast.training else ()
-    switched = [forward.ops[each.op] for each in sources if each.cause == "mode"]
-    told = [op for op in forward.ops if _is_off(op)]
-    found = {op.index: op for op in (*told, *switched) if "norm" not in op.function}
-    return [op for _, op in sorted(found.items()) if _learns_there(evidence, calls, op)]
+    found = [
+        each for told in evidence.all(Asleep) if told.capture == calls.capture for each in told.idle
+    ]
+    return [each for each in found if _learns_there(evidence, calls, each.module)]
 
 
-def idle_told(idle: Sequence[Op]) -> str:
+def idle_told(idle: Sequence[Idle]) -> str:
     """Say which dropout did not drop; empty where there is none."""
     if not idle:
         return ""
-    first = idle[0]
-    rate = drop_rate(first)
-    told = "" if not rate else f" (p = {rate:g})"
+    first, more = idle[0], f" ({len(idle)} such ops)" if len(idle) > 1 else ""
     return (
-        f"`{first.function}` in `{first.module or 'the root'}`{told} was told not to drop, one of "
-        f"{len(idle)}"
+        f"`{first.function}` in `{first.module or 'the root'}` drops with p = {first.p:g} when "
+        f"they are played in train mode, and dropped nothing{more}"
     )
 
 
@@ -183,15 +178,6 @@ def left_in_eval(evidence: Evidence) -> Iterator[tuple[Calls, Calls]]:
                 break
 
 
-def drop_rate(op: Op) -> float | None:
-    """Return the probability that an op drops with, as far as it was told one."""
-    if op.mask is not None:
-        return op.mask.p
-    if op.function in _RECURRENT:
-        return number(op, "dropout")
-    return number(op, "p", "dropout_p")
-
-
 def _is_meant_as_evaluation(evidence: Evidence, calls: Calls) -> bool:
     """Tell whether forwards with modules in both modes judge the model."""
     if calls.trained:
@@ -213,17 +199,22 @@ def _dropped(evidence: Evidence, calls: Calls, path: str) -> list[Op]:
         inside = not path or f"{op.module}.".startswith(f"{path}.")
         if op.random and inside and op.index not in always:
             mask = drawing.mask_of(forward, op)
-            dropout = "dropout" in op.function or op.function in (drawing.ATTENTION, *_RECURRENT)
+            dropout = "dropout" in op.function or op.function in drawing.HIDING
             if dropout or mask is not None:
                 found.append(mask or op)
     return found
 
 
-def _of_norm(evidence: Evidence, calls: Calls, name: str, path: str) -> bool:
-    module, _, buffer = name.rpartition(".")
-    part = evidence.part(calls.model, module)
-    inside = not path or f"{module}.".startswith(f"{path}.")
-    return inside and part is not None and part.type.startswith(_NORMS) and buffer == "running_mean"
+def _moved(evidence: Evidence, calls: Calls, path: str) -> list[str]:
+    """Return the batch normalisations in a module and below whose statistics moved."""
+    found = {}
+    for name in calls.moved:
+        module, _, buffer = name.rpartition(".")
+        part = evidence.part(calls.model, module)
+        norm = part is not None and part.type.startswith(_NORMS) and buffer in _STATISTICS
+        if norm and (not path or f"{module}.".startswith(f"{path}.")):
+            found[module] = True
+    return list(found)
 
 
 def _rows_repeat(evidence: Evidence, calls: Calls) -> bool:
@@ -249,25 +240,18 @@ def _outermost(paths: Sequence[str], without: Sequence[str]) -> list[str]:
     ]  # fmt: skip
 
 
-def _parameters(evidence: Evidence, calls: Calls, path: str) -> int:
+def _has_weights(evidence: Evidence, calls: Calls, path: str) -> bool:
     part = evidence.part(calls.model, path)
-    return 0 if part is None else part.parameters
+    return part is not None and part.parameters > 0 and not part.type.startswith(_NORMS)
 
 
-def _is_off(op: Op) -> bool:
-    told = argument(op, "training") or argument(op, "train")
-    layers = number(op, "num_layers") if op.function in _RECURRENT else 2
-    named = "dropout" in op.function or op.function in _RECURRENT
-    return named and told == "False" and (layers or 0) > 1 and bool(drop_rate(op))
-
-
-def _learns_there(evidence: Evidence, calls: Calls, op: Op) -> bool:
+def _learns_there(evidence: Evidence, calls: Calls, module: str) -> bool:
     """Tell whether what is around a dropout is trained: its module, or the one that holds it."""
     model = evidence.models.get(calls.model)
     if model is None:
         return False
-    leaf = not any(part.path.startswith(f"{op.module}.") for part in model.modules)
-    home = op.module.rpartition(".")[0] if leaf else op.module
+    leaf = not any(part.path.startswith(f"{module}.") for part in model.modules)
+    home = module.rpartition(".")[0] if leaf else module
     return any(
         part.trainable for part in model.modules
         if not home or f"{part.path}.".startswith(f"{home}.")

@@ -9,8 +9,10 @@ from pipetrace.checks.drawing import Alive, alive
 from pipetrace.checks.evidence import Evidence, Traced, argument, number
 from pipetrace.checks.findings import Found
 from pipetrace.checks.registry import rule
+from pipetrace.records import Stranger
 
 _CONTAINERS = ("ModuleList", "ModuleDict", "Sequential")
+_SOURCES = {"python": "Python's `random`", "numpy": "`numpy.random`"}
 _MASKED = (0.02, 0.98)
 """A mask leaves a share of zeros between these."""
 
@@ -154,6 +156,7 @@ def unregistered(evidence: Evidence) -> Iterator[Found]:
             f"It was in train mode and {drops} while the model was in eval mode. {each.shown}",
             "self.layers = nn.ModuleList(layers)", module=known.path,
         )  # fmt: skip
+    yield from _moving(evidence)
 
 
 @rule("PTR106", "mode-baked-by-tracing", "warning")
@@ -223,10 +226,10 @@ def _of_other_streams(evidence: Evidence) -> Iterator[Found]:
     """Yield what numpy's or Python's random numbers drop in eval mode."""
     for forward, advice in drawing.judged(evidence):
         repeats = forward.repeats
-        if repeats is None or not set(repeats.streams) - {"torch"}:
+        if repeats is None or not (repeats.turned or repeats.left_out):
             continue
-        stream = next(name for name in repeats.streams if name != "torch")
-        told = {"python": "Python's `random`", "numpy": "`numpy.random`"}[stream]
+        streams = [name for name in repeats.streams if name != "torch"]
+        told = _SOURCES[streams[0]] if streams else "A number that torch draws"
         severity = "advice" if advice else ""
         if repeats.left_out:
             path = _owner(evidence, forward, repeats.left_out[0])
@@ -239,7 +242,7 @@ def _of_other_streams(evidence: Evidence) -> Iterator[Found]:
                 place=None if forward.calls is None else forward.calls.place,
             )  # fmt: skip
             continue
-        for each in repeats.turned[:1]:
+        for each in repeats.turned[:1] if streams else ():
             zeros = each.zeros or 0.0
             grave = _MASKED[0] < zeros < _MASKED[1]
             yield Found(
@@ -249,6 +252,27 @@ def _of_other_streams(evidence: Evidence) -> Iterator[Found]:
                 fix="if self.training:\n    x = x * mask", module=each.module, place=each.called,
                 severity=severity if grave else "advice",
             )  # fmt: skip
+
+
+def _moving(evidence: Evidence) -> Iterator[Found]:
+    """Yield batch normalisations that are not registered and use the batch in eval mode."""
+    strangers = {(each.capture, each.path): each for each in evidence.all(Stranger)}
+    seen = set()
+    for forward in evidence.forwards:
+        for op in () if forward.capture.training else forward.ops:
+            known = strangers.get((op.capture, op.module))
+            batch = op.function == "batch_norm" and argument(op, "training") == "True"
+            if batch and known is not None and known.training and not known.anew:
+                if known.path not in seen:
+                    yield Found(
+                        message=f"`{known.path}` ({known.type}) is not registered: eval() does "
+                        "not reach it.",
+                        evidence="It normalised with the statistics of the batch of "
+                        f"{forward.capture.rows or 1} rows while the model was in eval mode.",
+                        fix="self.layers = nn.ModuleList(layers)", module=known.path,
+                        place=op.called,
+                    )  # fmt: skip
+                seen.add(known.path)
 
 
 def _owner(evidence: Evidence, forward: Traced, path: str) -> str:

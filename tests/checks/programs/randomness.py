@@ -227,6 +227,22 @@ def silent_ptr103_patches_chosen_at_random():
     return program(Net(), x, x, F.mse_loss)
 
 
+def silent_ptr103_chosen_rows_and_a_dropout_after_them():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.heads = nn.MultiheadAttention(6, 2, dropout=0.2, batch_first=True)
+            self.back = nn.Linear(6, 24)
+
+        def forward(self, x):
+            order = torch.rand(len(x), 4).argsort(1)[:, :2, None].expand(-1, -1, 6)
+            seen = x.reshape(len(x), 4, 6).gather(1, order)
+            return self.back(self.heads(seen, seen, seen, need_weights=False)[0].mean(1))
+
+    made = program(Net(), rows(width=24)[0], rows(width=24)[0], F.mse_loss)
+    return {**made, "eval_step": None}
+
+
 def silent_ptr103_several_draws_on_purpose():
     net = Between(lambda net, x: x * (torch.rand_like(x) > 0.3) / 0.7)
     return program(net, judge=draws(4))

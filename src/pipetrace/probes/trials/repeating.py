@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import random
 import sys
 from collections.abc import Iterator
@@ -17,11 +18,12 @@ from pipetrace.capture.contrast import contrast
 from pipetrace.capture.guard import Streams
 from pipetrace.capture.models import kind
 from pipetrace.probes.trials.trial import Subject
-from pipetrace.records import Op, Repeats, Stranger
-from pipetrace.tried import Turned
+from pipetrace.records import Asleep, Op, Repeats, Stranger
+from pipetrace.tried import Idle, Turned
 
 _ONE, _OTHER = 20_261_001, 20_261_002
 _FIRST = 8
+_MANY = 100
 _SPREAD = 64
 """So many numbers of a row are compared with those of other rows."""
 
@@ -43,7 +45,7 @@ def repeats(subject: Subject) -> Iterator[Repeats]:
     same = equal(one, other)
     turned: list[Turned] = []
     left_out: list[str] = []
-    if not same and set(streams) - {"torch"}:
+    if not same and (set(streams) - {"torch"} or any(map(_is_coin, subject.ops))):
         turned, left_out = _where(subject)
     rows, distinct = _rows(trees.first((call.args, call.kwargs)))
     yield Repeats(
@@ -53,6 +55,25 @@ def repeats(subject: Subject) -> Iterator[Repeats]:
         turned=tuple(turned[:_FIRST]), left_out=tuple(left_out[:_FIRST]),
         rows=rows, distinct=distinct,
     )  # fmt: skip
+
+
+def asleep(subject: Subject) -> Iterator[Asleep]:
+    """Play a training forward that was not in train mode in train mode, and name what drops."""
+    kind = subject.kind
+    if not kind.trained or (kind.training and not kind.odd):
+        return
+    played = replay.replay(
+        subject.call, id=subject.capture.id, model_id=subject.capture.model, purpose="trace",
+        compare=False, modes=True,
+    )  # fmt: skip
+    before = {(op.module, op.call, op.function) for op in subject.ops if op.mask or op.mask_missing}
+    found = [
+        Idle(function=op.function, p=op.mask.p, module=op.module, called=op.called)
+        for op in played.facts
+        if isinstance(op, Op) and op.mask is not None and op.mask.p > 0
+        and (op.module, op.call, op.function) not in before
+    ]  # fmt: skip
+    yield Asleep(capture=subject.capture.id, idle=tuple(found[:_MANY]))
 
 
 def strangers(subject: Subject) -> Iterator[Stranger]:
@@ -106,6 +127,11 @@ def _seed(number: int) -> None:
         numpy.random.seed(number)
 
 
+def _is_coin(op: Op) -> bool:
+    """Tell whether an op draws one number, by which a program may choose its way."""
+    return op.random and bool(op.outputs) and math.prod(op.outputs[0].shape) == 1
+
+
 def _where(subject: Subject) -> tuple[list[Turned], list[str]]:
     """Play a forward from both states under the tracer, and find where they part."""
     played = [
@@ -114,9 +140,7 @@ def _where(subject: Subject) -> tuple[list[Turned], list[str]]:
                       around=partial(_seeded, seed))
         for seed in (_ONE, _OTHER)
     ]  # fmt: skip
-    one, other = (
-        {(op.module, op.call): None for op in each.facts if isinstance(op, Op)} for each in played
-    )
+    one, other = ({op.module: None for op in each.facts if isinstance(op, Op)} for each in played)
     ops = [fact for fact in played[0].facts if isinstance(fact, Op)]
     found = contrast(played[0].tracer, played[1].tracer, subject.capture.id, training=False)
     turned = [
@@ -124,7 +148,7 @@ def _where(subject: Subject) -> tuple[list[Turned], list[str]]:
                zeros=op.outputs[0].zeros if op.outputs else None)
         for op in (ops[source.op] for source in found.sources)
     ]  # fmt: skip
-    return turned, list(dict.fromkeys(path for path, _ in one.keys() ^ other.keys()))
+    return turned, sorted(one.keys() ^ other.keys())
 
 
 def _rows(tensor: torch.Tensor | None) -> tuple[int, int]:
