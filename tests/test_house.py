@@ -31,6 +31,7 @@ READERS = (
         "parts",
         "probed",
         "observed",
+        "tried",
         "prepared",
         "blocks",
         "errors",

@@ -88,7 +88,7 @@ def watched(
             for _ in range(_ROUNDS):
                 for step in (train_step, eval_step):
                     if step is not None:
-                        step(model)
+                        session.said(step(model))
         finally:
             session.end()
     return session.close()

@@ -6,7 +6,7 @@ from typing import get_args
 
 import msgspec
 
-from pipetrace.observed import Calls
+from pipetrace.observed import Averaged, Calls, Diverged, Loss, Padded, Pairs, Shift
 from pipetrace.parts import (
     Argument,
     Bin,
@@ -44,6 +44,7 @@ from pipetrace.probed import (
     Weights,
     WholeRow,
 )
+from pipetrace.tried import Ignored, Mixing, Silenced, Standardised
 
 
 class Provenance(Record, frozen=True):
@@ -403,19 +404,21 @@ Fact = (
     Provenance | Seed | SourceText | Model | Dataset | Op | Capture | Gradient | NotFinite
     | Contrast | Training | Epoch | Probe | Layers | Checksum | Evaluation | Metrics | Prediction
     | Failure | Column | Preparation | Question | Notice | Ended | Draws | Histograms | Weights
-    | WholeRow | Ranking | InputImage | InputTokens | Calls
+    | WholeRow | Ranking | InputImage | InputTokens | Calls | Loss | Padded | Pairs | Shift
+    | Averaged | Diverged | Mixing | Standardised | Ignored | Silenced
 )  # fmt: skip
 
 KINDS: dict[str, type[Record]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Fact)}
 """Every kind of fact by its tag in the file."""
 
 __all__ = [
-    "KINDS", "Argument", "Bin", "Calls", "Capture", "Check", "Checksum", "Choice", "Classification",
-    "Column", "Contrast", "Dataset", "Difference", "Draws", "Ended", "Epoch", "Evaluation",
-    "Fact", "Failure", "Gradient", "Histograms", "InputImage", "InputTokens", "Labelling",
-    "Layer", "Layers", "Link", "Mask", "Metrics", "Model", "ModulePart", "NotFinite", "Notice",
-    "Op", "Outcome", "Outputs", "Part", "Place", "Prediction", "Preparation", "Probe",
+    "KINDS", "Argument", "Averaged", "Bin", "Calls", "Capture", "Check", "Checksum", "Choice",
+    "Classification", "Column", "Contrast", "Dataset", "Difference", "Diverged", "Draws",
+    "Ended", "Epoch", "Evaluation", "Fact", "Failure", "Gradient", "Histograms", "Ignored",
+    "InputImage", "InputTokens", "Labelling", "Layer", "Layers", "Link", "Loss", "Mask",
+    "Metrics", "Mixing", "Model", "ModulePart", "NotFinite", "Notice", "Op", "Outcome",
+    "Outputs", "Padded", "Pairs", "Part", "Place", "Prediction", "Preparation", "Probe",
     "Provenance", "Question", "Ranked", "Ranking", "Receipt", "Record", "Regression", "Score",
-    "Seed", "SourceText", "Spectrum", "Spread", "Tensor", "Training", "Units", "Weights",
-    "WholeRow",
+    "Seed", "Shift", "Silenced", "SourceText", "Spectrum", "Spread", "Standardised", "Tensor",
+    "Training", "Units", "Weights", "WholeRow",
 ]  # fmt: skip

@@ -1,0 +1,124 @@
+"""Each row of a pass of training is known by its numbers, and so is the target that it came with."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from pipetrace.capture import trees
+from pipetrace.observing.losses import Given, Losses
+from pipetrace.observing.witness import Made, Turn, Witness
+from pipetrace.records import Fact, Pairs
+
+_COLUMNS = 64
+"""So many numbers of a row tell it from others."""
+_MOST = 20_000
+"""Rows of a pass; in a longer one they are not looked up."""
+_LATEST = 4
+"""Calls whose rows wait for their loss."""
+_COVERED = 0.8
+"""Share of a pass that the next one has to have again."""
+
+
+class _Passes:
+    """Two passes over the same rows, by batches: the second begins where a row comes again."""
+
+    def __init__(self, loss: int) -> None:
+        self._loss = loss
+        self._first: dict[bytes, bytes] = {}
+        self._second: dict[bytes, bytes] = {}
+        self.over = False
+
+    def add(self, rows: list[bytes], targets: list[bytes]) -> None:
+        """Take a batch."""
+        fresh = set(rows)
+        again = not self._first.keys().isdisjoint(fresh)
+        current = self._second if self._second or again else self._first
+        if len(fresh) < len(rows) or len(current) > _MOST or not fresh.isdisjoint(self._second):
+            self.over = True
+            return
+        current.update(zip(rows, targets, strict=True))
+
+    def told(self) -> Iterator[Pairs]:
+        """State what two whole passes showed."""
+        both = [row for row in self._first if row in self._second]
+        least = _COVERED * max(len(self._first), len(self._second))
+        if not both or len(both) < least:
+            return
+        one, other = Counter(self._first.values()), Counter(self._second.values())
+        total = len(self._first)
+        yield Pairs(
+            loss=self._loss, rows=len(both),
+            changed=sum(self._first[row] != self._second[row] for row in both),
+            expected=1 - sum((count / total) ** 2 for count in one.values()),
+            kept=sum((one & other).values()) / max(total, len(self._second)),
+            chance=_chance(list(one.values())), reordered=both != [r for r in self._second
+                                                                   if r in self._first],
+        )  # fmt: skip
+
+
+class Pairing(Witness):
+    """The witness of which row came with which target."""
+
+    def __init__(self, losses: Losses) -> None:
+        self._losses = losses
+        self._rows: deque[tuple[Turn, list[bytes]]] = deque(maxlen=_LATEST)
+        self._passes: dict[tuple[int, int], _Passes] = {}
+
+    def called(self, made: Made, output: Any) -> None:
+        """Keep what tells the rows of a batch from each other."""
+        if made.graph and not all(each.over for each in self._passes.values() or [_NONE]):
+            tensors = trees.tensors((*made.args, *made.kwargs.values()))
+            rows = tensors[0].size(0) if tensors and tensors[0].dim() else 0
+            alike = [each for each in tensors if each.dim() and each.size(0) == rows]
+            if rows > 1 and all(each.layout is torch.strided for each in alike):
+                self._rows.append((made.turn, _prints(alike, rows)))
+
+    def loss_called(
+        self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
+    ) -> None:  # fmt: skip
+        """Bring the targets to their rows."""
+        given = self._losses.given
+        if given is None or not given.prediction.requires_grad:
+            return
+        passes = self._passes.setdefault((given.kind, given.turn), _Passes(given.kind))
+        rows = next((rows for turn, rows in self._rows if turn is given.mark.turn), None)
+        if rows is not None and not passes.over and _fits(given, len(rows)):
+            passes.add(rows, _prints([given.target], len(rows)))
+
+    def facts(self) -> Iterator[Fact]:
+        """State what the first two passes showed."""
+        for passes in self._passes.values():
+            yield from passes.told()
+
+
+_NONE = _Passes(-1)
+
+
+def _fits(given: Given, rows: int) -> bool:
+    target = given.target
+    return target.layout is torch.strided and target.numel() > 0 and target.numel() % rows == 0
+
+
+def _prints(tensors: list[torch.Tensor], rows: int) -> list[bytes]:
+    """Return for each row what tells it from others: numbers spread over all that it has."""
+    parts = []
+    for tensor in tensors:
+        flat = tensor.detach().reshape(rows, -1)
+        flat = flat[:, :: -(-flat.shape[1] // _COLUMNS) or 1].cpu().contiguous()
+        parts.append(flat.view(torch.uint8).numpy())
+    return [b"".join(part[row].tobytes() for part in parts) for row in range(rows)]
+
+
+def _chance(counts: list[int]) -> float:
+    """Return how likely targets that are drawn anew come out as many of each.
+
+    Stirling's approximation of the multinomial probability of its own expectation.
+    """
+    total = sum(counts)
+    spread = math.prod(math.sqrt(total / count) for count in counts[:50])
+    return float(min(1.0, spread / (2 * math.pi * total) ** ((len(counts[:50]) - 1) / 2)))
