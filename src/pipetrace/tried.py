@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from pipetrace.parts import Record
+from pipetrace.parts import Place, Record
 
 
 class Mixing(Record, frozen=True):
-    """A forward in eval mode, in which one place of a dimension of the inputs had other content."""
+    """A training forward in eval mode, in which one row of the inputs had another one's content."""
 
     capture: int
-    dimension: int
-    """Of the inputs: 0 where one row was changed."""
-    size: int
+    rows: int
     others: int = 0
-    """Other places of it whose outputs changed."""
-    kept: bool = False
-    """The output has this dimension, so that others can be told at all."""
-    op: int = -1
-    """The first op in which one place's content reached another's; -1 where none was found."""
+    """Other rows of the output that changed."""
     largest: float = 0.0
     """The largest absolute change of another's output."""
+    function: str = ""
+    """The op in which one row's content first reached another's, ..."""
+    module: str = ""
+    """... the module around it, ..."""
+    module_type: str = ""
+    shapes: tuple[tuple[int, ...], ...] = ()
+    """... the shapes of what the module's first op took in that call, ..."""
+    place: Place | None = None
+    """... and the user's line."""
+    returned: bool = False
+    """What it made is what the model returned."""
 
 
 class Standardised(Record, frozen=True):
@@ -47,15 +52,20 @@ class Ignored(Record, frozen=True):
 
 
 class Silenced(Record, frozen=True):
-    """Units of one activation that passed no gradient on, for any row, at the last weights."""
+    """Units of one activation for a training batch in eval mode, at the last weights."""
 
     capture: int
-    op: int
+    function: str
+    module: str
     units: int
-    dead: int
-    """Units that gave exactly 0 for every row."""
+    rows: int
+    dead: int = 0
+    """Units of a rectifier that gave exactly 0 for every row."""
     flat: float = 0.0
-    """Share of elements beyond 0.99 of a sigmoid's or tanh's way to its ends."""
+    """Share of elements beyond 0.99 of the way to the ends of a sigmoid or tanh."""
     stuck: float = 0.0
     """Share of elements whose derivative is below 1e-6."""
-    rows: int = 0
+    learned: bool = False
+    """What it took came right out of a layer with parameters."""
+    returned: bool = False
+    place: Place | None = None

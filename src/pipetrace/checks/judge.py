@@ -10,7 +10,7 @@ from pipetrace.checks.findings import SEVERITIES, Finding, Found
 from pipetrace.checks.registry import Rule, rules
 from pipetrace.tracefile import Recording
 
-FAMILIES = ("randomness",)
+FAMILIES = ("randomness", "data", "numerics")
 """The files of rules; importing one registers its rules."""
 
 

@@ -129,9 +129,8 @@ class Shifting(Witness):
             calls = [sums for sums in calls if len(sums.values) == len(calls[0].values)]
             if trained is None:
                 continue
-            told = _shift(kind, calls, trained)
+            yield (told := _shift(kind, calls, trained))
             if told.far:
-                yield told
                 yield from self._moved(kind, sum(calls[1:], calls[0]), trained)
 
     def _trained(self, root: Root, features: int) -> _Sums | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipetrace.observing.averages import Averages
 from pipetrace.observing.divergence import Divergence
 from pipetrace.observing.losses import Losses
+from pipetrace.observing.padding import Padding
 from pipetrace.observing.pairs import Pairing
 from pipetrace.observing.returned import Returned
 from pipetrace.observing.shift import Shifting
@@ -17,5 +18,6 @@ def witnesses(recorder: Recorder) -> list[Witness]:
     returned = Returned()
     losses = Losses(returned)
     return [
-        returned, losses, Pairing(losses), Shifting(losses), Averages(losses), Divergence(),
+        returned, losses, Pairing(losses), Padding(losses), Shifting(losses), Averages(losses),
+        Divergence(),
     ]  # fmt: skip

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pipetrace.probes.trials.ignored import ignored
+from pipetrace.probes.trials.mixing import mixing
+from pipetrace.probes.trials.silenced import silenced
 from pipetrace.probes.trials.trial import Trial
 
-TRIALS: tuple[Trial, ...] = ()
+TRIALS: tuple[Trial, ...] = (mixing, ignored, silenced)
