@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipetrace.parts import Place, Record
+from pipetrace.parts import Record
 
 
 class Mixing(Record, frozen=True):
@@ -14,15 +14,14 @@ class Mixing(Record, frozen=True):
     """Other rows of the output that changed."""
     largest: float = 0.0
     """The largest absolute change of another's output."""
-    function: str = ""
+    op: int = -1
     """The op in which one row's content first reached another's, ..."""
+    function: str = ""
     module: str = ""
     """... the module around it, ..."""
     module_type: str = ""
     shapes: tuple[tuple[int, ...], ...] = ()
-    """... the shapes of what the module's first op took in that call, ..."""
-    place: Place | None = None
-    """... and the user's line."""
+    """... and the shapes of what the module's first op took in that call."""
     returned: bool = False
     """What it made is what the model returned."""
 
@@ -55,6 +54,7 @@ class Silenced(Record, frozen=True):
     """Units of one activation for a training batch in eval mode, at the last weights."""
 
     capture: int
+    op: int
     function: str
     module: str
     units: int
@@ -68,4 +68,3 @@ class Silenced(Record, frozen=True):
     learned: bool = False
     """What it took came right out of a layer with parameters."""
     returned: bool = False
-    place: Place | None = None

@@ -88,7 +88,7 @@ def preprocessed_otherwise(evidence: Evidence) -> Iterator[Found]:
             f"training inputs {shift.trained_mean:.3g} and {shift.trained_deviation:.3g}, in all "
             f"{shift.batches} batches."
         )
-        if tried is not None and not tried.after < 0.6 * tried.before:
+        if tried is not None and not tried.after < 0.8 * tried.before:
             continue
         if tried is not None:
             told += f" Moved to the training's, the loss goes from {tried.before:.3g} to "
@@ -183,13 +183,14 @@ def wrong_dimension(evidence: Evidence) -> Iterator[Found]:
         if not mixing.function.endswith(_SOFTMAX) or not _rowwise(evidence, forward, mixing.rows):
             continue
         inside = any(len(shape) > 2 and shape[0] == mixing.rows for shape in mixing.shapes)
-        placed.append(mixing.place)
+        place = forward.line(mixing.op, mixing.function, mixing.module)
+        placed.append(place)
         yield Found(
             message=f"`{mixing.function}` in `{mixing.module or 'the root'}` runs over the batch: "
             "the rows compete with each other.",
             evidence=f"With one row of {mixing.rows} changed, in eval mode, {mixing.others} other "
             f"rows of the output changed by up to {mixing.largest:.3g}.",
-            fix=f"{mixing.function}(x, dim=-1)", module=mixing.module, place=mixing.place,
+            fix=f"{mixing.function}(x, dim=-1)", module=mixing.module, place=place,
             severity="" if mixing.returned or inside else "advice",
         )  # fmt: skip
     for loss in evidence.all(Loss):
@@ -239,7 +240,7 @@ def batch_read_as_time(evidence: Evidence) -> Iterator[Found]:
                 f"them changed, in eval mode, {mixing.others} others changed in the output by up "
                 f"to {mixing.largest:.3g}.",
                 fix=f"nn.{mixing.module_type}(..., batch_first=True)", module=mixing.module,
-                place=mixing.place,
+                place=forward.line(mixing.op, mixing.function, mixing.module),
             )  # fmt: skip
 
 
@@ -263,7 +264,7 @@ def mean_of_means(evidence: Evidence) -> Iterator[Found]:
             f"{max(found.batches)} rows: their mean is {found.said:.4g}, the mean over all rows "
             f"{found.weighted:.4g} ({apart:.0%} apart).",
             fix="total += loss.item() * len(x)\nmean = total / len(dataset)", place=found.place,
-            severity="" if apart > 0.1 else "advice",
+            severity="" if apart > 0.05 else "advice",
         )  # fmt: skip
 
 

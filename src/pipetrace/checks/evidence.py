@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from pipetrace.records import Calls, Capture, Contrast, Fact, Model, ModulePart, Op, Training
+from pipetrace.parts import Place
 from pipetrace.tracefile import Recording
 
 F = TypeVar("F", bound=Fact)
@@ -45,6 +46,12 @@ class Traced:
                 source = self.ops[link.index]
                 found += self.before(source, True) if views and source.view else [source]
         return found
+
+    def line(self, index: int, function: str, module: str) -> Place | None:
+        """Return the line of an op of another pass of this forward: the same one, or one alike."""
+        alike = [op for op in self.ops if (op.function, op.module) == (function, module)]
+        same = [op for op in alike if op.index == index]
+        return next((op.called for op in same + alike), None)
 
     def drawing(self) -> list[Op]:
         """Return the ops that draw random numbers when every module is told `eval()`."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pipetrace.checks.evidence import Evidence, Traced
 from pipetrace.checks.findings import Found
 from pipetrace.checks.registry import rule
+from pipetrace.parts import Place
 from pipetrace.records import Diverged, NotFinite, Op, Silenced
 
 _HALF = ("float16", "bfloat16")
@@ -68,7 +69,7 @@ def dead(evidence: Evidence) -> Iterator[Found]:
             evidence=f"{found.dead} of {found.units} units gave 0 for each of {found.rows} rows at "
             "the last weights, so that no gradient goes through them.",
             fix="nn.LeakyReLU(0.01)  # and a smaller learning rate", module=found.module,
-            place=found.place, severity="" if whole else "note",
+            place=_line(evidence, found), severity="" if whole else "note",
         )  # fmt: skip
 
 
@@ -91,7 +92,7 @@ def saturated(evidence: Evidence) -> Iterator[Found]:
             evidence=f"{found.flat:.1%} of its elements lie within 1 % of their ends over "
             f"{found.rows} rows, and {found.stuck:.1%} have a derivative below 1e-6.",
             fix="x = (x - mean) / std  # before the first layer", module=found.module,
-            place=found.place, severity="" if found.stuck > 0.99 else "note",
+            place=_line(evidence, found), severity="" if found.stuck > 0.99 else "note",
         )  # fmt: skip
 
 
@@ -116,6 +117,11 @@ def diverged(evidence: Evidence) -> Iterator[Found]:
             fix="assert torch.isfinite(loss)", place=found.place,
             severity="" if broken else "note",
         )  # fmt: skip
+
+
+def _line(evidence: Evidence, found: Silenced) -> Place | None:
+    forward = next((each for each in evidence.forwards if each.capture.id == found.capture), None)
+    return None if forward is None else forward.line(found.op, found.function, found.module)
 
 
 def _broken(evidence: Evidence) -> Iterator[tuple[Traced, NotFinite, Op]]:

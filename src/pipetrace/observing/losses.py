@@ -10,6 +10,7 @@ import torch
 
 from pipetrace.capture import places
 from pipetrace.observing import pairwise
+from pipetrace.observing.computed import Computed, computed
 from pipetrace.observing.returned import Mark, Met, Returned, made_by
 from pipetrace.observing.witness import Made, Witness
 from pipetrace.records import Fact, Loss
@@ -31,6 +32,7 @@ class Given(NamedTuple):
 
     Attributes:
         kind: The id of its `Loss`.
+        name: The function's name.
         mark: The model's call whose output it took.
         turn: Which of the loss functions that met this output it was, from 0.
         direct: Whether it took what the model returned, views apart.
@@ -40,6 +42,7 @@ class Given(NamedTuple):
     """
 
     kind: int
+    name: str
     mark: Mark
     turn: int
     direct: bool
@@ -81,14 +84,16 @@ class Kind:
 
 
 class Losses(Witness):
-    """The witness of loss functions, those of PyTorch and those computed by hand.
+    """The witness of loss functions: those heard, those in a graph, those computed by hand.
 
     Attributes:
         given: The call that was heard last; None where it told no prediction and target.
+        unheard: Those that only the graph told of, when a backward begins.
     """
 
     def __init__(self, returned: Returned) -> None:
         self.given: Given | None = None
+        self.unheard: list[Given] = []
         self._returned = returned
         self._kinds: dict[Hashable, Kind] = {}
 
@@ -104,40 +109,50 @@ class Losses(Witness):
         rest = dict(kwargs)
         prediction = args[0] if args else rest.pop("input", None)
         target = args[1] if len(args) > 1 else rest.pop("target", None)
-        if not isinstance(prediction, torch.Tensor) or not isinstance(target, torch.Tensor):
-            return
-        met = self._returned.find(prediction)
-        kind = self._kind(name, met)
-        if kind is None:
-            return
-        kind.count += 1
-        if kind.count == 1:
-            self._first(kind, met, prediction, target, rest, result)
-        if kind.looked < _LOOKS and name in ROWWISE and prediction.dim():
-            _look(kind, prediction, target)
-        if met is not None:
-            self.given = Given(kind.id, met.mark, met.mark.losses, met.direct, prediction, target,
-                               rest)  # fmt: skip
-            met.mark.losses += 1
+        if isinstance(prediction, torch.Tensor) and isinstance(target, torch.Tensor):
+            if len(args) > 2 and isinstance(args[2], torch.Tensor):
+                rest["weight"] = args[2]
+            shapes = tuple(prediction.shape), tuple(target.shape)
+            call = Computed(name, prediction, target, shapes, made_by(prediction), rest)
+            self.given = self._take(call, result)
 
     def backward_called(self, roots: Sequence[torch.Tensor]) -> None:
-        """Look in the graph for a prediction that met its target by hand, each with each."""
+        """Look in the graph for what was not heard."""
+        self.unheard = []
+        for call in computed(roots[0]):
+            met = self._returned.find(call.prediction)
+            # What was heard has met the output already.
+            if met is not None and not met.mark.losses:
+                given = self._take(call, roots[0])
+                self.unheard += [] if given is None else [given]
         found = pairwise.found(roots[0])
-        if found is None:
-            return
-        kind = self._kind("", Met(found.mark, direct=True))
-        if kind is None:
-            return
-        kind.count += 1
-        if kind.count == 1:
-            kind.mark, kind.direct, kind.trained = found.mark, True, True
-            kind.shapes = found.prediction, (), found.combined
-            kind.value, kind.aligned = roots[0].detach().clone(), None
+        kind = None if found is None else self._kind("", Met(found.mark, direct=True))
+        if found is not None and kind is not None:
+            if not kind.count:
+                kind.mark, kind.direct, kind.trained = found.mark, True, True
+                kind.shapes = found.prediction, (), found.combined
+            kind.count += 1
 
     def facts(self) -> Iterator[Fact]:
         """State every kind."""
         for kind in self._kinds.values():
             yield kind.told()
+
+    def _take(self, call: Computed, result: Any) -> Given | None:
+        met = self._returned.find(call.prediction)
+        kind = self._kind(call.name, met)
+        if kind is None:
+            return None
+        if not kind.count:
+            _begin(kind, met, call, result)
+        kind.count += 1
+        if kind.looked < _LOOKS and call.name in ROWWISE and call.prediction.dim():
+            _look(kind, call.prediction, call.target)
+        if met is None:
+            return None
+        met.mark.losses += 1
+        return Given(kind.id, call.name, met.mark, met.mark.losses - 1, met.direct,
+                     call.prediction, call.target, call.kwargs)  # fmt: skip
 
     def _kind(self, name: str, met: Met | None) -> Kind | None:
         spot = places.caller(sys._getframe(1))
@@ -148,23 +163,23 @@ class Losses(Witness):
             kind = self._kinds[key] = Kind(len(self._kinds), name, spot)
         return kind
 
-    def _first(
-        self, kind: Kind, met: Met | None, prediction: torch.Tensor, target: torch.Tensor,
-        rest: dict[str, Any], result: Any,
-    ) -> None:  # fmt: skip
-        kind.mark = None if met is None else met.mark
-        kind.direct = met is not None and met.direct
-        kind.trained, kind.made = prediction.requires_grad, made_by(prediction)
-        kind.reduction = str(rest.get("reduction", "mean"))
-        if isinstance(result, torch.Tensor) and result.dim() == 0:
-            kind.value = result.detach().clone()
-        shapes = tuple(prediction.shape), tuple(target.shape)
-        kind.shapes = (*shapes, ())
-        if kind.name in pairwise.BROADCASTING and shapes[0] != shapes[1]:
-            kind.shapes = (*shapes, tuple(torch.broadcast_shapes(*shapes)))
-            if prediction.numel() == target.numel():
-                kind.aligned = original(kind.name)(prediction.detach(),
-                                                   target.reshape(shapes[0]), **rest)  # fmt: skip
+
+def _begin(kind: Kind, met: Met | None, call: Computed, result: Any) -> None:
+    """Tell what all calls of a kind have in common."""
+    kind.mark = None if met is None else met.mark
+    kind.direct = met is not None and met.direct
+    kind.trained, kind.made = call.prediction.requires_grad, call.made
+    kind.reduction = str(call.kwargs.get("reduction", "mean"))
+    if isinstance(result, torch.Tensor) and result.dim() == 0:
+        kind.value = result.detach().clone()
+    prediction, target = call.shapes
+    kind.shapes = prediction, target, ()
+    if kind.name in pairwise.BROADCASTING and prediction != target:
+        kind.shapes = prediction, target, tuple(torch.broadcast_shapes(prediction, target))
+        if call.prediction.numel() == call.target.numel() == torch.Size(prediction).numel():
+            kind.aligned = original(kind.name)(
+                call.prediction.detach(), call.target.reshape(prediction), **call.kwargs
+            )
 
 
 def _look(kind: Kind, prediction: torch.Tensor, target: torch.Tensor) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -50,8 +50,20 @@ class Padding(Witness):
         self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
     ) -> None:  # fmt: skip
         """Count the targets at these places."""
-        given = self._losses.given
-        if given is None or name not in _FUNCTIONS or kwargs.get("reduction") == "none":
+        if self._losses.given is not None:
+            self._take(self._losses.given)
+
+    def backward_called(self, roots: Sequence[torch.Tensor]) -> None:
+        """Count those that only the graph told of."""
+        for given in self._losses.unheard:
+            self._take(given)
+
+    def facts(self) -> Iterator[Fact]:
+        """State how many targets at places of padding were counted."""
+        yield from (each for each in self._found.values() if each.padded)
+
+    def _take(self, given: Given) -> None:
+        if given.name not in _FUNCTIONS or given.kwargs.get("reduction") == "none":
             return
         looked = self._looked.get(given.kind, 0)
         found = next((each for each in self._places if each[0] is given.mark.turn), None)
@@ -59,20 +71,16 @@ class Padding(Witness):
             return
         self._looked[given.kind] = looked + 1
         _, places, token = found
-        places = _fitting(places, given.target)
-        if places is not None:
-            counted = places & _counted(given, name, args).reshape(places.shape)
+        fitting = _fitting(places, given.target)
+        if fitting is not None:
+            counted = fitting & _counted(given).reshape(fitting.shape)
             known = self._found.get(given.kind)
             self._found[given.kind] = Padded(
                 loss=given.kind, padding=token,
-                places=places.numel() + (known.places if known else 0),
-                padded=int(places.sum()) + (known.padded if known else 0),
+                places=fitting.numel() + (known.places if known else 0),
+                padded=int(fitting.sum()) + (known.padded if known else 0),
                 counted=int(counted.sum()) + (known.counted if known else 0),
             )  # fmt: skip
-
-    def facts(self) -> Iterator[Fact]:
-        """State how many targets at places of padding were counted."""
-        yield from (each for each in self._found.values() if each.padded)
 
 
 def _padding(model: nn.Module) -> int | None:
@@ -99,11 +107,11 @@ def _fitting(places: torch.Tensor, target: torch.Tensor) -> torch.Tensor | None:
     return places[:, :-1] if target.numel() == rows * (length - 1) else None
 
 
-def _counted(given: Given, name: str, args: tuple[Any, ...]) -> torch.Tensor:
+def _counted(given: Given) -> torch.Tensor:
     """Return which targets a loss function was not told to leave out."""
     target = given.target
     counted = target != given.kwargs.get("ignore_index", -100)
-    weight = given.kwargs.get("weight", args[2] if len(args) > 2 else None)
+    weight = given.kwargs.get("weight")
     if isinstance(weight, torch.Tensor) and not target.is_floating_point():
         counted &= weight[target.clamp(0, len(weight) - 1)] > 0
     return counted

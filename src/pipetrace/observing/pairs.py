@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -82,18 +82,26 @@ class Pairing(Witness):
         self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
     ) -> None:  # fmt: skip
         """Bring the targets to their rows."""
-        given = self._losses.given
-        if given is None or not given.prediction.requires_grad:
-            return
-        passes = self._passes.setdefault((given.kind, given.turn), _Passes(given.kind))
-        rows = next((rows for turn, rows in self._rows if turn is given.mark.turn), None)
-        if rows is not None and not passes.over and _fits(given, len(rows)):
-            passes.add(rows, _prints([given.target], len(rows)))
+        if self._losses.given is not None:
+            self._take(self._losses.given)
+
+    def backward_called(self, roots: Sequence[torch.Tensor]) -> None:
+        """Bring those to their rows that only the graph told of."""
+        for given in self._losses.unheard:
+            self._take(given)
 
     def facts(self) -> Iterator[Fact]:
         """State what the first two passes showed."""
         for passes in self._passes.values():
             yield from passes.told()
+
+    def _take(self, given: Given) -> None:
+        if not given.prediction.requires_grad:
+            return
+        passes = self._passes.setdefault((given.kind, given.turn), _Passes(given.kind))
+        rows = next((rows for turn, rows in self._rows if turn is given.mark.turn), None)
+        if rows is not None and not passes.over and _fits(given, len(rows)):
+            passes.add(rows, _prints([given.target], len(rows)))
 
 
 _NONE = _Passes(-1)

@@ -89,11 +89,10 @@ class _Compared:
             return told
         heard = outcome.tracer.heard
         op = heard[self._first]
-        begun = next(each for each in heard if each.entry is op.entry)
+        begun = next(each for each in heard if each.entry is op.entry and each.shapes)
         return replace(
-            told, function=op.plan.name, module=op.entry.path, module_type=op.entry.kind,
-            shapes=begun.shapes, place=None if op.spot is None else op.spot.place(),
-            returned=self._first in outcome.tracer.makers(leaves),
+            told, op=self._first, function=op.plan.name, module=op.entry.path, module_type=op.entry.kind,
+            shapes=begun.shapes, returned=self._first in outcome.tracer.makers(leaves),
         )  # fmt: skip
 
     def _reached(self, one: torch.Tensor, other: torch.Tensor) -> int:

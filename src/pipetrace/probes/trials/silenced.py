@@ -75,8 +75,8 @@ class _Activations:
         dead: int = 0, flat: float = 0.0, stuck: float = 0.0,
     ) -> None:  # fmt: skip
         self.told[index] = Silenced(
-            capture=self._capture, function=op.plan.name, module=op.entry.path,
+            capture=self._capture, op=index, function=op.plan.name, module=op.entry.path,
             units=units or output.shape[-1], rows=len(output), dead=dead, flat=flat, stuck=stuck,
-            learned=learned, place=None if op.spot is None else op.spot.place(),
+            learned=learned,
         )  # fmt: skip
 
