@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipetrace.checks.evidence import Evidence, Traced, argument
+from pipetrace.checks.evidence import Evidence, Traced
 from pipetrace.checks.findings import Found
 from pipetrace.checks.registry import rule
 from pipetrace.parts import Place
@@ -329,9 +329,10 @@ def _given(loss: Loss) -> tuple[str, str, str, str] | None:
     probable = all_of and loss.probabilities == loss.looked
     first, second = (*loss.made, "", "")[:2]
     if loss.function == "cross_entropy":
-        if probable:
+        if probable or first in ("Softmax", "Sigmoid"):
             said = f"probabilities, and {_NORMALISING['cross_entropy']}"
-            return said, "softmax", "return logits  # without the softmax", ""
+            maker = "sigmoid" if first == "Sigmoid" else "softmax"
+            return said, maker, f"return logits  # without the {maker}", ""
         if first == "LogSoftmax" and second == "Softmax":
             return "a log-softmax of a softmax", "softmax", "return logits", ""
         if first == "LogSoftmax" and loss.normalised == loss.looked:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TypeVar
 
-from pipetrace.records import Calls, Capture, Contrast, Fact, Model, ModulePart, Op, Training
 from pipetrace.parts import Place
+from pipetrace.records import Calls, Capture, Contrast, Fact, Model, ModulePart, Op, Training
 from pipetrace.tracefile import Recording
 
 F = TypeVar("F", bound=Fact)

@@ -26,9 +26,8 @@ def not_finite(evidence: Evidence) -> Iterator[Found]:
     the edge: `log(x + eps)`, `x / (n + eps)`, `clamp`.
     """
     for forward, found, op in _broken(evidence):
-        if op.outputs and op.outputs[0].dtype in _HALF and not found.nans:
-            continue
-        yield _at(forward, found, op, "torch.log(x.clamp(min=1e-8))")
+        if not _overflown(found, op):
+            yield _at(forward, found, op, "torch.log(x.clamp(min=1e-8))")
 
 
 @rule("PTR902", "overflow-in-half-precision", "error")
@@ -43,7 +42,7 @@ def overflow(evidence: Evidence) -> Iterator[Found]:
     `torch.autocast(..., enabled=False)`, or use bfloat16.
     """
     for forward, found, op in _broken(evidence):
-        if op.outputs and op.outputs[0].dtype in _HALF and not found.nans:
+        if _overflown(found, op):
             yield _at(forward, found, op, "with torch.autocast(device, enabled=False): ...")
 
 
@@ -103,9 +102,11 @@ def diverged(evidence: Evidence) -> Iterator[Found]:
     Nothing is learned any more: the weights themselves are NaN, and no later batch mends them.
 
     The loss that every backward began with is kept, and the parameters are looked at when the
-    program has ended. A scaler that leaves out steps keeps them finite: that is only noted. Stop
-    at the first such loss, and look for its cause: `torch.isfinite(loss)`.
+    program has ended. A scaler that leaves out steps keeps them finite: that is only noted, and so
+    is a loss whose NaN was found in the forward. Stop at the first such loss, and look for its
+    cause: `torch.isfinite(loss)`.
     """
+    known = any(_reached(forward) for forward, _, _ in _broken(evidence))
     for found in evidence.all(Diverged):
         broken = found.broken > 0 and found.steps > 0
         yield Found(
@@ -115,7 +116,7 @@ def diverged(evidence: Evidence) -> Iterator[Found]:
             f"were NaN or infinite; {found.steps} steps followed, and {found.broken} of "
             f"{found.parameters} parameters hold a NaN or an infinity at the end.",
             fix="assert torch.isfinite(loss)", place=found.place,
-            severity="" if broken else "note",
+            severity="" if broken and not known else "note",
         )  # fmt: skip
 
 
@@ -125,16 +126,28 @@ def _line(evidence: Evidence, found: Silenced) -> Place | None:
 
 
 def _broken(evidence: Evidence) -> Iterator[tuple[Traced, NotFinite, Op]]:
+    """Yield what is not finite, each line once: the first time that it was met."""
     forwards = {forward.capture.id: forward for forward in evidence.forwards}
+    known = set()
     for found in evidence.all(NotFinite):
         forward = forwards.get(found.capture)
         if forward is not None and found.op < len(forward.ops):
-            yield forward, found, forward.ops[found.op]
+            op = forward.ops[found.op]
+            if (op.function, op.module, op.called) not in known:
+                known.add((op.function, op.module, op.called))
+                yield forward, found, op
+
+
+def _overflown(found: NotFinite, op: Op) -> bool:
+    return bool(op.outputs) and op.outputs[0].dtype in _HALF and not found.nans
+
+
+def _reached(forward: Traced) -> bool:
+    return any(tensor.nans or tensor.infinities for _, tensor in forward.capture.outputs)
 
 
 def _at(forward: Traced, found: NotFinite, op: Op, fix: str) -> Found:
-    outputs = [tensor for _, tensor in forward.capture.outputs]
-    reached = any(tensor.nans or tensor.infinities for tensor in outputs)
+    reached = _reached(forward)
     kind, count = ("NaN", found.nans) if found.nans else ("infinite", found.infinities)
     return Found(
         message=f"`{op.function}` in `{op.module or 'the root'}` makes {kind} numbers of finite "

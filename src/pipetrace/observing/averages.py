@@ -127,9 +127,8 @@ def _same(one: float, other: float, share: float) -> bool:
 
 def _numbers(value: Any, depth: int = 0) -> Iterator[float]:
     """Yield the numbers of a value: of a longer list, the last one."""
-    if isinstance(value, torch.Tensor) and value.dim() == 0 and value.is_floating_point():
-        yield float(value)
-    elif isinstance(value, float):
+    tensor = isinstance(value, torch.Tensor) and not value.dim() and value.is_floating_point()
+    if tensor or isinstance(value, float):
         yield float(value)
     elif depth < 2 and isinstance(value, dict) and len(value) < 64:
         for each in list(value.values()):

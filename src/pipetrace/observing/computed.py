@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from pipetrace.observing.returned import before, made_by, marked, named
+from pipetrace.observing.returned import Node, before, made_by, marked, named
 
 _FUNCTIONS = {
     "NllLoss": "nll_loss", "NllLoss2D": "nll_loss", "MseLoss": "mse_loss",
@@ -32,6 +32,7 @@ class Computed(NamedTuple):
         target: What it was compared with, after a broadcast.
         shapes: Of both, before it.
         made: What made the prediction, the last first.
+        node: The node of the graph that did.
         kwargs: What else it was told.
     """
 
@@ -40,6 +41,7 @@ class Computed(NamedTuple):
     target: torch.Tensor
     shapes: tuple[tuple[int, ...], tuple[int, ...]]
     made: tuple[str, ...]
+    node: Node | None
     kwargs: dict[str, Any]
 
 
@@ -59,13 +61,14 @@ def computed(loss: torch.Tensor) -> Iterator[Computed]:
 
 def _told(node: Any) -> Computed:
     name, prediction, target = _FUNCTIONS[named(node)], node._saved_self, node._saved_target
-    made = made_by(prediction)
-    if name == "nll_loss" and made[:1] == ("LogSoftmax",):
-        name, made = "cross_entropy", made[1:]
+    source = prediction.grad_fn
+    if name == "nll_loss" and source is not None and named(source) == "LogSoftmax":
+        name, source = "cross_entropy", next(before(source), None)
     kwargs: dict[str, Any] = {"reduction": _REDUCTIONS[node._saved_reduction]}
     if name in ("nll_loss", "cross_entropy"):
         kwargs |= {"ignore_index": _signed(node._saved_ignore_index), "weight": node._saved_weight}
-    return Computed(name, prediction, target, (_own(prediction), _own(target)), made, kwargs)
+    return Computed(name, prediction, target, (_own(prediction), _own(target)),
+                    made_by(source), source, kwargs)  # fmt: skip
 
 
 def _own(tensor: torch.Tensor) -> tuple[int, ...]:
@@ -78,4 +81,3 @@ def _own(tensor: torch.Tensor) -> tuple[int, ...]:
 
 def _signed(number: int) -> int:
     return number - 2**64 if number >= 2**63 else number
-

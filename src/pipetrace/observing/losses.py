@@ -11,7 +11,7 @@ import torch
 from pipetrace.capture import places
 from pipetrace.observing import pairwise
 from pipetrace.observing.computed import Computed, computed
-from pipetrace.observing.returned import Mark, Met, Returned, made_by
+from pipetrace.observing.returned import Mark, Met, Returned, made_by, nearest
 from pipetrace.observing.witness import Made, Witness
 from pipetrace.records import Fact, Loss
 from pipetrace.training.signals import original
@@ -113,17 +113,18 @@ class Losses(Witness):
             if len(args) > 2 and isinstance(args[2], torch.Tensor):
                 rest["weight"] = args[2]
             shapes = tuple(prediction.shape), tuple(target.shape)
-            call = Computed(name, prediction, target, shapes, made_by(prediction), rest)
-            self.given = self._take(call, result)
+            call = Computed(name, prediction, target, shapes, made_by(prediction.grad_fn),
+                            prediction.grad_fn, rest)  # fmt: skip
+            self.given = self._take(call, self._returned.find(prediction), result)
 
     def backward_called(self, roots: Sequence[torch.Tensor]) -> None:
         """Look in the graph for what was not heard."""
         self.unheard = []
         for call in computed(roots[0]):
-            met = self._returned.find(call.prediction)
+            met = None if call.node is None else nearest(call.node)
             # What was heard has met the output already.
             if met is not None and not met.mark.losses:
-                given = self._take(call, roots[0])
+                given = self._take(call, met, roots[0])
                 self.unheard += [] if given is None else [given]
         found = pairwise.found(roots[0])
         kind = None if found is None else self._kind("", Met(found.mark, direct=True))
@@ -138,8 +139,7 @@ class Losses(Witness):
         for kind in self._kinds.values():
             yield kind.told()
 
-    def _take(self, call: Computed, result: Any) -> Given | None:
-        met = self._returned.find(call.prediction)
+    def _take(self, call: Computed, met: Met | None, result: Any) -> Given | None:
         kind = self._kind(call.name, met)
         if kind is None:
             return None
@@ -175,7 +175,7 @@ def _begin(kind: Kind, met: Met | None, call: Computed, result: Any) -> None:
     prediction, target = call.shapes
     kind.shapes = prediction, target, ()
     if kind.name in pairwise.BROADCASTING and prediction != target:
-        kind.shapes = prediction, target, tuple(torch.broadcast_shapes(prediction, target))
+        kind.shapes = prediction, target, _together(prediction, target)
         if call.prediction.numel() == call.target.numel() == torch.Size(prediction).numel():
             kind.aligned = original(kind.name)(
                 call.prediction.detach(), call.target.reshape(prediction), **call.kwargs
@@ -194,12 +194,17 @@ def _look(kind: Kind, prediction: torch.Tensor, target: torch.Tensor) -> None:
     kind.normalised += bool(((exponentials - 1).abs() < near).all())
     several = rows.shape[dim] > 1
     nonnegative = bool((rows >= 0).all())
-    kind.probabilities += (
-        several and nonnegative and bool(((rows.sum(dim) - 1).abs() < near).all())
-    )
+    kind.probabilities += several and nonnegative and bool(((rows.sum(dim) - 1).abs() < near).all())
     kind.positive += bool((rows > near).any())
     placed = target.dim() == 1 and len(target) >= _PLACED and not target.is_floating_point()
-    kind.placed += placed and len(target.unique()) * 2 >= len(target) == prediction.shape[dim]
+    kind.placed += placed and len(set(target.tolist())) * 2 >= len(target) == prediction.shape[dim]
+
+
+def _together(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape that two shapes are broadcast to."""
+    length = max(len(one), len(other))
+    pairs = zip((1,) * (length - len(one)) + one, (1,) * (length - len(other)) + other, strict=True)
+    return tuple(map(max, pairs))
 
 
 def _number(tensor: torch.Tensor | None) -> float | None:

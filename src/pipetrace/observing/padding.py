@@ -42,9 +42,9 @@ class Padding(Witness):
         if token is None:
             return
         ids = trees.first((made.args, made.kwargs))
-        if ids is not None and ids.dim() == 2 and not ids.is_floating_point():
-            if ids.numel() <= _MOST:
-                self._places.append((made.turn, _ends(ids == token), token))
+        rows = ids is not None and ids.dim() == 2 and not ids.is_floating_point()
+        if ids is not None and rows and ids.numel() <= _MOST:
+            self._places.append((made.turn, _ends(ids == token), token))
 
     def loss_called(
         self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
@@ -110,7 +110,7 @@ def _fitting(places: torch.Tensor, target: torch.Tensor) -> torch.Tensor | None:
 def _counted(given: Given) -> torch.Tensor:
     """Return which targets a loss function was not told to leave out."""
     target = given.target
-    counted = target != given.kwargs.get("ignore_index", -100)
+    counted: torch.Tensor = target != given.kwargs.get("ignore_index", -100)
     weight = given.kwargs.get("weight")
     if isinstance(weight, torch.Tensor) and not target.is_floating_point():
         counted &= weight[target.clamp(0, len(weight) - 1)] > 0

@@ -1,4 +1,4 @@
-"""Each row of a pass of training is known by its numbers, and so is the target that it came with."""
+"""Each row of a pass of training is known by its numbers, and with it its target."""
 
 from __future__ import annotations
 

@@ -71,8 +71,10 @@ def _paired(end: Node, meeting: Node, users: dict[Node, list[Node]]) -> bool:
     square = len(made) == 2 and made == (numbers, numbers) and numbers > 1
     if not (square and alone and named(meeting) in _MEETING):
         return False
-    return given in ((numbers, 1), (numbers,)) and _each(meeting, users) and not _itself(
-        users[meeting]
+    return (
+        given in ((numbers, 1), (numbers,))
+        and _each(meeting, users)
+        and not _itself(users[meeting])
     )
 
 

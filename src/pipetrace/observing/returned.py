@@ -78,14 +78,14 @@ class Returned(Witness):
         mark = Mark(made.root, made.turn)
         for tensor in trees.tensors([output])[:_TENSORS]:
             if tensor.grad_fn is not None:
-                tensor.grad_fn.metadata[_KEY] = mark
+                _notes(tensor.grad_fn)[_KEY] = mark
             if tensor.layout is torch.strided:
                 self._latest.append(_Lying(weakref.ref(tensor), _where(tensor), mark))
 
     def find(self, tensor: torch.Tensor) -> Met | None:
         """Return which call a tensor comes from; None where that is not known."""
         if tensor.grad_fn is not None:
-            return _nearest(tensor.grad_fn)
+            return nearest(tensor.grad_fn)
         for lying in reversed(self._latest):
             owner = lying.owner()
             if owner is not None and (owner is tensor or tensor._base is owner):
@@ -98,7 +98,13 @@ class Returned(Witness):
 
 def marked(node: Node) -> Mark | None:
     """Return the call whose output a node of a graph computed."""
-    return node.metadata.get(_KEY)
+    mark: Mark | None = _notes(node).get(_KEY)
+    return mark
+
+
+def _notes(node: Node) -> dict[str, Any]:
+    notes: Any = node.metadata
+    return notes  # type: ignore[no-any-return]  # PyTorch's stub takes the property for a method
 
 
 def named(node: Node) -> str:
@@ -111,10 +117,9 @@ def before(node: Node) -> Iterator[Node]:
     yield from (each for each, _ in node.next_functions if each is not None)
 
 
-def made_by(tensor: torch.Tensor) -> tuple[str, ...]:
-    """Return what made a tensor, the last first, as far as each took one thing; views left out."""
+def made_by(node: Node | None) -> tuple[str, ...]:
+    """Return what a node and those before it do, as far as each took one thing; no views."""
     made: list[str] = []
-    node = tensor.grad_fn
     while node is not None and len(made) < _MADE:
         if named(node) not in _VIEWS:
             made.append(named(node))
@@ -123,7 +128,8 @@ def made_by(tensor: torch.Tensor) -> tuple[str, ...]:
     return tuple(made)
 
 
-def _nearest(start: Node) -> Met | None:
+def nearest(start: Node) -> Met | None:
+    """Return the call whose output is met first from a node on, against the graph."""
     waiting, seen = deque([(start, True)]), {start}
     while waiting and len(seen) < _NEAR:
         node, direct = waiting.popleft()

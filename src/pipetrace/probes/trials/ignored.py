@@ -70,10 +70,13 @@ def _padding(
             continue
         for places in (mask == 0, mask == 1):
             inside, outside = other[places], other[~places]
-            if inside.numel() and bool((inside == inside.flatten()[0]).all()):
-                if outside.unique().numel() > 1:
-                    return other, places, int(places.sum())
+            if _values(inside) == 1 and _values(outside) > 1:
+                return other, places, int(places.sum())
     return None
+
+
+def _values(tensor: torch.Tensor) -> int:
+    return len(set(tensor.flatten().tolist()))
 
 
 def _reached(

@@ -91,8 +91,9 @@ class _Compared:
         op = heard[self._first]
         begun = next(each for each in heard if each.entry is op.entry and each.shapes)
         return replace(
-            told, op=self._first, function=op.plan.name, module=op.entry.path, module_type=op.entry.kind,
-            shapes=begun.shapes, returned=self._first in outcome.tracer.makers(leaves),
+            told, op=self._first, function=op.plan.name, module=op.entry.path,
+            module_type=op.entry.kind, shapes=begun.shapes,
+            returned=self._first in outcome.tracer.makers(leaves),
         )  # fmt: skip
 
     def _reached(self, one: torch.Tensor, other: torch.Tensor) -> int:

@@ -79,4 +79,3 @@ class _Activations:
             units=units or output.shape[-1], rows=len(output), dead=dead, flat=flat, stuck=stuck,
             learned=learned,
         )  # fmt: skip
-
