@@ -113,7 +113,7 @@ def softmax_twice(evidence: Evidence) -> Iterator[Found]:
     nothing and are only noted. Give `cross_entropy` and `binary_cross_entropy_with_logits` raw
     logits, `nll_loss` and `kl_div` log-probabilities.
     """
-    known: set[Place | None] = set()
+    known: set[str | Place | None] = set()
     for loss in evidence.all(Loss):
         told = _given(loss)
         if told is None:
@@ -122,9 +122,9 @@ def softmax_twice(evidence: Evidence) -> Iterator[Found]:
         op = _last(evidence, loss) if loss.direct else None
         made = op if op is not None and _makes(op, sign) else None
         module, place = ("", loss.place) if made is None else (made.module, made.called)
-        if place in known:
+        if (module or place) in known:
             continue
-        known.add(place)
+        known.add(module or place)
         yield Found(
             message=f"`{loss.function}` gets {said}"
             + (f", made by `{made.function}` in `{module or 'the root'}`." if made else "."),
