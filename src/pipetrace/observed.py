@@ -108,8 +108,10 @@ class Pairs(Record, frozen=True):
     """Share of the targets of the first pass that the second had too, as many of each."""
     chance: float
     """How likely that is where targets are drawn anew, not dealt out anew."""
+    renamed: bool
+    """Rows of a batch that had the same target had the same one again, be it another."""
     reordered: bool
-    """The second pass had the rows in another order."""
+    """In the second pass most rows came after another one than in the first."""
 
 
 class Shift(Record, frozen=True):
@@ -157,5 +159,5 @@ class Diverged(Record, frozen=True):
     steps: int
     """Optimizer steps after it."""
     broken: int = 0
-    """Parameters with a NaN or an infinity at the end, and of how many."""
+    """Parameters with a NaN or an infinity after the first step on it, and of how many."""
     parameters: int = 0

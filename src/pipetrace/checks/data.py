@@ -48,6 +48,9 @@ def shuffled_apart(evidence: Evidence) -> Iterator[Found]:
         loss = losses.get(pairs.loss)
         if loss is None or loss.positions or loss.reduction == "none" or not loss.direct:
             continue
+        # Tasks that give classes other numbers are meant.
+        if pairs.renamed:
+            continue
         moved = pairs.changed >= max(4, 0.7 * pairs.expected * pairs.rows)
         if moved and pairs.kept > 0.95 and pairs.chance < 0.1:
             yield Found(
@@ -71,8 +74,9 @@ def preprocessed_otherwise(evidence: Evidence) -> Iterator[Found]:
     The mean and deviation of each feature are compared between training and every evaluation
     batch. Where all of these lie far off, one is played again with its features moved to the
     training's mean and deviation; the loss that the loop computes falls if they were only
-    prepared otherwise. Outliers, and data that are new indeed, gain nothing from it. Apply the
-    same transform to both, fitted on the training rows.
+    prepared otherwise. Outliers, and data that are new indeed, gain nothing from it. Where no loss
+    is computed a lost scale is evident enough: 30 times and more, or raw features beside
+    standardised ones. Apply the same transform to both, fitted on the training rows.
     """
     moved = {each.calls: each for each in evidence.all(Standardised)}
     kinds = {calls.id: calls for calls in evidence.calls}
@@ -90,6 +94,10 @@ def preprocessed_otherwise(evidence: Evidence) -> Iterator[Found]:
         )
         if tried is not None and not tried.after < 0.8 * tried.before:
             continue
+        # A scale that is lost needs no loss to be seen: 255, or that of features once standardised.
+        factor = max(shift.scale, 1 / max(shift.scale, 1e-9))
+        standard = abs(shift.trained_mean) < 0.05 and abs(shift.trained_deviation - 1) < 0.05
+        evident = tried is not None or factor > 30 or (standard and factor > 3)
         if tried is not None:
             told += f" Moved to the training's, the loss goes from {tried.before:.3g} to "
             told += f"{tried.after:.3g}."
@@ -97,7 +105,7 @@ def preprocessed_otherwise(evidence: Evidence) -> Iterator[Found]:
             message="The model is evaluated on inputs that were prepared in another way than those "
             "that it was trained on.",
             evidence=told, fix="x_val = (x_val - x_train.mean(0)) / x_train.std(0)",
-            place=calls.place, severity="" if tried is not None else "advice",
+            place=calls.place, severity="" if evident else "advice",
         )  # fmt: skip
 
 
@@ -182,15 +190,19 @@ def wrong_dimension(evidence: Evidence) -> Iterator[Found]:
     for forward, mixing in _mixed(evidence):
         if not mixing.function.endswith(_SOFTMAX) or not _rowwise(evidence, forward, mixing.rows):
             continue
-        inside = any(len(shape) > 2 and shape[0] == mixing.rows for shape in mixing.shapes)
-        place = forward.line(mixing.op, mixing.function, mixing.module)
-        placed.append(place)
+        op = forward.alike(mixing.op, mixing.function, mixing.module)
+        shape = op.outputs[0].shape if op is not None and op.outputs else ()
+        # Of one number for each row no other softmax can be had.
+        if op is None or _product(shape) <= mixing.rows:
+            continue
+        inside = len(shape) > 2 and shape[0] == mixing.rows
+        placed.append(op.called)
         yield Found(
             message=f"`{mixing.function}` in `{mixing.module or 'the root'}` runs over the batch: "
             "the rows compete with each other.",
             evidence=f"With one row of {mixing.rows} changed, in eval mode, {mixing.others} other "
             f"rows of the output changed by up to {mixing.largest:.3g}.",
-            fix=f"{mixing.function}(x, dim=-1)", module=mixing.module, place=place,
+            fix=f"{mixing.function}(x, dim=-1)", module=mixing.module, place=op.called,
             severity="" if mixing.returned or inside else "advice",
         )  # fmt: skip
     for loss in evidence.all(Loss):
@@ -233,6 +245,7 @@ def batch_read_as_time(evidence: Evidence) -> Iterator[Found]:
         samples = sequence and _pooled(evidence, forward, mixing.rows, shape[1])
         shuffled = (sequence or recurrent) and _reordered(evidence, forward)
         if samples or shuffled:
+            op = forward.alike(mixing.op, mixing.function, mixing.module)
             yield Found(
                 message=f"`{mixing.module or 'the root'}` ({mixing.module_type}) reads the batch "
                 "as time: the samples of a batch see each other.",
@@ -240,7 +253,7 @@ def batch_read_as_time(evidence: Evidence) -> Iterator[Found]:
                 f"them changed, in eval mode, {mixing.others} others changed in the output by up "
                 f"to {mixing.largest:.3g}.",
                 fix=f"nn.{mixing.module_type}(..., batch_first=True)", module=mixing.module,
-                place=forward.line(mixing.op, mixing.function, mixing.module),
+                place=None if op is None else op.called,
             )  # fmt: skip
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TypeVar
 
-from pipetrace.parts import Place
 from pipetrace.records import Calls, Capture, Contrast, Fact, Model, ModulePart, Op, Training
 from pipetrace.tracefile import Recording
 
@@ -47,11 +46,11 @@ class Traced:
                 found += self.before(source, True) if views and source.view else [source]
         return found
 
-    def line(self, index: int, function: str, module: str) -> Place | None:
-        """Return the line of an op of another pass of this forward: the same one, or one alike."""
-        alike = [op for op in self.ops if (op.function, op.module) == (function, module)]
-        same = [op for op in alike if op.index == index]
-        return next((op.called for op in same + alike), None)
+    def alike(self, index: int, function: str, module: str) -> Op | None:
+        """Return the op that is meant by one of another pass of this forward, or one like it."""
+        found = [op for op in self.ops if (op.function, op.module) == (function, module)]
+        same = [op for op in found if op.index == index]
+        return next(iter(same + found), None)
 
     def drawing(self) -> list[Op]:
         """Return the ops that draw random numbers when every module is told `eval()`."""

@@ -101,20 +101,22 @@ def diverged(evidence: Evidence) -> Iterator[Found]:
 
     Nothing is learned any more: the weights themselves are NaN, and no later batch mends them.
 
-    The loss that every backward began with is kept, and the parameters are looked at when the
-    program has ended. A scaler that leaves out steps keeps them finite: that is only noted, and so
-    is a loss whose NaN was found in the forward. Stop at the first such loss, and look for its
-    cause: `torch.isfinite(loss)`.
+    The loss that every backward began with is kept, and after the first step on one that is NaN
+    or infinite the parameters are looked at. A scaler that leaves out such steps is right: that is
+    only noted, and so is a loss whose NaN was found in the forward. Stop at the first such loss,
+    and look for its cause: `torch.isfinite(loss)`.
     """
     known = any(_reached(forward) for forward, _, _ in _broken(evidence))
     for found in evidence.all(Diverged):
-        broken = found.broken > 0 and found.steps > 0
+        # What nothing mends, though steps are taken, are the weights.
+        for_good = found.bad == found.backwards - found.first and found.bad > 2
+        broken = found.steps > 0 and (found.broken > 0 or for_good)
         yield Found(
             message="The loss is no finite number any more, and training goes on."
             if broken else "The loss was no finite number at times.",
             evidence=f"From backward {found.first + 1} of {found.backwards} on {found.bad} losses "
             f"were NaN or infinite; {found.steps} steps followed, and {found.broken} of "
-            f"{found.parameters} parameters hold a NaN or an infinity at the end.",
+            f"{found.parameters} parameters held a NaN or an infinity after the first of them.",
             fix="assert torch.isfinite(loss)", place=found.place,
             severity="" if broken and not known else "note",
         )  # fmt: skip
@@ -122,7 +124,8 @@ def diverged(evidence: Evidence) -> Iterator[Found]:
 
 def _line(evidence: Evidence, found: Silenced) -> Place | None:
     forward = next((each for each in evidence.forwards if each.capture.id == found.capture), None)
-    return None if forward is None else forward.line(found.op, found.function, found.module)
+    op = None if forward is None else forward.alike(found.op, found.function, found.module)
+    return None if op is None else op.called
 
 
 def _broken(evidence: Evidence) -> Iterator[tuple[Traced, NotFinite, Op]]:

@@ -1,4 +1,4 @@
-"""Of an evaluation by batches two means can be had; which of them did the program take?"""
+"""An evaluation by batches has two means: told is where the program took that of the means."""
 
 from __future__ import annotations
 

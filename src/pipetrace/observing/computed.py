@@ -1,8 +1,4 @@
-"""A loss function that nobody heard is known by its node in the graph, with what it was given.
-
-A program that took the function out of `torch.nn.functional` before it was watched calls it
-unheard.
-"""
+"""A loss function that nobody heard, for it was taken before, is known by its node in the graph."""
 
 from __future__ import annotations
 

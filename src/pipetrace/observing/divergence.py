@@ -1,9 +1,9 @@
-"""Every backward begins at a loss: was it a number, and what came of the weights if not?"""
+"""Every backward begins at a loss: told is where it was no number, and what came of the weights."""
 
 from __future__ import annotations
 
+import math
 import sys
-import weakref
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -25,7 +25,8 @@ class Divergence(Witness):
         self._spots: dict[tuple[int, int], tuple[int, places.Spot]] = {}
         """Each line's first backward."""
         self._stepped = 0
-        self._optimizers: weakref.WeakSet[torch.optim.Optimizer] = weakref.WeakSet()
+        self._broken: tuple[int, int] | None = None
+        """Parameters that were not finite after the first step on such a loss, and of how many."""
 
     def backward_called(self, roots: Sequence[torch.Tensor]) -> None:
         """Keep the loss; it is read at the end, which costs a device nothing now."""
@@ -37,9 +38,16 @@ class Divergence(Witness):
             self._steps.append(self._stepped)
 
     def stepped(self, optimizer: torch.optim.Optimizer) -> None:
-        """Count the steps."""
+        """Count the steps, and look at the parameters after the first on a loss that is none."""
         self._stepped += 1
-        self._optimizers.add(optimizer)
+        last = self._losses[-1] if self._losses else None
+        # Elsewhere than on the CPU, looking would have the program wait for its device.
+        if self._broken is not None or last is None or last.device.type != "cpu":
+            return
+        if not math.isfinite(last.item()):
+            groups = [group["params"] for group in optimizer.param_groups]
+            finite = [bool(each.isfinite().all()) for group in groups for each in group]
+            self._broken = finite.count(False), len(finite)
 
     def facts(self) -> Iterator[Fact]:
         """State from which loss on it was none, where one was."""
@@ -47,15 +55,9 @@ class Divergence(Witness):
         if not bad:
             return
         spots = [spot for index, spot in self._spots.values() if index <= bad[0]]
-        parameters = {
-            id(parameter): parameter
-            for optimizer in self._optimizers
-            for group in optimizer.param_groups
-            for parameter in group["params"]
-        }
-        broken = sum(not bool(each.isfinite().all()) for each in parameters.values())
+        broken, parameters = self._broken or (0, 0)
         yield Diverged(
             place=spots[-1].place() if spots else None, first=bad[0], bad=len(bad),
             backwards=len(self._losses), steps=self._stepped - self._steps[bad[0]],
-            broken=broken, parameters=len(parameters),
+            broken=broken, parameters=parameters,
         )  # fmt: skip

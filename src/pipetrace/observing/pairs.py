@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -24,13 +24,23 @@ _COVERED = 0.8
 """Share of a pass that the next one has to have again."""
 
 
+class _Met(NamedTuple):
+    """One row of a pass."""
+
+    target: bytes
+    batch: int
+    before: bytes
+    """The row before it in its batch; empty for the first."""
+
+
 class _Passes:
     """Two passes over the same rows, by batches: the second begins where a row comes again."""
 
     def __init__(self, loss: int) -> None:
         self._loss = loss
-        self._first: dict[bytes, bytes] = {}
-        self._second: dict[bytes, bytes] = {}
+        self._first: dict[bytes, _Met] = {}
+        self._second: dict[bytes, _Met] = {}
+        self._batches = 0
         self.over = False
 
     def add(self, rows: list[bytes], targets: list[bytes]) -> None:
@@ -41,24 +51,35 @@ class _Passes:
         if len(fresh) < len(rows) or len(current) > _MOST or not fresh.isdisjoint(self._second):
             self.over = True
             return
-        current.update(zip(rows, targets, strict=True))
+        self._batches += 1
+        for row, target, before in zip(rows, targets, [b"", *rows[:-1]], strict=True):
+            current[row] = _Met(target, self._batches, before)
 
     def told(self) -> Iterator[Pairs]:
         """State what two whole passes showed."""
         both = [row for row in self._first if row in self._second]
-        least = _COVERED * max(len(self._first), len(self._second))
-        if not both or len(both) < least:
+        total = max(len(self._first), len(self._second))
+        if not both or len(both) < _COVERED * total:
             return
-        one, other = Counter(self._first.values()), Counter(self._second.values())
-        total = len(self._first)
+        first, second = self._first, self._second
+        one, other = (Counter(met.target for met in each.values()) for each in (first, second))
         yield Pairs(
             loss=self._loss, rows=len(both),
-            changed=sum(self._first[row] != self._second[row] for row in both),
-            expected=1 - sum((count / total) ** 2 for count in one.values()),
-            kept=sum((one & other).values()) / max(total, len(self._second)),
-            chance=_chance(list(one.values())), reordered=both != [r for r in self._second
-                                                                   if r in self._first],
+            changed=sum(first[row].target != second[row].target for row in both),
+            expected=1 - sum((count / len(first)) ** 2 for count in one.values()),
+            kept=sum((one & other).values()) / total, chance=_chance(list(one.values())),
+            renamed=self._renamed(both),
+            reordered=sum(first[row].before == second[row].before for row in both) * 2 < len(both),
         )  # fmt: skip
+
+    def _renamed(self, both: list[bytes]) -> bool:
+        """Tell whether rows that shared a batch and a target in both passes still share one."""
+        groups: dict[tuple[int, int, bytes], list[bytes]] = defaultdict(list)
+        for row in both:
+            met, again = self._first[row], self._second[row]
+            groups[met.batch, again.batch, met.target].append(again.target)
+        several = [group for group in groups.values() if len(group) > 1]
+        return bool(several) and all(len(set(group)) == 1 for group in several)
 
 
 class Pairing(Witness):

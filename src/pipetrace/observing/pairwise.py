@@ -1,4 +1,4 @@
-"""A loss computed by hand is read from its graph: was each prediction met by each target?"""
+"""A loss computed by hand is read from its graph: told is where each prediction met each target."""
 
 from __future__ import annotations
 
@@ -83,10 +83,11 @@ def _each(meeting: Node, users: dict[Node, list[Node]]) -> bool:
     waiting, reduced = list(users[meeting]), False
     while waiting:
         node = waiting.pop()
-        if _shape(node) == () and named(node) in ("Mean", "Sum"):
+        summed = named(node) in ("Mean", "Sum")
+        if summed and _shape(node) == ():
             reduced = True
             continue
-        if named(node) not in _EACH or _weighed(node, _shape(meeting)):
+        if not (summed or named(node) in _EACH) or _weighed(node, _shape(meeting)):
             return False
         waiting += users[node]
     return reduced

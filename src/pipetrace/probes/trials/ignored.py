@@ -1,4 +1,4 @@
-"""Each of several inputs gets other content: does any output notice?"""
+"""Each of several inputs gets other content: told is which of them no output notices."""
 
 from __future__ import annotations
 

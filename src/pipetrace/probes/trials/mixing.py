@@ -1,4 +1,4 @@
-"""One row of a batch gets another one's content in eval mode: which other rows change?"""
+"""One row of a batch gets another one's content in eval mode: told is which other rows change."""
 
 from __future__ import annotations
 

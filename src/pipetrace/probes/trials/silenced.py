@@ -1,4 +1,4 @@
-"""Which units of a trained model pass nothing on, for any row of a training batch?"""
+"""Told is which units of a trained model pass nothing on, for any row of a training batch."""
 
 from __future__ import annotations
 
