@@ -28,15 +28,43 @@ def mixing(subject: Subject) -> Iterator[Fact]:
     rows, places = tensors[0].size(0), _different(tensors[0])
     if places is None or sum(tensor.numel() for tensor in tensors) > _MOST:
         return
-    plain = _Kept()
-    output = replay.examined(subject.call, plain.keep, modes=False).output
-    changed = _Compared(plain, rows, places[0])
     args, kwargs = _with(subject.call, rows, places)
-    outcome = replay.examined(
-        subject.call._replace(args=args, kwargs=kwargs), changed.compare, modes=False
-    )
-    if outcome.raised is None:
-        yield changed.told(subject.capture.id, output, outcome)
+    other = subject.call._replace(args=args, kwargs=kwargs)
+    told = _outside(
+        subject.capture.id, rows, places[0], replay.play(subject.call, False),
+        replay.play(other, False),
+    )  # fmt: skip
+    yield _inside(told, subject.call, other, places[0]) if told.others else told
+
+
+def _outside(capture: int, rows: int, place: int, plain: Any, changed: Any) -> Mixing:
+    """State which other rows of the output change."""
+    for one, other in zip(trees.tensors([plain]), trees.tensors([changed]), strict=False):
+        same = one.shape == other.shape and one.dim() and one.size(0) == rows
+        if same and _reached(one, other, rows, place) == _OTHERS:
+            away = _away(one, other, 0)
+            away[place] = 0
+            others, largest = int((away > 0).sum()), float(away.max())
+            return Mixing(capture=capture, rows=rows, others=others, largest=largest)
+    return Mixing(capture=capture, rows=rows)
+
+
+def _inside(told: Mixing, call: replay.Call, other: replay.Call, place: int) -> Mixing:
+    """Find the op that brings the change to other rows."""
+    plain = _Kept()
+    replay.examined(call, plain.keep, modes=False)
+    changed = _Compared(plain, told.rows, place)
+    outcome = replay.examined(other, changed.compare, modes=False)
+    if changed.first is None or outcome.raised is not None:
+        return told
+    heard = outcome.tracer.heard
+    op = heard[changed.first]
+    begun = next(each for each in heard if each.entry is op.entry and each.shapes)
+    return replace(
+        told, op=changed.first, function=op.plan.name, module=op.entry.path,
+        module_type=op.entry.kind, shapes=begun.shapes,
+        returned=changed.first in outcome.tracer.makers(trees.leaves(outcome.output)),
+    )  # fmt: skip
 
 
 class _Kept:
@@ -60,60 +88,38 @@ class _Kept:
 class _Compared:
     """The forward with one row changed, op by op beside the plain one."""
 
-    def __init__(self, plain: _Kept, size: int, place: int) -> None:
-        self._plain, self._size, self._place = plain, size, place
-        self._first: int | None = None
+    def __init__(self, plain: _Kept, rows: int, place: int) -> None:
+        self._plain, self._rows, self._place = plain, rows, place
+        self.first: int | None = None
 
     def compare(
         self, op: Heard, given: Sequence[torch.Tensor], made: list[torch.Tensor], index: int
     ) -> None:  # fmt: skip
         """Look whether an op has brought the change to other rows."""
-        if self._first is None and self._plain.names.get(index) == op.plan.name:
+        if self.first is None and self._plain.names.get(index) == op.plan.name:
             pairs = zip(self._plain.made[index], made, strict=False)
-            if any(self._reached(one, other) == _OTHERS for one, other in pairs):
-                self._first = index
+            if any(_reached(*pair, self._rows, self._place) == _OTHERS for pair in pairs):
+                self.first = index
 
-    def told(self, capture: int, plain: Any, outcome: replay.Outcome) -> Mixing:
-        """State what came of it."""
-        others, largest = 0, 0.0
-        leaves = list(trees.leaves(outcome.output))
-        for one, (_, other) in zip(trees.tensors([plain]), leaves, strict=False):
-            same = one.shape == other.shape and one.dim() and one.size(0) == self._size
-            if same and self._reached(one, other) == _OTHERS:
-                away = _away(one, other, 0)
-                away[self._place] = 0
-                others, largest = int((away > 0).sum()), float(away.max())
-                break
-        told = Mixing(capture=capture, rows=self._size, others=others, largest=largest)
-        if not others or self._first is None:
-            return told
-        heard = outcome.tracer.heard
-        op = heard[self._first]
-        begun = next(each for each in heard if each.entry is op.entry and each.shapes)
-        return replace(
-            told, op=self._first, function=op.plan.name, module=op.entry.path,
-            module_type=op.entry.kind, shapes=begun.shapes,
-            returned=self._first in outcome.tracer.makers(leaves),
-        )  # fmt: skip
 
-    def _reached(self, one: torch.Tensor, other: torch.Tensor) -> int:
-        """Tell whether two tensors differ, and elsewhere than at the place that was changed.
+def _reached(one: torch.Tensor, other: torch.Tensor, rows: int, place: int) -> int:
+    """Tell whether two tensors differ, and elsewhere than at the row that was changed.
 
-        Where a tensor has the size in several dimensions, that dimension counts in which the
-        change stayed at its place; where it has it in none, folded into another one.
-        """
-        if one.shape != other.shape or torch.equal(one, other):
-            return _NOTHING
-        told = _NOTHING
-        for dimension, size in enumerate(one.shape):
-            if size % self._size:
-                continue
-            away = _away(one, other, dimension) > 0
-            folds = [away.reshape(self._size, -1), away.reshape(-1, self._size).t()]
-            if any(not bool(_without(fold, self._place).any()) for fold in folds):
-                return _OWN
-            told = _OTHERS if size == self._size else told
-        return told
+    Where a tensor has as many places in several dimensions, that one counts in which the change
+    stayed at its place; where it has them in none, they are folded into another one.
+    """
+    if one.shape != other.shape or torch.equal(one, other):
+        return _NOTHING
+    told = _NOTHING
+    for dimension, size in enumerate(one.shape):
+        if size % rows:
+            continue
+        away = _away(one, other, dimension) > 0
+        folds = [away.reshape(rows, -1), away.reshape(-1, rows).t()]
+        if any(not bool(_without(fold, place).any()) for fold in folds):
+            return _OWN
+        told = _OTHERS if size == rows else told
+    return told
 
 
 def _away(one: torch.Tensor, other: torch.Tensor, dimension: int) -> torch.Tensor:

@@ -26,7 +26,8 @@ _FEWEST = 4
 
 def silenced(subject: Subject) -> Iterator[Fact]:
     """Play a forward that was trained on in eval mode, at the last weights."""
-    if not subject.kind.trained:
+    activated = any(op.function in RECTIFIERS or op.function in _SQUASHING for op in subject.ops)
+    if not subject.kind.trained or not activated:
         return
     found = _Activations(subject.capture.id)
     outcome = replay.examined(subject.call, found.look, modes=False)
