@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F  # as everybody calls it
+from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from loops import (
@@ -37,6 +37,14 @@ def fires_ptr801_two_loaders() -> Program:
     one, other = (DataLoader(each[:64], batch_size=16, shuffle=True) for each in (x, y))
     model = mlp(6, 1)
     return looped(model, nn.MSELoss(), lambda: zip(one, other, strict=True),
+                  sliced(x[64:], y[64:]))  # fmt: skip
+
+
+def fires_ptr801_two_classes_by_two_loaders() -> Program:
+    x, y = values(80)
+    y = (y > 0).float()
+    one, other = (DataLoader(each[:64], batch_size=16, shuffle=True) for each in (x, y))
+    return looped(mlp(6, 1), nn.BCEWithLogitsLoss(), lambda: zip(one, other, strict=True),
                   sliced(x[64:], y[64:]))  # fmt: skip
 
 
@@ -93,6 +101,19 @@ def silent_ptr801_similarities_from_the_model() -> Program:
     return looped(model, nn.CrossEntropyLoss(), train, sliced(x[64:], torch.arange(16)))
 
 
+def silent_ptr801_tasks_rename_their_classes() -> Program:
+    source = torch.Generator().manual_seed(0)
+    centres = torch.randn(5, 1, 8, generator=source) * 2
+    pool = centres + torch.randn(5, 6, 8, generator=source)
+    y = torch.arange(5).repeat_interleave(6)
+
+    def train() -> Iterator[Rows]:
+        for _ in range(3):
+            yield pool[torch.randperm(5)].reshape(-1, 8), y
+
+    return looped(mlp(8, 5), nn.CrossEntropyLoss(), train, sliced(pool.reshape(-1, 8), y, 10))
+
+
 def silent_ptr801_pseudo_labels() -> Program:
     x, y = classes(80)
     model = mlp()
@@ -123,6 +144,21 @@ def fires_ptr802_raw_evaluation() -> Program:
     mean, std = raw[:64].mean(0), raw[:64].std(0)
     return looped(mlp(), nn.CrossEntropyLoss(), loaded((raw[:64] - mean) / std, y[:64]),
                   sliced(raw[64:], y[64:], 8))  # fmt: skip
+
+
+def fires_ptr802_only_an_accuracy_is_told() -> Program:
+    x, y = classes(80)
+    raw = x * 6 + 20
+    mean, std = raw[:64].mean(0), raw[:64].std(0)
+    made = looped(mlp(), nn.CrossEntropyLoss(), sliced((raw[:64] - mean) / std, y[:64]),
+                  sliced(raw[64:], y[64:]))  # fmt: skip
+
+    @torch.no_grad()
+    def eval_step(model: nn.Module) -> float:
+        model.eval()
+        return (model(raw[64:]).argmax(1) == y[64:]).float().mean().item()
+
+    return made | {"eval_step": eval_step}
 
 
 def fires_ptr802_bytes_in_evaluation() -> Program:

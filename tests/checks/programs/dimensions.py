@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F  # as everybody calls it
+from torch.nn import functional as F
 
 from loops import (
     Called,
     Program,
+    Rows,
     classes,
     loaded,
     looped,
@@ -77,6 +78,16 @@ def silent_ptr805_time_first_attention() -> Program:
     torch.manual_seed(0)
     return plain(Called(pooled, score=nn.Linear(8, 1), out=nn.Linear(8, 3)),
                  nn.CrossEntropyLoss(), sequences())  # fmt: skip
+
+
+def silent_ptr805_scores_of_a_list() -> Program:
+    def one(model: Any, documents: torch.Tensor) -> torch.Tensor:
+        return model.score(documents).flatten().log_softmax(0)
+
+    torch.manual_seed(0)
+    lists = [(torch.randn(10, 6), torch.rand(10).softmax(0)) for _ in range(6)]
+    return looped(Called(one, score=nn.Linear(6, 1)), nn.KLDivLoss(reduction="sum"),
+                  lambda: iter(lists), lambda: iter(lists[:2]))  # fmt: skip
 
 
 def silent_ptr805_experts_choose_rows() -> Program:
@@ -172,6 +183,19 @@ def silent_ptr806_one_series() -> Program:
     model = Called(values, rnn=nn.LSTM(1, 8), out=nn.Linear(8, 1))
     batches = sliced(series[:-1, None], series[1:], 20)
     return looped(model, nn.MSELoss(), batches, batches)
+
+
+def silent_ptr806_pieces_of_a_series_in_any_order() -> Program:
+    torch.manual_seed(0)
+    series = torch.sin(torch.arange(81.0) / 5)[:, None]
+    model = Called(lambda model, x: model.out(model.rnn(x)[0]), rnn=nn.GRU(1, 8),
+                   out=nn.Linear(8, 1))  # fmt: skip
+
+    def train() -> Iterator[Rows]:
+        for start in torch.randperm(4) * 20:
+            yield series[start : start + 20], series[start + 1 : start + 21]
+
+    return looped(model, nn.MSELoss(), train, sliced(series[:20], series[1:21], 20))
 
 
 def silent_ptr806_rows_of_a_set() -> Program:

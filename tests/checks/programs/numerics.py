@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F  # as everybody calls it
+from torch.nn import functional as F
 
 from loops import Called, Program, classes, looped, mlp, plain, sequences, sliced, values
 
