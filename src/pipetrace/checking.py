@@ -92,7 +92,7 @@ def watched(
                     session.observer.calls.renew()
                 for step in (train_step, eval_step):
                     if step is not None:
-                        step(model)
+                        session.said(step(model))
         finally:
             session.end()
     return session.close()

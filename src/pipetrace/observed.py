@@ -236,3 +236,126 @@ class Copies(Record, frozen=True):
     """Of one of them."""
     steps: int
     """Optimizer steps that changed them, the fewest that one of them had."""
+
+
+class Loss(Record, frozen=True):
+    """Calls of one loss function from one line, all in the same kind of calls of a model."""
+
+    id: int
+    function: str
+    """Of `torch.nn.functional`; empty where it was computed by hand, as its graph tells."""
+    place: Place | None = None
+    model: int = -1
+    """Whose output it took; -1 where that is unknown."""
+    calls: int = -1
+    """Of which kind the call was that gave this output."""
+    direct: bool = False
+    """It took what the model returned, views apart."""
+    made: tuple[str, ...] = ()
+    """What made its input, the last first, in autograd's words: `Softmax`; views left out."""
+    count: int = 0
+    trained: bool = False
+    """Autograd was on."""
+    reduction: str = ""
+    prediction: tuple[int, ...] = ()
+    target: tuple[int, ...] = ()
+    combined: tuple[int, ...] = ()
+    """The shape that prediction and target had together, where they were broadcast."""
+    value: float | None = None
+    """The first call's loss, and what it would have been element by element."""
+    aligned: float | None = None
+    positions: bool = False
+    """Every target was its own place in the batch: the rows are each other's classes."""
+    looked: int = 0
+    """Inputs whose first rows were looked at."""
+    probabilities: int = 0
+    """So many of them had rows of numbers from 0 to 1 with the sum 1."""
+    normalised: int = 0
+    """So many of them had rows whose exponentials had the sum 1."""
+    positive: int = 0
+    """So many of them had numbers above 0."""
+    total: float | None = None
+    """Mean sum of the exponentials of a row, in the last of them."""
+
+
+class Padded(Record, frozen=True):
+    """Places of padding in the inputs of a model that a loss function was given targets for."""
+
+    loss: int
+    padding: int
+    """The token that an embedding of the model takes for padding."""
+    places: int
+    """Targets that were looked at."""
+    padded: int
+    """Those where the input was padding."""
+    counted: int
+    """Of these, the targets that the loss function was not told to leave out."""
+
+
+class Pairs(Record, frozen=True):
+    """The rows of two passes of training, and the targets that they came with."""
+
+    loss: int
+    rows: int
+    """Rows that both passes had, each once."""
+    changed: int
+    """Those with another target in the second pass."""
+    expected: float
+    """Share that would have another one if the targets were dealt out anew."""
+    kept: float
+    """Share of the targets of the first pass that the second had too, as many of each."""
+    chance: float
+    """How likely that is where targets are drawn anew, not dealt out anew."""
+    renamed: bool
+    """Rows of a batch that had the same target had the same one again, be it another."""
+    reordered: bool
+    """In the second pass most rows came after another one than in the first."""
+
+
+class Shift(Record, frozen=True):
+    """The inputs of a kind of calls beside those that the model was trained on."""
+
+    calls: int
+    features: int
+    rows: int
+    far: int
+    """Calls of at least four rows that lay far off, and how many there were."""
+    batches: int
+    distance: float
+    """Median over the features: how many training deviations the mean lies off."""
+    scale: float
+    """Median over the features: its deviation over that of training."""
+    mean: float
+    """Of all features together, in evaluation and in training, with the deviations."""
+    deviation: float
+    trained_mean: float
+    trained_deviation: float
+
+
+class Averaged(Record, frozen=True):
+    """A number that stood for an evaluation: the mean of its batches' mean losses."""
+
+    place: Place | None
+    """The line of the loss function."""
+    batches: tuple[int, ...]
+    """Rows of each, the first 1,000."""
+    said: float
+    weighted: float
+    """The mean over all rows."""
+    count: int = 1
+    """Evaluations of which this was so."""
+
+
+class Diverged(Record, frozen=True):
+    """The loss of which a backward began was not finite, and training went on."""
+
+    place: Place | None
+    first: int
+    """Which backward it was, from 0, and of how many."""
+    backwards: int
+    bad: int
+    steps: int
+    """Optimizer steps after it."""
+    broken: int = 0
+    """Parameters with a NaN or an infinity after the first step on it, and of how many."""
+    parameters: int = 0

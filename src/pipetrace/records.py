@@ -7,13 +7,19 @@ from typing import get_args
 import msgspec
 
 from pipetrace.observed import (
+    Averaged,
     Calls,
     Clipped,
     Copies,
+    Diverged,
     Idle,
+    Loss,
     Norm,
+    Padded,
+    Pairs,
     Rate,
     Rates,
+    Shift,
     Stepped,
     Used,
     Wired,
@@ -59,9 +65,13 @@ from pipetrace.tried import (
     Aliased,
     Asleep,
     Company,
+    Ignored,
+    Mixing,
     Recomputed,
     Repeats,
     Scaling,
+    Silenced,
+    Standardised,
     Stranger,
     Survival,
 )
@@ -429,20 +439,23 @@ Fact = (
     | Failure | Column | Preparation | Question | Notice | Ended | Draws | Histograms | Weights
     | WholeRow | Ranking | InputImage | InputTokens | Calls | Repeats | Stranger | Clipped
     | Rates | Stepped | Wired | Used | Idle | Rate | Norm | Copies | Scaling | Aliased | Survival
-    | Company | Recomputed | Asleep
+    | Company | Recomputed | Asleep | Loss | Padded | Pairs | Shift | Averaged | Diverged
+    | Mixing | Standardised | Ignored | Silenced
 )  # fmt: skip
 
 KINDS: dict[str, type[Record]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Fact)}
 """Every kind of fact by its tag in the file."""
 
 __all__ = [
-    "KINDS", "Aliased", "Argument", "Asleep", "Bin", "Calls", "Capture", "Check", "Checksum",
-    "Choice", "Classification", "Clipped", "Column", "Company", "Contrast", "Copies", "Dataset",
-    "Difference", "Draws", "Ended", "Epoch", "Evaluation", "Fact", "Failure", "Gradient",
-    "Histograms", "Idle", "InputImage", "InputTokens", "Labelling", "Layer", "Layers", "Link",
-    "Mask", "Metrics", "Model", "ModulePart", "Norm", "NotFinite", "Notice", "Op", "Outcome",
-    "Outputs", "Part", "Place", "Prediction", "Preparation", "Probe", "Provenance", "Question",
-    "Ranked", "Ranking", "Rate", "Rates", "Receipt", "Recomputed", "Record", "Regression",
-    "Repeats", "Scaling", "Score", "Seed", "SourceText", "Spectrum", "Spread", "Stepped",
-    "Stranger", "Survival", "Tensor", "Training", "Units", "Used", "Weights", "WholeRow", "Wired",
+    "KINDS", "Aliased", "Argument", "Asleep", "Averaged", "Bin", "Calls", "Capture", "Check",
+    "Checksum", "Choice", "Classification", "Clipped", "Column", "Company", "Contrast", "Copies",
+    "Dataset", "Difference", "Diverged", "Draws", "Ended", "Epoch", "Evaluation", "Fact",
+    "Failure", "Gradient", "Histograms", "Idle", "Ignored", "InputImage", "InputTokens",
+    "Labelling", "Layer", "Layers", "Link", "Loss", "Mask", "Metrics", "Mixing", "Model",
+    "ModulePart", "Norm", "NotFinite", "Notice", "Op", "Outcome", "Outputs", "Padded", "Pairs",
+    "Part", "Place", "Prediction", "Preparation", "Probe", "Provenance", "Question", "Ranked",
+    "Ranking", "Rate", "Rates", "Receipt", "Recomputed", "Record", "Regression", "Repeats",
+    "Scaling", "Score", "Seed", "Shift", "Silenced", "SourceText", "Spectrum", "Spread",
+    "Standardised", "Stepped", "Stranger", "Survival", "Tensor", "Training", "Units", "Used",
+    "Weights", "WholeRow", "Wired",
 ]  # fmt: skip

@@ -141,6 +141,11 @@ class Session:
         """Hear nothing of what this thread runs inside."""
         return self.recorder.watch.quiet()
 
+    def said(self, value: Any) -> None:
+        """Take note of what a step of the program returned."""
+        if self.observer is not None:
+            self.observer.said(value)
+
     @property
     def stopped(self) -> bool:
         """Whether as many optimizer steps were taken as were asked for."""

@@ -20,7 +20,7 @@ from pipetrace.capture.guard import Modes, Snapshot, Streams
 from pipetrace.capture.guard import seed as reseed
 from pipetrace.capture.handlers import pass_on
 from pipetrace.capture.hunting import Hunt, suspicious
-from pipetrace.capture.tracer import Tracer
+from pipetrace.capture.tracer import Examine, Tracer
 from pipetrace.parts import Check, Receipt, Tensor
 from pipetrace.records import Capture, Contrast, Fact
 
@@ -211,6 +211,17 @@ def made(call: Call, modes: Modes = None) -> Any:
     """Make a call with fresh copies of its inputs, inside of `playing`."""
     args, kwargs = _fresh(call, modes)
     return call.model(*args, **kwargs)
+
+
+def examined(call: Call, examine: Examine, modes: Modes = None) -> Outcome:
+    """Play a forward again under the tracer and show every op, with its tensors, to `examine`.
+
+    Returns:
+        What it gave, without records.
+    """
+    played = _play_traced(call, modes, rows=None, values=False, examine=examine)
+    return Outcome([], played.output, played.tracer.failed, played.raised, played.random,
+                   played.tracer)  # fmt: skip
 
 
 @contextlib.contextmanager

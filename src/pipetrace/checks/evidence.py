@@ -76,6 +76,12 @@ class Traced:
                 reached.add(op.index)
         return [op for op in self.ops if op.index in reached]
 
+    def alike(self, index: int, function: str, module: str) -> Op | None:
+        """Return the op that is meant by one of another pass of this forward, or one like it."""
+        found = [op for op in self.ops if (op.function, op.module) == (function, module)]
+        same = [op for op in found if op.index == index]
+        return next(iter(same + found), None)
+
     def drawing(self) -> list[Op]:
         """Return the ops that draw random numbers when every module is told `eval()`."""
         if not self.capture.training and not (self.calls and self.calls.odd):

@@ -12,10 +12,12 @@ from pipetrace.tracefile import Recording
 
 FAMILIES = (
     "batchnorm",
+    "data",
     "dropout",
     "loop",
     "masks",
     "mode",
+    "numerics",
     "randomness",
     "rng",
     "wiring",

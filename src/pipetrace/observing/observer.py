@@ -93,6 +93,11 @@ class Observer:
         if self._on and tensors and not isinstance(tensors[0], FakeTensor):
             self._heard(self._each, "backward_called", tensors)
 
+    def said(self, value: Any) -> None:
+        """Pass on what a step of the program returned."""
+        if self._on:
+            self._heard(self._each, "said", value)
+
     def _about(
         self, model: nn.Module, args: Any, kwargs: Any, graph: bool, frame: Any
     ) -> Made | None:  # fmt: skip

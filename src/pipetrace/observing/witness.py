@@ -103,6 +103,9 @@ class Witness:
     def stepped(self, optimizer: torch.optim.Optimizer) -> None:
         """It has stepped."""
 
+    def said(self, value: Any) -> None:
+        """A step that was handed over, `eval_step` for example, has returned `value`."""
+
     def end(self) -> None:
         """Stop: put back what was wrapped."""
 
