@@ -359,3 +359,10 @@ class Diverged(Record, frozen=True):
     broken: int = 0
     """Parameters with a NaN or an infinity after the first step on it, and of how many."""
     parameters: int = 0
+
+
+Observed = (
+    Calls | Wired | Stepped | Rates | Clipped | Used | Idle | Rate | Norm | Copies | Loss
+    | Padded | Pairs | Shift | Averaged | Diverged
+)  # fmt: skip
+"""Every fact that observing a loop states."""

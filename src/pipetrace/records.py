@@ -6,24 +6,7 @@ from typing import get_args
 
 import msgspec
 
-from pipetrace.observed import (
-    Averaged,
-    Calls,
-    Clipped,
-    Copies,
-    Diverged,
-    Idle,
-    Loss,
-    Norm,
-    Padded,
-    Pairs,
-    Rate,
-    Rates,
-    Shift,
-    Stepped,
-    Used,
-    Wired,
-)
+from pipetrace.observed import Observed
 from pipetrace.parts import (
     Argument,
     Bin,
@@ -61,20 +44,7 @@ from pipetrace.probed import (
     Weights,
     WholeRow,
 )
-from pipetrace.tried import (
-    Aliased,
-    Asleep,
-    Company,
-    Ignored,
-    Mixing,
-    Recomputed,
-    Repeats,
-    Scaling,
-    Silenced,
-    Standardised,
-    Stranger,
-    Survival,
-)
+from pipetrace.tried import Tried
 
 
 class Provenance(Record, frozen=True):
@@ -437,25 +407,19 @@ Fact = (
     Provenance | Seed | SourceText | Model | Dataset | Op | Capture | Gradient | NotFinite
     | Contrast | Training | Epoch | Probe | Layers | Checksum | Evaluation | Metrics | Prediction
     | Failure | Column | Preparation | Question | Notice | Ended | Draws | Histograms | Weights
-    | WholeRow | Ranking | InputImage | InputTokens | Calls | Repeats | Stranger | Clipped
-    | Rates | Stepped | Wired | Used | Idle | Rate | Norm | Copies | Scaling | Aliased | Survival
-    | Company | Recomputed | Asleep | Loss | Padded | Pairs | Shift | Averaged | Diverged
-    | Mixing | Standardised | Ignored | Silenced
+    | WholeRow | Ranking | InputImage | InputTokens | Observed | Tried
 )  # fmt: skip
 
 KINDS: dict[str, type[Record]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Fact)}
 """Every kind of fact by its tag in the file."""
 
 __all__ = [
-    "KINDS", "Aliased", "Argument", "Asleep", "Averaged", "Bin", "Calls", "Capture", "Check",
-    "Checksum", "Choice", "Classification", "Clipped", "Column", "Company", "Contrast", "Copies",
-    "Dataset", "Difference", "Diverged", "Draws", "Ended", "Epoch", "Evaluation", "Fact",
-    "Failure", "Gradient", "Histograms", "Idle", "Ignored", "InputImage", "InputTokens",
-    "Labelling", "Layer", "Layers", "Link", "Loss", "Mask", "Metrics", "Mixing", "Model",
-    "ModulePart", "Norm", "NotFinite", "Notice", "Op", "Outcome", "Outputs", "Padded", "Pairs",
-    "Part", "Place", "Prediction", "Preparation", "Probe", "Provenance", "Question", "Ranked",
-    "Ranking", "Rate", "Rates", "Receipt", "Recomputed", "Record", "Regression", "Repeats",
-    "Scaling", "Score", "Seed", "Shift", "Silenced", "SourceText", "Spectrum", "Spread",
-    "Standardised", "Stepped", "Stranger", "Survival", "Tensor", "Training", "Units", "Used",
-    "Weights", "WholeRow", "Wired",
+    "KINDS", "Argument", "Bin", "Capture", "Check", "Checksum", "Choice", "Classification",
+    "Column", "Contrast", "Dataset", "Difference", "Draws", "Ended", "Epoch", "Evaluation",
+    "Fact", "Failure", "Gradient", "Histograms", "InputImage", "InputTokens", "Labelling",
+    "Layer", "Layers", "Link", "Mask", "Metrics", "Model", "ModulePart", "NotFinite", "Notice",
+    "Op", "Outcome", "Outputs", "Part", "Place", "Prediction", "Preparation", "Probe",
+    "Provenance", "Question", "Ranked", "Ranking", "Receipt", "Record", "Regression", "Score",
+    "Seed", "SourceText", "Spectrum", "Spread", "Tensor", "Training", "Units", "Weights",
+    "WholeRow",
 ]  # fmt: skip

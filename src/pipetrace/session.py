@@ -25,24 +25,14 @@ from pipetrace.capture.kept import Kept
 from pipetrace.errors import RunFileError
 from pipetrace.launch import Rank, launched
 from pipetrace.lessons import select
+from pipetrace.observed import Calls
 from pipetrace.observing.observer import Observer
 from pipetrace.observing.witnesses import witnesses
 from pipetrace.probes import rerun
 from pipetrace.probes.execute import execute
 from pipetrace.probes.trials.every import TRIALS
 from pipetrace.probes.trials.trial import carried_out, subjects
-from pipetrace.records import (
-    Calls,
-    Ended,
-    Fact,
-    Failure,
-    Model,
-    Notice,
-    Op,
-    Place,
-    Provenance,
-    SourceText,
-)
+from pipetrace.records import Ended, Fact, Failure, Model, Notice, Op, Place, Provenance, SourceText
 from pipetrace.runs import Run
 from pipetrace.story import again
 from pipetrace.story.page import page as tell

@@ -40,7 +40,7 @@ class Repeats(Record, frozen=True):
     """How many of them differ from all rows before."""
 
 
-class Idle(Part, frozen=True):
+class Inert(Part, frozen=True):
     """An op that drops in train mode."""
 
     function: str
@@ -53,7 +53,7 @@ class Asleep(Record, frozen=True):
     """A training forward that was not in train mode, again with every module told `train()`."""
 
     capture: int
-    idle: tuple[Idle, ...] = ()
+    idle: tuple[Inert, ...] = ()
     """What dropped in train mode alone, the first 100."""
 
 
@@ -203,3 +203,10 @@ class Silenced(Record, frozen=True):
     learned: bool = False
     """What it took came right out of a layer with parameters."""
     returned: bool = False
+
+
+Tried = (
+    Repeats | Asleep | Stranger | Scaling | Aliased | Survival | Company | Recomputed
+    | Mixing | Standardised | Ignored | Silenced
+)  # fmt: skip
+"""Every fact that a counterfactual run states."""

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pipetrace.records import Calls
+from pipetrace.observed import Calls
 from pipetrace.session import Session
 
 X, Y = torch.randn(8, 3), torch.zeros(8, dtype=torch.long)

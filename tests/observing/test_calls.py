@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pipetrace.records import Calls, Capture, Contrast, Notice, Op
+from pipetrace.observed import Calls
+from pipetrace.records import Capture, Contrast, Notice, Op
 from pipetrace.session import Session
 
 

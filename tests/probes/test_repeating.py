@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pipetrace.records import Asleep, Repeats, Stranger
 from pipetrace.session import Session
+from pipetrace.tried import Asleep, Repeats, Stranger
 
 X = torch.randn(6, 4)
 

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pipetrace.checks.evidence import Evidence, Traced
 from pipetrace.checks.findings import Found
 from pipetrace.checks.registry import rule
-from pipetrace.records import Company, Norm, Op
+from pipetrace.observed import Norm
+from pipetrace.records import Op
+from pipetrace.tried import Company
 
 _APART = 1e-4
 _FEW = 2

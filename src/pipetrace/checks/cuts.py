@@ -8,7 +8,8 @@ from math import prod
 
 from pipetrace.checks.evidence import Evidence, Traced
 from pipetrace.checks.parameters import takes
-from pipetrace.records import Op, Wired
+from pipetrace.observed import Wired
+from pipetrace.records import Op
 
 _ZERO = {"round", "round_", "floor", "floor_", "ceil", "ceil_", "trunc", "trunc_", "fix", "sign",
          "sign_", "sgn", "sgn_"}  # fmt: skip

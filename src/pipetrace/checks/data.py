@@ -7,18 +7,10 @@ from collections.abc import Iterator
 from pipetrace.checks.evidence import Evidence, Traced
 from pipetrace.checks.findings import Found
 from pipetrace.checks.registry import rule
+from pipetrace.observed import Averaged, Loss, Padded, Pairs, Shift
 from pipetrace.parts import Place
-from pipetrace.records import (
-    Averaged,
-    Ignored,
-    Loss,
-    Mixing,
-    Op,
-    Padded,
-    Pairs,
-    Shift,
-    Standardised,
-)
+from pipetrace.records import Op
+from pipetrace.tried import Ignored, Mixing, Standardised
 
 _SOFTMAX = ("softmax", "log_softmax", "softmin", "gumbel_softmax", "_softmax")
 _RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")

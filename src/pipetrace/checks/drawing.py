@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pipetrace.checks.evidence import Evidence, Traced, argument, number
-from pipetrace.records import Calls, Op, Stranger
+from pipetrace.observed import Calls
+from pipetrace.records import Op
+from pipetrace.tried import Stranger
 
 ATTENTION = "scaled_dot_product_attention"
 HIDING = (ATTENTION, "lstm", "gru", "rnn_tanh", "rnn_relu")

@@ -18,7 +18,9 @@ from pipetrace.checks.flow import (
     takers,
 )
 from pipetrace.checks.registry import rule
-from pipetrace.records import Idle, Mask, Op, Place, Rate, Survival, Used
+from pipetrace.observed import Idle, Rate, Used
+from pipetrace.records import Mask, Op, Place
+from pipetrace.tried import Survival
 
 _MOSTLY = 2 / 3
 """A share of the output's variance from which on it is mostly signal."""

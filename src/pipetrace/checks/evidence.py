@@ -7,20 +7,10 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TypeVar
 
-from pipetrace.records import (
-    Calls,
-    Capture,
-    Contrast,
-    Fact,
-    Model,
-    ModulePart,
-    Op,
-    Repeats,
-    Stepped,
-    Training,
-    Wired,
-)
+from pipetrace.observed import Calls, Stepped, Wired
+from pipetrace.records import Capture, Contrast, Fact, Model, ModulePart, Op, Training
 from pipetrace.tracefile import Recording
+from pipetrace.tried import Repeats
 
 F = TypeVar("F", bound=Fact)
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from pipetrace.checks.evidence import Evidence, Traced
 from pipetrace.checks.parameters import FRESH, module, takes
-from pipetrace.records import Op, Wired
+from pipetrace.observed import Wired
+from pipetrace.records import Op
 
 _LAYERS = ("linear", "conv", "norm", "embedding", "bilinear", "lstm", "gru", "rnn")
 """Parts of the names of PyTorch's functions that do a whole layer's work."""

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pipetrace.checks.evidence import Evidence
 from pipetrace.checks.findings import Found
 from pipetrace.checks.registry import rule
-from pipetrace.records import Clipped, Epoch, Rates, Stepped
+from pipetrace.observed import Clipped, Rates, Stepped
+from pipetrace.records import Epoch
 
 _COLLAPSE = 100
 """A learning rate this many times smaller than its largest moves next to nothing."""

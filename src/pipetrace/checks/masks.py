@@ -19,7 +19,8 @@ from pipetrace.checks.flow import (
     source,
 )
 from pipetrace.checks.registry import rule
-from pipetrace.records import Aliased, Op, Scaling
+from pipetrace.records import Op
+from pipetrace.tried import Aliased, Scaling
 
 _LEADING = {("dropout1d", 2): 1, ("dropout3d", 4): 1}
 """Dimensions that tell channels apart, where there is no batch; else there are two."""

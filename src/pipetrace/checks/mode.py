@@ -8,7 +8,7 @@ from pipetrace.checks import modes
 from pipetrace.checks.evidence import Evidence
 from pipetrace.checks.findings import Found
 from pipetrace.checks.registry import rule
-from pipetrace.records import Calls
+from pipetrace.observed import Calls
 
 
 @rule("PTR301", "evaluated-in-train-mode", "warning")

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from pipetrace.checks import drawing
 from pipetrace.checks.evidence import Evidence
-from pipetrace.records import Asleep, Calls, Op
-from pipetrace.tried import Idle
+from pipetrace.observed import Calls
+from pipetrace.records import Op
+from pipetrace.tried import Asleep, Inert
 
 _NORMS = ("BatchNorm", "SyncBatchNorm", "LazyBatchNorm")
 _STATISTICS = ("num_batches_tracked", "running_mean", "running_var")
@@ -119,7 +120,7 @@ def is_root_alone(evidence: Evidence, calls: Calls) -> bool:
     return model is not None and 0 < calls.odd_count == len(model.modules) - 1
 
 
-def idle(evidence: Evidence, calls: Calls) -> list[Idle]:
+def idle(evidence: Evidence, calls: Calls) -> list[Inert]:
     """Return what drew masks when training forwards in eval mode were played in train mode.
 
     That of a frozen part is left out.
@@ -130,7 +131,7 @@ def idle(evidence: Evidence, calls: Calls) -> list[Idle]:
     return [each for each in found if _learns_there(evidence, calls, each.module)]
 
 
-def idle_told(idle: Sequence[Idle]) -> str:
+def idle_told(idle: Sequence[Inert]) -> str:
     """Say which dropout did not drop; empty where there is none."""
     if not idle:
         return ""

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pipetrace.checks.evidence import Evidence, Traced
 from pipetrace.checks.findings import Found
 from pipetrace.checks.registry import rule
+from pipetrace.observed import Diverged
 from pipetrace.parts import Place
-from pipetrace.records import Diverged, NotFinite, Op, Silenced
+from pipetrace.records import NotFinite, Op
+from pipetrace.tried import Silenced
 
 _HALF = ("float16", "bfloat16")
 

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Set
 from math import prod
 
-from pipetrace.records import Op, Wired
+from pipetrace.observed import Wired
+from pipetrace.records import Op
 
 FRESH = 0.01
 """From this p-value on a matrix looks as PyTorch's layers begin."""

@@ -9,7 +9,7 @@ from pipetrace.checks.drawing import Alive, alive
 from pipetrace.checks.evidence import Evidence, Traced, argument, number
 from pipetrace.checks.findings import Found
 from pipetrace.checks.registry import rule
-from pipetrace.records import Stranger
+from pipetrace.tried import Stranger
 
 _CONTAINERS = ("ModuleList", "ModuleDict", "Sequential")
 _SOURCES = {"python": "Python's `random`", "numpy": "`numpy.random`"}

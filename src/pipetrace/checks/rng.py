@@ -8,7 +8,8 @@ from pipetrace.checks.evidence import Evidence, Traced
 from pipetrace.checks.findings import Found
 from pipetrace.checks.flow import DROPPING, HIDING, data, layers, masked
 from pipetrace.checks.registry import rule
-from pipetrace.records import Copies, Recomputed
+from pipetrace.observed import Copies
+from pipetrace.tried import Recomputed
 
 _APART = 1e-3
 _STEPS = 3

@@ -11,8 +11,8 @@ from pipetrace.checks.evidence import Evidence
 from pipetrace.checks.findings import Found
 from pipetrace.checks.parameters import above, by_module, counted, module, numbers, trained_before
 from pipetrace.checks.registry import rule
+from pipetrace.observed import Calls, Rates, Stepped, Wired
 from pipetrace.parts import Place
-from pipetrace.records import Calls, Rates, Stepped, Wired
 
 
 @rule("PTR601", "graph-cut", "warning")

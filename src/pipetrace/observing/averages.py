@@ -12,9 +12,10 @@ import torch
 from msgspec.structs import replace
 
 from pipetrace.capture import places
+from pipetrace.observed import Averaged
 from pipetrace.observing.losses import Losses
 from pipetrace.observing.witness import Made, Witness
-from pipetrace.records import Averaged, Fact
+from pipetrace.records import Fact
 
 _BATCHES = 1000
 _ACCURACY = 100_000

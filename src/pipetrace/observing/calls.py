@@ -16,9 +16,10 @@ from torch.jit._trace import TopLevelTracedModule
 from pipetrace.capture import replay, trees
 from pipetrace.capture.guard import device_states, identical
 from pipetrace.capture.handlers import pass_on
+from pipetrace.observed import Calls
 from pipetrace.observing import sites
 from pipetrace.observing.witness import Made, Turn, Witness
-from pipetrace.records import Calls, Capture, Contrast, Fact, Notice
+from pipetrace.records import Capture, Contrast, Fact, Notice
 from pipetrace.training.captures import Root
 from pipetrace.training.recorder import Recorder
 

@@ -11,11 +11,12 @@ import torch
 from torch.amp.grad_scaler import GradScaler
 from torch.nn.utils import clip_grad
 
+from pipetrace.observed import Clipped
 from pipetrace.observing.optimizers import Known, Optimizers, line, norm
 from pipetrace.observing.witness import Witness
 from pipetrace.observing.wrapping import Wrapping
 from pipetrace.parts import Place
-from pipetrace.records import Clipped, Fact
+from pipetrace.records import Fact
 from pipetrace.training.recorder import Recorder
 
 _NAMES = {"_clip_grads_with_norm_": "clip_grad_norm_", "clip_grad_value_": "clip_grad_value_"}

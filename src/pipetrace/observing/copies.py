@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from pipetrace.observed import Copies
 from pipetrace.observing.witness import Made, Witness
-from pipetrace.records import Copies, Fact
+from pipetrace.records import Fact
 from pipetrace.training.captures import Root
 
 _MODULES = 4096

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from pipetrace.capture import places
+from pipetrace.observed import Diverged
 from pipetrace.observing.witness import Witness
-from pipetrace.records import Diverged, Fact
+from pipetrace.records import Fact
 
 _MOST = 10_000
 """Backwards that are looked at."""

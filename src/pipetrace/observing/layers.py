@@ -13,8 +13,9 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils.hooks import RemovableHandle
 
 from pipetrace.capture import places
+from pipetrace.observed import Idle, Rate
 from pipetrace.observing.witness import Made, Turn, Witness
-from pipetrace.records import Fact, Idle, Rate
+from pipetrace.records import Fact
 from pipetrace.training.captures import Root
 
 _LISTS = (nn.ModuleList, nn.ModuleDict)

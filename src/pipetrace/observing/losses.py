@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import torch
 
 from pipetrace.capture import places
+from pipetrace.observed import Loss
 from pipetrace.observing import pairwise
 from pipetrace.observing.computed import Computed, computed
 from pipetrace.observing.returned import Mark, Met, Returned, made_by, nearest
 from pipetrace.observing.witness import Made, Witness
-from pipetrace.records import Fact, Loss
+from pipetrace.records import Fact
 from pipetrace.training.signals import original
 
 _KINDS = 64

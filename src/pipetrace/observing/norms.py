@@ -10,8 +10,9 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from pipetrace.observed import Norm
 from pipetrace.observing.witness import Made, Turn, Witness
-from pipetrace.records import Fact, Norm
+from pipetrace.records import Fact
 from pipetrace.training.captures import Root
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from pipetrace.capture import trees
+from pipetrace.observed import Used
 from pipetrace.observing.witness import Made, Witness
-from pipetrace.records import Fact, Used
+from pipetrace.records import Fact
 
 _KEY = "pipetrace output"
 _OUTPUTS = 8

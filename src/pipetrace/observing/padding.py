@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from pipetrace.capture import trees
+from pipetrace.observed import Padded
 from pipetrace.observing.losses import Given, Losses
 from pipetrace.observing.witness import Made, Turn, Witness
-from pipetrace.records import Fact, Padded
+from pipetrace.records import Fact
 from pipetrace.training.captures import Root
 
 _FUNCTIONS = frozenset({"cross_entropy", "nll_loss"})

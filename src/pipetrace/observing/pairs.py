@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import torch
 
 from pipetrace.capture import trees
+from pipetrace.observed import Pairs
 from pipetrace.observing.losses import Given, Losses
 from pipetrace.observing.witness import Made, Turn, Witness
-from pipetrace.records import Fact, Pairs
+from pipetrace.records import Fact
 
 _COLUMNS = 64
 """So many numbers of a row tell it from others."""

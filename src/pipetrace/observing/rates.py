@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch.optim import lr_scheduler
 
+from pipetrace.observed import Rates
 from pipetrace.observing.optimizers import Known, Optimizers, line
 from pipetrace.observing.witness import Witness
 from pipetrace.observing.wrapping import Wrapping
 from pipetrace.parts import Place
-from pipetrace.records import Fact, Rates
+from pipetrace.records import Fact
 from pipetrace.training.recorder import Recorder
 
 _LISTED = 10_000

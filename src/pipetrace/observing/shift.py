@@ -9,11 +9,13 @@ from typing import Any
 import torch
 
 from pipetrace.capture import replay, trees
+from pipetrace.observed import Shift
 from pipetrace.observing.losses import Losses
 from pipetrace.observing.witness import Made, Turn, Witness
-from pipetrace.records import Fact, Shift, Standardised
+from pipetrace.records import Fact
 from pipetrace.training.captures import Root
 from pipetrace.training.signals import original
+from pipetrace.tried import Standardised
 
 _FEATURES = 256
 _CALLS = 64

@@ -10,11 +10,12 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
+from pipetrace.observed import Stepped
 from pipetrace.observing.optimizers import Known, Optimizers, line, nonzero, norm
 from pipetrace.observing.witness import Made, Turn, Witness
 from pipetrace.observing.wrapping import Wrapping
 from pipetrace.parts import Place
-from pipetrace.records import Fact, Stepped
+from pipetrace.records import Fact
 from pipetrace.training.recorder import Recorder
 
 _LISTED = 1000

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from pipetrace.observed import Wired
 from pipetrace.observing import begun
 from pipetrace.observing.optimizers import Optimizers, nonzero
 from pipetrace.observing.witness import Made, Witness
-from pipetrace.records import Fact, Wired
+from pipetrace.records import Fact
 from pipetrace.training.captures import Root
 
 _PLAIN = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)

@@ -11,7 +11,8 @@ import torch
 from pipetrace.capture import replay, trees
 from pipetrace.probes.trials.altering import apart
 from pipetrace.probes.trials.trial import Subject
-from pipetrace.records import Company, Fact, Op
+from pipetrace.records import Fact, Op
+from pipetrace.tried import Company
 
 _FEWEST = 4
 _SPREADS = {"std", "var", "std_mean", "var_mean"}

@@ -12,7 +12,8 @@ from pipetrace.capture import names, replay, trees
 from pipetrace.capture.switched import DROPPING, spot, turned
 from pipetrace.probes.trials.altering import Change, altered, apart, flat
 from pipetrace.probes.trials.trial import Subject
-from pipetrace.records import Aliased, Fact, Op, Scaling, Survival
+from pipetrace.records import Fact, Op
+from pipetrace.tried import Aliased, Scaling, Survival
 
 _DROPPING = DROPPING | {"alpha_dropout", "alpha_dropout_", "feature_alpha_dropout",
                         "feature_alpha_dropout_"}  # fmt: skip

@@ -10,7 +10,8 @@ import torch
 from pipetrace.capture import replay, trees
 from pipetrace.capture.handlers import pass_on
 from pipetrace.probes.trials.trial import Subject
-from pipetrace.records import Fact, Ignored
+from pipetrace.records import Fact
+from pipetrace.tried import Ignored
 
 _MOST = 200_000
 """Numbers of the inputs; larger batches are not played again."""

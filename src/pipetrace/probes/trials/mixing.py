@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from pipetrace.capture import replay, trees
 from pipetrace.capture.tracer import Heard
 from pipetrace.probes.trials.trial import Subject
-from pipetrace.records import Fact, Mixing
+from pipetrace.records import Fact
+from pipetrace.tried import Mixing
 
 _NUMBERS = 4_000_000
 """Numbers of a forward's outputs that are kept to be compared."""

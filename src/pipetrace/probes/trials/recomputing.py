@@ -12,7 +12,8 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 
 from pipetrace.capture import guard, replay, trees
 from pipetrace.probes.trials.trial import Subject
-from pipetrace.records import Fact, Recomputed
+from pipetrace.records import Fact
+from pipetrace.tried import Recomputed
 
 _SEEDS = 20_261_200, 20_261_201
 

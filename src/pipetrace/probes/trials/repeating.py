@@ -18,8 +18,8 @@ from pipetrace.capture.contrast import contrast
 from pipetrace.capture.guard import Streams
 from pipetrace.capture.models import kind
 from pipetrace.probes.trials.trial import Subject
-from pipetrace.records import Asleep, Op, Repeats, Stranger
-from pipetrace.tried import Idle, Turned
+from pipetrace.records import Op
+from pipetrace.tried import Asleep, Inert, Repeats, Stranger, Turned
 
 _ONE, _OTHER = 20_261_001, 20_261_002
 _FIRST = 8
@@ -68,7 +68,7 @@ def asleep(subject: Subject) -> Iterator[Asleep]:
     )  # fmt: skip
     before = {(op.module, op.call, op.function) for op in subject.ops if op.mask or op.mask_missing}
     found = [
-        Idle(function=op.function, p=op.mask.p, module=op.module, called=op.called)
+        Inert(function=op.function, p=op.mask.p, module=op.module, called=op.called)
         for op in played.facts
         if isinstance(op, Op) and op.mask is not None and op.mask.p > 0
         and (op.module, op.call, op.function) not in before

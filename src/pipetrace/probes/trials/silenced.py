@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from pipetrace.capture import replay, trees
 from pipetrace.capture.tracer import Heard
 from pipetrace.probes.trials.trial import Subject
-from pipetrace.records import Fact, Silenced
+from pipetrace.records import Fact
 from pipetrace.training.rectified import RECTIFIERS
+from pipetrace.tried import Silenced
 
 _SQUASHING = {"sigmoid": (0.0, 1.0), "sigmoid_": (0.0, 1.0), "tanh": (-1.0, 1.0),
               "tanh_": (-1.0, 1.0)}  # fmt: skip

@@ -10,8 +10,9 @@ from torch import nn
 
 from pipetrace.capture import replay
 from pipetrace.capture.handlers import pass_on
+from pipetrace.observed import Calls
 from pipetrace.observing.calls import Captured
-from pipetrace.records import Calls, Capture, Fact, Notice, Op
+from pipetrace.records import Capture, Fact, Notice, Op
 
 
 class Subject(NamedTuple):
