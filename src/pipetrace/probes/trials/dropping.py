@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
+from torch import nn
 
 from pipetrace.capture import names, replay, trees
 from pipetrace.capture.switched import DROPPING, spot, turned
@@ -30,54 +31,73 @@ _SEED = 20_261_100
 def scaling(subject: Subject) -> Iterable[Fact]:
     """Put the mean of a hand-written mask in its place: the forward then equals that in eval mode.
 
-    One module after the other is in train mode, and all others are in eval mode.
+    Only the modules that such masks are in are in train mode: all together at first, and one after
+    the other where something is not equal.
     """
     wanted = [op for op in subject.ops if _by_hand(op)] if subject.kind.trained else []
-    if not wanted:
+    named = dict(subject.model.named_modules()) if wanted else {}
+    modules = {op.module: named[op.module] for op in wanted if op.module in named}
+    if not modules:
         return
-    modules = dict(subject.model.named_modules())
     still = replay.play(subject.call, False)
-    for path in list(dict.fromkeys(op.module for op in wanted))[:_MODULES]:
-        if path in modules:
-            yield from _scaled(subject, path, modules[path], still)
+    if apart(replay.play(subject.call, False, seed=_SEED), still) != 0:
+        # What is random in eval mode too has no mean that could be compared.
+        return
+    together = _AtMean(subject, list(modules.values()), still)
+    if together.known and together.gap() < _EQUAL:
+        return
+    for path, module in list(modules.items())[:_MODULES]:
+        yield from _scaled(subject, path, _AtMean(subject, [module], still))
 
 
-def _scaled(subject: Subject, path: str, module: Any, still: Any) -> Iterator[Scaling]:
-    """Play one module in train mode, all others in eval mode."""
-    call = subject.call
-    modes = [
-        inside.module is module if inside.registered else inside.training
-        for inside in call.snapshot.insides
-    ]
-    played = replay.replay(call, id=-1, model_id=-1, purpose="trial", compare=False, modes=modes,
-                           values=False)  # fmt: skip
-    ops = [fact for fact in played.facts if isinstance(fact, Op)]
-    means: dict[int, Change] = {}
-    for op in ops:
-        if op.mask is not None and op.function in _DROPPING:
-            means[op.index] = _given
-        elif op.mask is not None and op.function not in _HIDING:
-            means[op.index] = _mean(op, ops)
-        elif op.mask is not None or op.mask_missing:
-            return
+class _AtMean:
+    """A forward with some modules in train mode, all others in eval mode, and masks at their mean.
 
-    def gap(scaled: Sequence[Op] = (), factor: float = 1.0) -> float:
-        other = {op.index: _mean(op, ops, factor) for op in scaled}
-        changes = {spot(ops, index): change for index, change in {**means, **other}.items()}
-        found = apart(altered(call, changes, modes), still)
+    Attributes:
+        ops: Its ops.
+        known: Whether every mask in it is known.
+    """
+
+    def __init__(self, subject: Subject, modules: Sequence[nn.Module], still: Any) -> None:
+        self._call, self._still = subject.call, still
+        self._modes = [
+            inside.module in modules if inside.registered else inside.training
+            for inside in subject.call.snapshot.insides
+        ]
+        played = replay.replay(subject.call, id=-1, model_id=-1, purpose="trial", compare=False,
+                               modes=self._modes, values=False)  # fmt: skip
+        self.ops = [fact for fact in played.facts if isinstance(fact, Op)]
+        self._means: dict[int, Change] = {}
+        for op in self.ops:
+            if op.mask is not None and op.function in _DROPPING:
+                self._means[op.index] = _given
+            elif op.mask is not None and op.function not in _HIDING:
+                self._means[op.index] = _mean(op, self.ops)
+        self.known = not any(
+            op.mask_missing or (op.mask is not None and op.function in _HIDING) for op in self.ops
+        )
+
+    def gap(self, scaled: Sequence[Op] = (), factor: float = 1.0) -> float:
+        """Return how far its output is from that in eval mode, where some masks get a factor."""
+        other = {op.index: _mean(op, self.ops, factor) for op in scaled}
+        changes = {spot(self.ops, index): made for index, made in {**self._means, **other}.items()}
+        found = apart(altered(self._call, changes, self._modes), self._still)
         return math.inf if found is None else found
 
+
+def _scaled(subject: Subject, path: str, mean: _AtMean) -> Iterator[Scaling]:
+    """State what the masks of one module lack, if anything."""
     # In the training forward the same ops have other indices: there are those of other modules.
     own, twins = ([op for op in some if op.module == path and _by_hand(op)]
-                  for some in (ops, subject.ops))  # fmt: skip
-    first = gap()
-    if first < _EQUAL or first == math.inf or len(twins) != len(own):
+                  for some in (mean.ops, subject.ops))  # fmt: skip
+    first = mean.gap()
+    if not mean.known or first < _EQUAL or first == math.inf or len(twins) != len(own):
         return
     for op, twin in zip(own, twins, strict=True):
         assert op.mask is not None
         keep = 1 - op.mask.p
         tried = [
-            (gap(some, factor), factor)
+            (mean.gap(some, factor), factor)
             for factor in (1 / keep, op.mask.p / keep, keep)
             for some in ([op], own)[: len(own)]
         ]
