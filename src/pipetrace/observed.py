@@ -38,3 +38,16 @@ class Calls(Record, frozen=True):
     """Buffers that changed in a call."""
     capture: int | None = None
     """The capture of one of them, where one was played again."""
+
+
+class Selection(Record, frozen=True):
+    """Which rules were to be asked of a run: what its page shows, too."""
+
+    select: tuple[str, ...] = ("PTR",)
+    """Ids, or how they begin."""
+    ignore: tuple[str, ...] = ()
+    """Ids that are left out, or how they begin."""
+    files: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Patterns of files, and the ids that are left out of their lines."""
+    folder: str = ""
+    """Where the patterns begin."""

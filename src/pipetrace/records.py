@@ -6,7 +6,7 @@ from typing import get_args
 
 import msgspec
 
-from pipetrace.observed import Calls
+from pipetrace.observed import Calls, Selection
 from pipetrace.parts import (
     Argument,
     Bin,
@@ -403,7 +403,7 @@ Fact = (
     Provenance | Seed | SourceText | Model | Dataset | Op | Capture | Gradient | NotFinite
     | Contrast | Training | Epoch | Probe | Layers | Checksum | Evaluation | Metrics | Prediction
     | Failure | Column | Preparation | Question | Notice | Ended | Draws | Histograms | Weights
-    | WholeRow | Ranking | InputImage | InputTokens | Calls
+    | WholeRow | Ranking | InputImage | InputTokens | Calls | Selection
 )  # fmt: skip
 
 KINDS: dict[str, type[Record]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Fact)}
@@ -416,6 +416,6 @@ __all__ = [
     "Layer", "Layers", "Link", "Mask", "Metrics", "Model", "ModulePart", "NotFinite", "Notice",
     "Op", "Outcome", "Outputs", "Part", "Place", "Prediction", "Preparation", "Probe",
     "Provenance", "Question", "Ranked", "Ranking", "Receipt", "Record", "Regression", "Score",
-    "Seed", "SourceText", "Spectrum", "Spread", "Tensor", "Training", "Units", "Weights",
-    "WholeRow",
+    "Seed", "Selection", "SourceText", "Spectrum", "Spread", "Tensor", "Training", "Units",
+    "Weights", "WholeRow",
 ]  # fmt: skip
