@@ -58,7 +58,8 @@ def check(
         `# pipetrace: ignore[PTR101]` on its statement says is meant is not among them.
 
     Raises:
-        PipetraceError: the subject is neither a model nor a run, or an id is unknown.
+        PipetraceError: the subject is neither a model nor a run, the model is lazy and was never
+            called, or an id is unknown.
     """
     from pipetrace.checks import configuration, judge
 
@@ -84,6 +85,7 @@ def watched(
 ) -> Recording:  # fmt: skip
     """Run a model's steps under observation, and return what was stated."""
     from torch import nn
+    from torch.nn.parameter import is_lazy
 
     from pipetrace.restoring import restored
     from pipetrace.session import Session, origin
@@ -91,6 +93,11 @@ def watched(
     if not isinstance(model, nn.Module):
         raise PipetraceError(f"{model!r:.200} is no nn.Module. Write pt.check(model, inputs), or "
                              "pt.check(run).")  # fmt: skip
+    lazy = [name for tensors in (model.named_parameters(), model.named_buffers())
+            for name, tensor in tensors if is_lazy(tensor)]  # fmt: skip
+    if lazy:
+        raise PipetraceError(f"The model is lazy: it has no {lazy[0]} yet, which could not be put "
+                             "back. Call it once before it is checked: model(inputs)")  # fmt: skip
     optimizers = [] if optimizer is None else optimizer
     optimizers = optimizers if isinstance(optimizers, (list, tuple)) else [optimizers]
     args = inputs if isinstance(inputs, tuple) else (inputs,)

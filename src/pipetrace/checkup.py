@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import sys
@@ -15,6 +16,7 @@ from click.core import ParameterSource
 from pipetrace import printing
 
 if TYPE_CHECKING:
+    from pipetrace.blocks import Page
     from pipetrace.checks.findings import Finding
     from pipetrace.runs import Run
 
@@ -267,38 +269,42 @@ class _Report:
         reasons = incomplete(recording)
         grave = any(each.grave for each in found) and not given["exit_zero"]
         self.code = 2 if reasons else int(grave)
-        text = self._written(run, found, reasons)
         if self._output is not None:
-            printing.export(self._output, text)
-        elif not (given["quiet"] and given["form"] == "text"):
-            print(text, end="", file=self._ours, flush=True)
+            printing.export(self._output, self._written(run, found, reasons))
+        elif given["form"] != "text":
+            print(self._written(run, found, reasons), end="", file=self._ours, flush=True)
+        elif not given["quiet"]:
+            self._print(run, found)
         page = None if run.path is None else run.path.with_suffix(".html")
         if given["open_page"] and page is not None and page.exists():
             printing.open_in_browser(page)
 
+    def _print(self, run: Run, found: list[Finding]) -> None:
+        from pipetrace.views import terminal
+
+        with contextlib.suppress(BrokenPipeError):
+            terminal.show(self._page(run, found), file=self._ours)
+            print(printing.paths(self._folder, run.path), end="", file=self._ours, flush=True)
+
     def _written(self, run: Run, found: list[Finding], reasons: list[str]) -> str:
         from pipetrace.checks import judge, reports
+        from pipetrace.views import terminal
 
-        if self._given["form"] == "text":
-            return self._told(run, found)
         asked = judge.asked_of(run.recording, self.selection)
+        if self._given["form"] == "text":
+            written = io.StringIO()
+            terminal.show(self._page(run, found), file=written, width=terminal.WIDEST)
+            return written.getvalue()
         if self._given["form"] == "json":
             log = reports.told(found, asked, reasons)
         else:
             log = reports.sarif(found, asked, reasons, self._start)
         return json.dumps(log, indent=1, ensure_ascii=False) + "\n"
 
-    def _told(self, run: Run, found: list[Finding]) -> str:
+    def _page(self, run: Run, found: list[Finding]) -> Page:
         from pipetrace.story import findings
-        from pipetrace.views import terminal
 
-        page = findings.report(run.recording, found, self.selection, str(self._folder))
-        if self._output is None:
-            terminal.show(page, file=self._ours)
-            return printing.paths(self._folder, run.path)
-        written = io.StringIO()
-        terminal.show(page, file=written, width=terminal.WIDEST)
-        return written.getvalue()
+        return findings.report(run.recording, found, self.selection, str(self._folder))
 
 
 def _split(words: Sequence[str]) -> list[str]:
