@@ -33,6 +33,7 @@ READERS = (
         "observed",
         "prepared",
         "blocks",
+        "checks",
         "errors",
         "tracefile",
         "lessons",

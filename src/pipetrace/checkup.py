@@ -210,9 +210,10 @@ def _check_script(given: dict[str, Any], ours: TextIO) -> int:
 
 def _check_run(given: dict[str, Any], ours: TextIO) -> int:
     from pipetrace import api
+    from pipetrace.naming import matching
     from pipetrace.records import Provenance
 
-    run = api.load(given["target"])
+    run = api.load(*matching([Path(given["target"])]))
     origin = run.recording.first(Provenance)
     path = Path(origin.path or origin.folder) if origin else Path()
     report = _Report(given, path if path.exists() else Path.cwd(), ours)

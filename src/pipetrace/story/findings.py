@@ -18,7 +18,7 @@ from pipetrace.tracefile import Recording
 MOST = 30
 """Of more findings the first ones are told in full, the others in a line each."""
 _TONES = {"error": "bad", "warning": "warning", "advice": "key", "note": "muted"}
-_PLURALS = {"advice": "pieces of advice"}
+_PLURALS = {"advice": "advice"}
 _ENDS = {"raised": "it raised", "interrupted": "it was interrupted"}
 
 
