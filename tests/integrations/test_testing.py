@@ -54,6 +54,7 @@ def test_a_test_fails_for_its_model_and_says_at_which_line(tmp_path: Path):
     assert "1 failed, 1 passed" in told
     assert "test_net.py:14" in told
     assert "PTR101 warning" in told
+    assert "test_net.py::test_buggy - Failed: pipetrace: PTR101" in told
     assert "checking.py" not in told
     code, told = pytest_of(tmp_path, "--pipetrace-ignore", "PTR")
     assert (code, "2 passed" in told) == (0, True)

@@ -81,6 +81,7 @@ def written(found: Sequence[Finding]) -> str:
     """Return findings as text of 100 columns."""
     part = Section(id="findings", title="Findings", blocks=findings.told(found, str(Path.cwd())))
     text = io.StringIO()
-    page = Page(title="pipetrace", subtitle="", sections=(part,))
+    ids = ", ".join(dict.fromkeys(each.id for each in found))
+    page = Page(title=f"pipetrace: {ids}", subtitle="", sections=(part,))
     terminal.show(page, file=text, width=100)
     return text.getvalue()
