@@ -5,6 +5,7 @@
 #                  (ONLY="bert swin" for some)
 # make bench       measure, one JSON list per benchmark
 # make peers       measure other tracers beside ours, in an environment of their own
+# make checkers    measure what checkers of silent bugs find beside ours, in the same environment
 # make loggers     measure training beside other loops and loggers, in the same environment
 # make lock        renew constraints.txt
 # make screenshots renew the pictures of the documentation
@@ -17,14 +18,14 @@ VENV := .venv
 PEERS := .venv-peers
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-PARTS := forwards longrun loops measure scalars tracers
+PARTS := checkers forwards longrun loops measure scalars tracers
 BENCHMARKS := $(filter-out $(PARTS:%=benchmarks/%.py),$(wildcard benchmarks/*.py))
 
 ifeq ($(CI),true)
 BROWSER := install
 endif
 
-.PHONY: demo test zoo bench peers loggers lock screenshots clean browser
+.PHONY: demo test zoo bench peers checkers loggers lock screenshots clean browser
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/pipetrace run
@@ -44,6 +45,9 @@ bench: $(VENV)/demo.stamp
 
 peers: $(PEERS)/peers.stamp
 	@$(PEERS)/bin/python benchmarks/capture.py --table
+
+checkers: $(PEERS)/checkers.stamp
+	@$(PEERS)/bin/python benchmarks/checks.py
 
 loggers: $(PEERS)/loggers.stamp
 	@$(PEERS)/bin/python benchmarks/training.py
@@ -94,6 +98,10 @@ $(PEERS)/peers.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet "pip>=25.1"
 	$(PEERS)/bin/python -m pip install --quiet -c constraints.txt -e . --group peers
+	@touch $@
+
+$(PEERS)/checkers.stamp: $(PEERS)/peers.stamp
+	$(PEERS)/bin/python -m pip install --quiet -c constraints.txt --group checkers
 	@touch $@
 
 $(PEERS)/loggers.stamp: $(PEERS)/peers.stamp

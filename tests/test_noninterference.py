@@ -1,12 +1,14 @@
-"""A recorded script prints, leaves and returns what it does alone, to the last bit."""
+"""A recorded or checked script prints and leaves what it does alone, to the last bit."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from confirmed import CONFIRMED
 
 from pipetrace import naming, tracefile
 from pipetrace.records import Ended
@@ -22,7 +24,7 @@ def finished(command: list[str], folder: Path) -> subprocess.CompletedProcess[by
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_a_recorded_script_does_what_it_does_alone(name: str, tmp_path: Path):
+def test_a_watched_script_does_what_it_does_alone(name: str, tmp_path: Path):
     script, runs = str(FOLDER / f"{name}.py"), tmp_path / "runs"
     alone = finished([sys.executable, script], tmp_path)
     recorded = finished(
@@ -36,3 +38,20 @@ def test_a_recorded_script_does_what_it_does_alone(name: str, tmp_path: Path):
     ended = tracefile.load(naming.newest(runs)).last(Ended)
     assert ended is not None
     assert ended.code == alone.returncode
+    _check(script, alone, CONFIRMED.get(name, set()), tmp_path)
+
+
+def _check(
+    script: str, alone: subprocess.CompletedProcess[bytes], confirmed: set[str], folder: Path
+) -> None:  # fmt: skip
+    report = folder / "report.json"
+    command = ["check", "--quiet", "--format", "json", "--output", str(report), "--out", "checked"]
+    checked = finished([sys.executable, "-m", "pipetrace", *command, script], folder)
+    assert checked.stdout == alone.stdout
+    assert alone.stderr in checked.stderr
+    told = json.loads(report.read_text(encoding="utf-8"))
+    grave = {each["id"] for each in told["findings"] if each["severity"] in ("error", "warning")}
+    assert grave == confirmed, told["findings"]
+    complete = alone.returncode == 0 and Path(script).stem != "no_model"
+    assert told["complete"] is complete, told["reasons"]
+    assert checked.returncode == (int(bool(grave)) if complete else 2), checked.stderr.decode()

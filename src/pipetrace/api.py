@@ -17,6 +17,7 @@ from pipetrace.tracing import options, trace
 
 if TYPE_CHECKING:
     from pipetrace.pipeline.progress import Moment
+    from pipetrace.records import Selection
     from pipetrace.session import Session
     from pipetrace.training.script import Ending
 
@@ -73,12 +74,14 @@ def execute(
     script: str | Path | None, arguments: Sequence[str], *, module: bool, out: str | Path,
     name: str | None, steps: int | None, sample: int, values: bool, source: bool,
     shown: Callable[[Run], None] = lambda run: None, live: bool = False,
+    selection: Selection | None = None,
 ) -> tuple[Run, Ending]:  # fmt: skip
     """Do what `run` does, and also return how the script ended.
 
     `shown` is called with the complete run, also where the script leaves through `os._exit`. Of
     the ranks of a launch only the first shows its run, with those of the others. A `live` run is
-    written to its file more often, and can do something again when it has ended.
+    written to its file more often, and can do something again when it has ended. With a
+    `selection` of rules the loop is observed for them.
     """
     from pipetrace.following import all_ranks
     from pipetrace.launch import at_agreed_path, launched
@@ -86,6 +89,7 @@ def execute(
     from pipetrace.session import Session, completed
     from pipetrace.training import script as scripts
 
+    verb = "run" if selection is None else "check"
     origin = "example" if script is None else "module" if module else "script"
     if module:
         found = scripts.from_module(str(script), tuple(arguments))
@@ -97,8 +101,9 @@ def execute(
 
     def begin(file: Path) -> Session:
         session = Session(
-            name, origin, file=file, path=found.path, command=("run", *found.arguments),
+            name, origin, file=file, path=found.path, command=(verb, *found.arguments),
             steps=steps, values=values, source=source, sample=sample, live=live,
+            checking=selection is not None, selection=selection,
         )  # fmt: skip
         if live:
             session.writer.hurry()

@@ -21,12 +21,12 @@ class Asked(NamedTuple):
     """The mode to put the model in; None leaves it as it was made."""
     seed: int
 
-    def words(self) -> tuple[str, ...]:
+    def words(self, verb: str = "trace") -> tuple[str, ...]:
         """Return the command that asks for it."""
         wanted = (*self.inputs, *self.keywords.values())
         modes = () if self.training is None else ("--train" if self.training else "--eval",)
         options = (word for one in wanted for word in (one.option, one.text))
-        return ("trace", self.target.typed, *options, *modes, "--seed", str(self.seed))
+        return (verb, self.target.typed, *options, *modes, "--seed", str(self.seed))
 
     def made(self) -> Made:
         """Make the model and its inputs; what the user's code raises is passed on.

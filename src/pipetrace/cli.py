@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 import pipetrace
+from pipetrace import checkup, printing
 from pipetrace import live as following
-from pipetrace import printing
 from pipetrace.errors import PipetraceError
 
 Later = Callable[[], int]
@@ -364,7 +364,8 @@ def quiz(file: Path | None) -> Later:
     return later
 
 
-commands.add_command(following.serve)
+for command in (following.serve, checkup.check, checkup.rules, checkup.explain):
+    commands.add_command(command)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -19,6 +19,10 @@ class ScriptError(PipetraceError):
     """A script that cannot be run."""
 
 
+class FindingError(PipetraceError):
+    """A check has found a silent bug, and was asked to raise."""
+
+
 class ModulePathError(PipetraceError, KeyError):
     """A module path inside which no op ran."""
 

@@ -132,12 +132,10 @@ def shower(
             elif not quiet:
                 part = head(run.recording)
                 terminal.show(part or run.page(), file=ours)
-                paths = [f"  {'page ' if path == page else 'run  '} {_from(start, path)}"
-                         for path in (page, run.path) if path.exists()]  # fmt: skip
+                print(paths(start, run.path), end="", file=ours)
                 if part:
                     every = ranks_of(_from(start, run.path))
-                    paths.append(f"  more  pipetrace show {shlex.quote(str(every))}")
-                print("", *paths, sep="\n", file=ours)
+                    print(f"  more  pipetrace show {shlex.quote(str(every))}", file=ours)
             ours.flush()
         except BrokenPipeError:
             pass
@@ -149,6 +147,13 @@ def shower(
             open_in_browser(page)
 
     return show
+
+
+def paths(start: Path, run: Path | None) -> str:
+    """Say where a run's page and file are, those that there are, as seen from a folder."""
+    files = {} if run is None else {"page": run.with_suffix(".html"), "run ": run}
+    said = [f"  {what}  {_from(start, path)}" for what, path in files.items() if path.exists()]
+    return "\n".join(["", *said, ""]) if said else ""
 
 
 def open_in_browser(page: Path | str) -> None:

@@ -403,11 +403,25 @@ class Ended(Record, frozen=True):
     """Seconds that recording took, by part."""
 
 
+class Selection(Record, frozen=True):
+    """Which rules were to be asked of a run: what its page shows, too."""
+
+    select: tuple[str, ...] = ("PTR",)
+    """Ids, or how they begin."""
+    ignore: tuple[str, ...] = ()
+    """Ids that are left out, or how they begin."""
+    files: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Patterns of files, and the ids that are left out of their lines."""
+    folder: str = ""
+    """Where the patterns begin."""
+
+
 Fact = (
     Provenance | Seed | SourceText | Model | Dataset | Op | Capture | Gradient | NotFinite
     | Contrast | Training | Epoch | Probe | Layers | Checksum | Evaluation | Metrics | Prediction
     | Failure | Column | Preparation | Question | Notice | Ended | Draws | Histograms | Weights
-    | WholeRow | Ranking | InputImage | InputTokens | Observed | Tried
+    | WholeRow | Ranking | InputImage | InputTokens | Selection | Observed
+    | Tried
 )  # fmt: skip
 
 KINDS: dict[str, type[Record]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Fact)}
@@ -420,6 +434,6 @@ __all__ = [
     "Layer", "Layers", "Link", "Mask", "Metrics", "Model", "ModulePart", "NotFinite", "Notice",
     "Op", "Outcome", "Outputs", "Part", "Place", "Prediction", "Preparation", "Probe",
     "Provenance", "Question", "Ranked", "Ranking", "Receipt", "Record", "Regression", "Score",
-    "Seed", "SourceText", "Spectrum", "Spread", "Tensor", "Training", "Units", "Weights",
-    "WholeRow",
+    "Seed", "Selection", "SourceText", "Spectrum", "Spread", "Tensor", "Training", "Units",
+    "Weights", "WholeRow",
 ]  # fmt: skip

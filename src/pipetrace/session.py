@@ -32,7 +32,18 @@ from pipetrace.probes import rerun
 from pipetrace.probes.execute import execute
 from pipetrace.probes.trials.every import TRIALS
 from pipetrace.probes.trials.trial import carried_out, subjects
-from pipetrace.records import Ended, Fact, Failure, Model, Notice, Op, Place, Provenance, SourceText
+from pipetrace.records import (
+    Ended,
+    Fact,
+    Failure,
+    Model,
+    Notice,
+    Op,
+    Place,
+    Provenance,
+    Selection,
+    SourceText,
+)
 from pipetrace.runs import Run
 from pipetrace.story import again
 from pipetrace.story.page import page as tell
@@ -63,6 +74,7 @@ class Session:
         live: Whether the model is kept alive after the end, so that a page may run it again.
         checking: Whether the loop is observed for the rules on silent bugs, and trials are made.
         lean: Whether only what rules read is stated: no prediction, questions or versions.
+        selection: Which rules the page asks; all where it is None.
 
     Raises:
         RunFileError: the run file cannot be made, or another recording is in progress.
@@ -72,7 +84,7 @@ class Session:
         self, name: str, origin: str, *, file: Path | None = None, path: str = "",
         command: Sequence[str] = (), steps: int | None = None, values: bool = True,
         source: bool = True, sample: int = 0, watching: bool = True, live: bool = False,
-        checking: bool = False, lean: bool = False,
+        checking: bool = False, lean: bool = False, selection: Selection | None = None,
     ) -> None:  # fmt: skip
         self._process = os.getpid()
         if watching and current is not None and current._process == self._process:
@@ -92,6 +104,8 @@ class Session:
         folder = str(Path(path).absolute().parent if path else Path.cwd())
         where = None if lean else folder
         self.writer.append(_provenance(name, origin, path, command, where, values, source))
+        if selection is not None:
+            self.writer.append(selection)
         self.writer.flush()
         if self.writer.trouble:
             self.writer.discard()
@@ -286,7 +300,8 @@ def _files(recording: Recording, path: str) -> Iterable[str]:
         yield path
     made: list[Place | None] = [part.made for m in recording.all(Model) for part in m.modules]
     called = [op.called for op in recording.all(Op)]
-    files = dict.fromkeys(place.file for place in (*made, *called) if place is not None)
+    seen = [getattr(fact, "place", None) for fact in recording.facts]
+    files = dict.fromkeys(place.file for place in (*made, *called, *seen) if place is not None)
     # Of installed packages a line is named, but their text is not the user's to hand around.
     yield from (file for file in files if places.is_users(compile("", file, "exec")))
 

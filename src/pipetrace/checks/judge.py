@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from importlib import import_module
 
+from pipetrace.checks.comments import Comments
+from pipetrace.checks.configuration import left_out
 from pipetrace.checks.evidence import Evidence
 from pipetrace.checks.findings import SEVERITIES, Finding, Found
 from pipetrace.checks.registry import Rule, rules
+from pipetrace.checks.selecting import asked
+from pipetrace.records import Selection
 from pipetrace.tracefile import Recording
 
 FAMILIES = (
@@ -32,34 +35,36 @@ def every_rule() -> tuple[Rule, ...]:
     return rules()
 
 
-def judge(recording: Recording, chosen: Sequence[Rule] | None = None) -> list[Finding]:
+def asked_of(recording: Recording, selection: Selection | None = None) -> list[Rule]:
+    """Return the rules that are asked of a run."""
+    return asked(selection or recording.last(Selection) or Selection(), every_rule())
+
+
+def judge(recording: Recording, selection: Selection | None = None) -> list[Finding]:
     """Return what the rules find in a run.
 
     Args:
         recording: What a run has stated.
-        chosen: The rules to ask; all where it is None.
+        selection: Which rules to ask; where it is None, those that the run says, else all.
 
     Returns:
-        The findings, the gravest first, then by id, file and line. A rule that raises says so as
-        a note with its id.
+        The findings, the gravest first, then by id, file and line, without those that a comment
+        on their statement leaves out. A rule that raises says so as a note with its id.
     """
+    chosen = selection or recording.last(Selection) or Selection()
     evidence = Evidence(recording)
     found: list[Finding] = []
-    for rule in every_rule() if chosen is None else chosen:
+    for rule in asked(chosen, every_rule()):
         try:
             found += dict.fromkeys(_finding(rule, each) for each in rule.judge(evidence))
         except Exception as error:
             found.append(_failed(rule, error))
-    return sorted(found, key=_order)
-
-
-def chosen(select: Iterable[str] = (), ignore: Iterable[str] = ()) -> tuple[Rule, ...]:
-    """Return the rules whose ids begin with one of `select`, without those of `ignore`."""
-    wanted, unwanted = tuple(select) or ("PTR",), tuple(ignore)
-    return tuple(
-        rule for rule in every_rule()
-        if rule.id.startswith(wanted) and not (unwanted and rule.id.startswith(unwanted))
-    )  # fmt: skip
+    comments = Comments(recording)
+    kept = [
+        each for each in found
+        if not left_out(chosen, each.file, each.id) and not comments.silence(each)
+    ]  # fmt: skip
+    return sorted(kept, key=_order)
 
 
 def _finding(rule: Rule, found: Found) -> Finding:

@@ -22,6 +22,7 @@ from pipetrace.story import (
     broken,
     contrast,
     failure,
+    findings,
     flow,
     insight,
     lab,
@@ -42,11 +43,11 @@ from pipetrace.story.registry import Entry, Subject, entries
 from pipetrace.tracefile import Recording
 
 SECTIONS = (
-    provenance, failure, broken, insight, flow, lab, network, contrast, training, metrics, steps,
-    ranks, prediction, questions, notices, source,
+    provenance, failure, broken, findings, insight, flow, lab, network, contrast, training, metrics,
+    steps, ranks, prediction, questions, notices, source,
 )  # fmt: skip
 """The modules whose sections a page has: importing them registers these."""
-HEAD = ("provenance", "insight", "training", "metrics", "ranks", "notices")
+HEAD = ("provenance", "findings", "insight", "training", "metrics", "ranks", "notices")
 """The ids of the sections that are printed, in short, when a run has ended; `show` prints all."""
 
 

@@ -1,0 +1,9 @@
+"""What is found in our own scripts and models, and was confirmed by hand as a real bug."""
+
+from __future__ import annotations
+
+CONFIRMED: dict[str, set[str]] = {
+    # A functional dropout that is told p and nothing else.
+    "every-dropout": {"PTR101"},
+}
+"""Ids by script of `tests/scripts` or model of the zoo; of all others nothing grave is said."""
