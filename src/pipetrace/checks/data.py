@@ -189,7 +189,10 @@ def wrong_dimension(evidence: Evidence) -> Iterator[Found]:
         # Of one number for each row no other softmax can be had.
         if op is None or _product(shape) <= mixing.rows:
             continue
-        inside = len(shape) > 2 and shape[0] == mixing.rows
+        # Of positions, though their last dimension may have been squeezed away.
+        made = [shape, *(made.outputs[0].shape for made in forward.before(op, views=True))]
+        inside = any(len(each) > 2 and each[:2] == shape[:2] for each in made)
+        inside = inside and shape[0] == mixing.rows
         placed.append(op.called)
         yield Found(
             message=f"`{mixing.function}` in `{mixing.module or 'the root'}` runs over the batch: "

@@ -52,6 +52,23 @@ def fresh_outputs(evidence: Evidence) -> Iterator[Output]:
                     yield Output(model, path, own, len(learning), against)
 
 
+def fresh_end(forward: Traced, left: list[Wired], learning: list[Wired]) -> bool:
+    """Tell whether layers that nobody moves are the end of a model whose whole beginning learns.
+
+    Args:
+        forward: A traced forward of their model.
+        left: The parameters that get gradients and do not move.
+        learning: Those that move.
+    """
+    tested = [weight.uniform for weight in left if weight.uniform is not None]
+    first = forward.using({weight.path for weight in learning})
+    last = forward.using({weight.path for weight in left})
+    if not tested or min(tested) < FRESH or not first or not last:
+        return False
+    layers = all(any(name in op.function for name in _LAYERS) for op in first)
+    return layers and first[-1].index < last[0].index
+
+
 def _frozen(own: list[Wired]) -> bool:
     still = all(not weight.wanted and weight.moved is False for weight in own)
     tested = [weight.uniform for weight in own if weight.uniform is not None]

@@ -108,7 +108,9 @@ def not_in_the_optimizer(evidence: Evidence) -> Iterator[Found]:
         foreign = _foreign(evidence, weights)
         if foreign is None and not _forgotten(evidence, model, left, owned):
             continue
-        for path, group in (by_module(left) if owned else {"": left}).items():
+        within = above(left)
+        parted = {within: left} if within or not owned else by_module(left)
+        for path, group in parted.items():
             name = f"`{path}`" if path else "The model"
             owns = "" if foreign is None else (
                 f" {foreign[0].type} has {foreign[1]} parameters that no model has which was "
@@ -315,14 +317,18 @@ def _foreign(evidence: Evidence, weights: list[Wired]) -> tuple[Stepped, int] | 
 def _forgotten(
     evidence: Evidence, model: int, left: list[Wired], owned: list[Wired]
 ) -> bool:  # fmt: skip
-    """Tell whether layers that no optimizer has are few and lie behind some that learn."""
-    if not owned or numbers(left) >= numbers(owned):
-        return False
-    for forward in evidence.forwards:
+    """Tell whether layers that no optimizer has lie behind some that learn.
+
+    They are few, or make the output and look as they were made.
+    """
+    for forward in evidence.forwards if owned else ():
         if forward.capture.model == model and forward.calls and forward.calls.trained:
             first = forward.using({weight.path for weight in owned})
             last = forward.using({weight.path for weight in left})
-            return bool(first and last) and last[-1].index > first[0].index
+            few = numbers(left) < numbers(owned)
+            if first and last and few and last[-1].index > first[0].index:
+                return True
+            return frozen.fresh_end(forward, left, owned)
     return False
 
 

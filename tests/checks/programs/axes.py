@@ -43,6 +43,27 @@ def fires_ptr805_attention_over_the_batch() -> Program:
                  nn.CrossEntropyLoss(), sequences())  # fmt: skip
 
 
+def fires_ptr805_positions_whose_last_dimension_is_gone() -> Program:
+    def pooled(model: Any, x: torch.Tensor) -> torch.Tensor:
+        weights = model.score(torch.tanh(x)).squeeze(-1).softmax(0)
+        return model.out(torch.einsum("bt,btd->bd", weights, x))
+
+    torch.manual_seed(0)
+    return plain(Called(pooled, score=nn.Linear(8, 1), out=nn.Linear(8, 3)),
+                 nn.CrossEntropyLoss(), sequences())  # fmt: skip
+
+
+def silent_ptr805_experts_that_choose_their_rows() -> Program:
+    def routed(model: Any, x: torch.Tensor) -> torch.Tensor:
+        share = model.gate(x).softmax(0)
+        return sum(share[:, i : i + 1] * expert(x) for i, expert in enumerate(model.experts))
+
+    torch.manual_seed(0)
+    experts = nn.ModuleList(nn.Linear(8, 4) for _ in range(2))
+    return plain(Called(routed, gate=nn.Linear(8, 2), experts=experts), nn.CrossEntropyLoss(),
+                 classes(features=8))  # fmt: skip
+
+
 def fires_ptr805_over_the_width_of_an_image() -> Program:
     torch.manual_seed(0)
     x = torch.randn(32, 2, 5, 7)

@@ -19,6 +19,34 @@ def frozen(model: nn.Module, *learning: nn.Module) -> torch.optim.Optimizer:
     return adam(*learning)
 
 
+def fires_ptr603_the_second_half_of_an_autoencoder() -> dict[str, Any]:
+    model = nn.Sequential(
+        nn.Sequential(nn.Linear(SIZE, 6), nn.ReLU(), nn.Linear(6, 3)),
+        nn.Sequential(nn.Linear(3, 6), nn.ReLU(), nn.Linear(6, SIZE)),
+    )
+    x, _ = rows()
+    return loop(model, adam(model[0]), x=x, y=x, loss=lambda net, x, y: F.mse_loss(net(x), y))
+
+
+def silent_ptr603_a_prompt_before_a_model_that_stays() -> dict[str, Any]:
+    class Prompted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.prompt = nn.Parameter(torch.zeros(1, SIZE))
+            self.body = nn.Sequential(*body(), nn.ReLU(), nn.Linear(HIDDEN, CLASSES))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.body(x + self.prompt)
+
+    model = Prompted()
+    return loop(model, torch.optim.Adam([model.prompt], lr=1e-2))
+
+
+def silent_ptr603_layers_in_the_middle_of_a_model_that_stays() -> dict[str, Any]:
+    model = nn.Sequential(*body(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, CLASSES))
+    return loop(model, adam(model[3]))
+
+
 def fires_ptr605_middle_layer_learns() -> dict[str, Any]:
     model = nn.Sequential(*body(), nn.ReLU(), nn.Linear(HIDDEN, CLASSES))
     return loop(model, frozen(model, model[2]))
