@@ -81,7 +81,7 @@ def execute(
     `shown` is called with the complete run, also where the script leaves through `os._exit`. Of
     the ranks of a launch only the first shows its run, with those of the others. A `live` run is
     written to its file more often, and can do something again when it has ended. With a
-    `selection` of rules the loop is observed for them.
+    `selection` of rules all of the loop is observed for them, else as much as costs little.
     """
     from pipetrace.following import all_ranks
     from pipetrace.launch import at_agreed_path, launched
@@ -103,7 +103,7 @@ def execute(
         session = Session(
             name, origin, file=file, path=found.path, command=(verb, *found.arguments),
             steps=steps, values=values, source=source, sample=sample, live=live,
-            checking=selection is not None, selection=selection,
+            checking=True, frugal=selection is None, selection=selection,
         )  # fmt: skip
         if live:
             session.writer.hurry()

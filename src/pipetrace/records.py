@@ -179,6 +179,8 @@ class Capture(Record, frozen=True):
     receipt: Receipt | None = None
     complete: bool = True
     """False where the forward raised: the ops are those before it."""
+    apart: bool = False
+    """It was captured for the rules on silent bugs: the data flow shows others."""
     seconds: float = 0.0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import linecache
+import math
 import os
 import platform
 import subprocess
@@ -26,6 +27,7 @@ from pipetrace.errors import RunFileError
 from pipetrace.launch import Rank, launched
 from pipetrace.lessons import select
 from pipetrace.observed import Calls
+from pipetrace.observing import allowance
 from pipetrace.observing.observer import Observer
 from pipetrace.observing.witnesses import witnesses
 from pipetrace.probes import rerun
@@ -33,6 +35,7 @@ from pipetrace.probes.execute import execute
 from pipetrace.probes.trials.every import TRIALS
 from pipetrace.probes.trials.trial import carried_out, subjects
 from pipetrace.records import (
+    Capture,
     Ended,
     Fact,
     Failure,
@@ -73,6 +76,7 @@ class Session:
         watching: Whether it will watch; facts that are known already may be stated at any time.
         live: Whether the model is kept alive after the end, so that a page may run it again.
         checking: Whether the loop is observed for the rules on silent bugs, and trials are made.
+        frugal: Whether that may cost little time only.
         lean: Whether only what rules read is stated: no prediction, questions or versions.
         selection: Which rules the page asks; all where it is None.
 
@@ -84,7 +88,8 @@ class Session:
         self, name: str, origin: str, *, file: Path | None = None, path: str = "",
         command: Sequence[str] = (), steps: int | None = None, values: bool = True,
         source: bool = True, sample: int = 0, watching: bool = True, live: bool = False,
-        checking: bool = False, lean: bool = False, selection: Selection | None = None,
+        checking: bool = False, frugal: bool = False, lean: bool = False,
+        selection: Selection | None = None,
     ) -> None:  # fmt: skip
         self._process = os.getpid()
         if watching and current is not None and current._process == self._process:
@@ -95,12 +100,14 @@ class Session:
         self.recorder = Recorder(self.writer, steps=steps, values=values, sample=sample, lean=lean)
         self.observer: Observer | None = None
         if checking:
-            self.observer = Observer(self.recorder, witnesses(self.recorder))
+            spared = allowance.Allowance() if frugal else None
+            self.observer = Observer(self.recorder, witnesses(self.recorder), allowance=spared)
             self.recorder.watch.beside = self.observer
         self.recorder.kept.alive = live
         self._path = path
         self._steps = steps
         self._source, self._lean = source, lean
+        self._trials = allowance.TRIALS if frugal else math.inf
         folder = str(Path(path).absolute().parent if path else Path.cwd())
         where = None if lean else folder
         self.writer.append(_provenance(name, origin, path, command, where, values, source))
@@ -137,7 +144,7 @@ class Session:
             self.observer.end()
             started = time.perf_counter()
             found = subjects(self.observer.calls.captured, self.writer.recording().all(Calls))
-            for fact in carried_out(TRIALS, found):
+            for fact in carried_out(TRIALS, found, self._trials):
                 self.writer.append(fact)
             self.recorder.spend("trials", started)
 
@@ -200,7 +207,15 @@ class Session:
         return writer.recording()
 
     def _questions(self) -> Sequence[Fact]:
-        return select.questions(self.writer.recording(), execute).questions
+        """Ask about the forwards that the page shows."""
+        recording = self.writer.recording()
+        apart = {each.id for each in recording.all(Capture) if each.apart}
+        recording.facts = [
+            fact for fact in recording.facts
+            if not (isinstance(fact, Op) and fact.capture in apart)
+            and not (isinstance(fact, Capture) and fact.apart)
+        ]  # fmt: skip
+        return select.questions(recording, execute).questions
 
     def _ended(self, status: str, code: int, seconds: float) -> Ended:
         return Ended(status=status, code=code, seconds=seconds, costs=dict(self.recorder.costs))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
+import time
 import weakref
 from collections.abc import Hashable, Iterator
 from typing import Any, NamedTuple
@@ -17,7 +19,7 @@ from pipetrace.capture import replay, trees
 from pipetrace.capture.guard import device_states, identical
 from pipetrace.capture.handlers import pass_on
 from pipetrace.observed import Calls
-from pipetrace.observing import sites
+from pipetrace.observing import allowance, sites
 from pipetrace.observing.witness import Made, Turn, Witness
 from pipetrace.records import Capture, Contrast, Fact, Notice
 from pipetrace.training.captures import Root
@@ -120,13 +122,23 @@ class _Before(NamedTuple):
 class Calling(Witness):
     """The witness of calls.
 
+    Args:
+        recorder: Records the same program.
+        frugal: Whether few forwards, and no slow ones, are played again.
+
     Attributes:
         captured: The forwards that were captured, in order. They keep their models alive.
+        playing: Seconds of this thread in which forwards were played again.
     """
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, *, frugal: bool = False) -> None:
         self.captured: list[Captured] = []
-        self._recorder = recorder
+        self._recorder, self._frugal = recorder, frugal
+        self._most = allowance.CAPTURES if frugal else _CAPTURES
+        self._seconds: weakref.WeakKeyDictionary[Root, float] = weakref.WeakKeyDictionary()
+        """What the newest call of each root took."""
+        self._called = 0.0
+        self.playing = 0.0
         self._kinds: dict[Hashable, Kind] = {}
         self._of: dict[int, int] = {}
         """How many kinds each root has, by the id of its object."""
@@ -160,8 +172,11 @@ class Calling(Witness):
             self._kinds[key] = kind
         made.turn.kind = kind.id
         self._fed(made)
+        started = time.thread_time()
         call = self._prepared(made) if self._wanted(kind) else None
+        self.playing += time.thread_time() - started
         self._before = _Before(kind, _stream(), _buffers(made.model), call)
+        self._called = time.perf_counter()
 
     def called(self, made: Made, output: Any) -> None:
         """Count a call, and capture it where it is the first of its kind."""
@@ -169,6 +184,7 @@ class Calling(Witness):
         if before is None:
             return
         kind, root = before.kind, made.root
+        self._seconds[root] = time.perf_counter() - self._called
         count = self._counts.get(root, 0)
         self._counts[root] = count + 1
         kind.turns.append(made.turn)
@@ -180,7 +196,9 @@ class Calling(Witness):
         kind.ends.add(stream)
         kind.moved.update(dict.fromkeys(_moved(before.buffers, made.model)))
         if before.call is not None:
+            started = time.thread_time()
             self._capture(kind, before.call, made, output, moved)
+            self.playing += time.thread_time() - started
         kind.drew += moved or kind.elsewhere
         if moved:
             kind.seeded += before.stream in self._begun
@@ -225,7 +243,9 @@ class Calling(Witness):
         for captured in self.captured:
             for fact in captured.outcome.facts:
                 model = kinds[captured.kind].root.id
-                yield replace(fact, model=model) if isinstance(fact, Capture) else fact
+                if isinstance(fact, Capture):
+                    fact = replace(fact, model=model, apart=not self._recorder.lean)
+                yield fact
             yield from captured.contrast
 
     def _fed(self, made: Made) -> None:
@@ -239,8 +259,14 @@ class Calling(Witness):
                 kind.fed.append(made.turn)
 
     def _wanted(self, kind: Kind) -> bool:
-        room = self._captures.get(kind.root, 0) < _CAPTURES
-        return kind.capture is None and room and kind.root.traceable
+        if kind.capture is not None or not kind.root.traceable:
+            return False
+        known = self._captures.get(kind.root, 0)
+        if self._frugal:
+            slow = self._seconds.get(kind.root, math.inf) > allowance.FORWARD
+            if slow or (not known and len(self._captures) >= allowance.MODELS):
+                return False
+        return known < self._most
 
     def _prepared(self, made: Made) -> replay.Call | None:
         with torch.set_grad_enabled(made.graph):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from torch.utils.hooks import RemovableHandle
 
 from pipetrace.capture import places, roots, trees
 from pipetrace.capture.handlers import pass_on
+from pipetrace.observing.allowance import Allowance
 from pipetrace.observing.calls import Calling
 from pipetrace.observing.witness import Count, Made, Turn, Witness
 from pipetrace.records import Notice
@@ -35,19 +37,23 @@ class Observer:
     Args:
         recorder: Records the same program; what is stated goes into its file.
         witnesses: Beside the one of calls, which is always there.
+        allowance: What observing may cost; None for a program that is to be checked.
 
     Attributes:
         calls: The witness of calls; it keeps a forward of each kind to be played again.
     """
 
-    def __init__(self, recorder: Recorder, witnesses: Sequence[Witness] = ()) -> None:
-        self._recorder = recorder
-        self.calls = Calling(recorder)
+    def __init__(
+        self, recorder: Recorder, witnesses: Sequence[Witness] = (), *,
+        allowance: Allowance | None = None,
+    ) -> None:  # fmt: skip
+        self._recorder, self._allowance = recorder, allowance
+        self.calls = Calling(recorder, frugal=allowance is not None)
         self._witnesses: list[Witness] = [self.calls, *witnesses]
         self._hooks: list[RemovableHandle] = []
         self._steps = 0
         self._count = Count()
-        self._on = False
+        self._on = self._begun = False
 
     def begin(self) -> None:
         """Start to observe, while the recorder watches."""
@@ -57,12 +63,14 @@ class Observer:
             register_optimizer_step_pre_hook(lambda optimizer, *_: self._about_to_step(optimizer)),
             register_optimizer_step_post_hook(lambda optimizer, *_: self._stepped(optimizer)),
         ]
-        self._on = True
+        self._on = self._begun = True
 
     def end(self) -> None:
         """Stop to observe, and state what was seen; called once the recorder has ended."""
         if self._on:
             self._leave()
+        if self._begun:
+            self._begun = False
             self._heard(self._state)
 
     def handed(self, model: nn.Module) -> None:
@@ -126,6 +134,12 @@ class Observer:
         if self._on and self._recorder.watch.hears:
             self._heard(self._each, "stepped", optimizer)
             self._steps += 1
+            if (
+                self._on
+                and self._allowance is not None
+                and self._allowance.over(self.calls.playing)
+            ):
+                self._stop_early()
 
     def _each(self, signal: str, *heard: Any) -> None:
         for witness in self._witnesses:
@@ -135,8 +149,18 @@ class Observer:
         for witness in self._witnesses:
             self._recorder.emit(*witness.facts())
 
+    def _stop_early(self) -> None:
+        """Between two steps: what was seen until here is as if the program ended here."""
+        self._leave()
+        text = (
+            f"The loop was observed for silent bugs for its first {self._steps} steps: more would "
+            "have slowed it down. `pipetrace check` observes all of it."
+        )
+        self._recorder.emit(Notice(id="observer-stopped", text=text))
+
     def _heard(self, listener: Callable[..., Any], *heard: Any) -> Any:
         """Let somebody hear a signal; an error of ours never reaches the program."""
+        started = time.thread_time()
         try:
             with self._recorder.watch.quiet(), torch.no_grad():
                 return listener(*heard)
@@ -144,6 +168,9 @@ class Observer:
             pass_on(error)
             self._give_up(error)
             return None
+        finally:
+            if self._allowance is not None:
+                self._allowance.spend(started)
 
     def _leave(self) -> None:
         self._on = False

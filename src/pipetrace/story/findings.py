@@ -32,7 +32,12 @@ def findings(recording: Recording) -> Content | None:
     found = judge(recording)
     if not found and not recording.first(Calls):
         return None
-    return Content(blocks=told(found, home(recording)), intro=summary(recording, found))
+    folder = home(recording)
+    grave = tuple(_line(each, folder) for each in found if each.grave)
+    return Content(
+        blocks=told(found, folder), intro=summary(recording, found),
+        brief=(Remarks(remarks=grave),) if grave else (),
+    )  # fmt: skip
 
 
 def told(found: Sequence[Finding], folder: str = "") -> tuple[AnyBlock, ...]:
@@ -46,12 +51,7 @@ def told(found: Sequence[Finding], folder: str = "") -> tuple[AnyBlock, ...]:
     rest = [each for each in found if each not in full]
     blocks = [block for each in full for block in _block(each, folder)]
     if rest:
-        lines = tuple(
-            Remark(id=each.id, where=_where(each, folder), tone=_TONES[each.severity],
-                   text=f"{each.message} {each.evidence}")
-            for each in rest
-        )  # fmt: skip
-        blocks.append(Remarks(remarks=lines))
+        blocks.append(Remarks(remarks=tuple(_line(each, folder) for each in rest)))
     return tuple(blocks)
 
 
@@ -77,7 +77,7 @@ def summary(
     result = f"{plural(len(found), 'finding')}: {', '.join(parts)}." if found else "No finding."
     calls = recording.all(Calls)
     seen = f"of {plural(sum(each.count for each in calls), 'call')} of models"
-    where = seen if calls else "of what was recorded, for no loop was observed"
+    where = seen if calls else "of what was recorded; no loop was observed"
     asked = f"{plural(len(asked_of(recording, selection)), 'rule')} asked {where}."
     return " ".join((result, asked, *incomplete(recording)))
 
@@ -110,6 +110,11 @@ def _block(each: Finding, folder: str) -> list[AnyBlock]:
         Facts(facts=tuple(fact for fact in facts if fact.value)),
         Code(text=each.fix),
     ]
+
+
+def _line(each: Finding, folder: str) -> Remark:
+    return Remark(id=each.id, where=_where(each, folder), tone=_TONES[each.severity],
+                  text=f"{each.message} {each.evidence}")  # fmt: skip
 
 
 def _where(each: Finding, folder: str) -> str:

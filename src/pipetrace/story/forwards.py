@@ -96,7 +96,7 @@ def forwards(recording: Recording, *, samples: bool = False) -> list[Forward]:
     broken = {item.capture: item for item in recording.all(NotFinite)}
     found = []
     for capture in recording.all(Capture):
-        if capture.id in left_out:
+        if capture.id in left_out or capture.apart:
             continue
         forward = Forward(
             capture=capture,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -55,10 +57,21 @@ def subjects(captured: Sequence[Captured], kinds: Iterable[Calls]) -> list[Subje
     return found
 
 
-def carried_out(trials: Sequence[Trial], found: Sequence[Subject]) -> Iterator[Fact]:
-    """Make every trial on every forward; one that fails is said, and spares the others."""
+def carried_out(
+    trials: Sequence[Trial], found: Sequence[Subject], seconds: float = math.inf
+) -> Iterator[Fact]:  # fmt: skip
+    """Make every trial on every forward; one that fails is said, and spares the others.
+
+    Args:
+        trials: In this order.
+        found: The forwards.
+        seconds: After so many no other trial is begun.
+    """
+    end = time.perf_counter() + seconds
     for trial in trials:
         for subject in found:
+            if time.perf_counter() > end:
+                return
             try:
                 with torch.no_grad():
                     yield from list(trial(subject))
