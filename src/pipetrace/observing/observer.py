@@ -152,8 +152,9 @@ class Observer:
     def _stop_early(self) -> None:
         """Between two steps: what was seen until here is as if the program ended here."""
         self._leave()
+        many = "step" if self._steps == 1 else "steps"
         text = (
-            f"The loop was observed for silent bugs for its first {self._steps} steps: more would "
+            f"The loop was observed for silent bugs for its first {self._steps} {many}: more would "
             "have slowed it down. `pipetrace check` observes all of it."
         )
         self._recorder.emit(Notice(id="observer-stopped", text=text))
