@@ -351,14 +351,14 @@ def _given(loss: Loss) -> tuple[str, str, str, str] | None:
     elif loss.function in _NORMALISING and first in ("Sigmoid", "Softmax"):
         said = f"probabilities, and {_NORMALISING[loss.function]}"
         return said, first.lower(), "return logits  # without the sigmoid", ""
-    elif loss.function in ("nll_loss", "kl_div"):
+    elif loss.function in ("nll_loss", "kl_div", "ctc_loss"):
         if probable:
             said = "probabilities where it wants their logarithms"
             return said, "softmax", "F.log_softmax(logits, dim=-1)", ""
         if (first, second) == ("LogSoftmax", "Softmax"):
             return "a log-softmax of a softmax", "softmax", "F.log_softmax(logits, dim=-1)", ""
         raw = all_of and not loss.normalised and loss.positive == loss.looked
-        if loss.function == "nll_loss" and raw and first in _LINEAR:
+        if loss.function != "kl_div" and raw and first in _LINEAR:
             said = "raw logits where it wants log-probabilities"
             return said, "linear", "F.log_softmax(logits, dim=-1)", ""
     return None

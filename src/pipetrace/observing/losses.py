@@ -24,7 +24,7 @@ _LOOKS = 4
 _ROWS = 16
 _PLACED = 3
 """Targets are compared with their own places where a batch has so many rows or more."""
-ROWWISE = frozenset({"cross_entropy", "nll_loss", "kl_div"})
+ROWWISE = frozenset({"cross_entropy", "nll_loss", "kl_div", "ctc_loss"})
 """Functions that take a distribution for each row."""
 
 
@@ -186,7 +186,7 @@ def _begin(kind: Kind, met: Met | None, call: Computed, result: Any) -> None:
 def _look(kind: Kind, prediction: torch.Tensor, target: torch.Tensor) -> None:
     """Look whether the rows of an input are distributions, or the logarithms of some."""
     kind.looked += 1
-    dim = 1 if prediction.dim() > 1 and kind.name != "kl_div" else -1
+    dim = 1 if prediction.dim() > 1 and kind.name not in ("kl_div", "ctc_loss") else -1
     rows = prediction.detach()[:_ROWS] if prediction.dim() > 1 else prediction.detach()
     rows = rows.float()
     near = 0.02 if prediction.element_size() < 4 else 1e-3

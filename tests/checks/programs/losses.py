@@ -11,6 +11,7 @@ from making import (
     classes,
     mlp,
     plain,
+    sequences,
     values,
 )
 from torch import nn
@@ -52,6 +53,28 @@ def fires_ptr803_log_softmax_of_a_softmax() -> Program:
         return F.nll_loss(F.log_softmax(scores, 1), y)
 
     return plain(mlp(8, 4, nn.Softmax(1)), loss, classes())
+
+
+def _alignments(of: Any) -> Program:
+    """Return a program of one label for each sequence, found by `of` its logits."""
+
+    def loss(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        steps, rows = logits.shape[1], logits.shape[0]
+        lengths = torch.full((rows,), steps)
+        found = of(logits).transpose(0, 1)
+        return F.ctc_loss(found, y[:, None] + 1, lengths, torch.ones_like(lengths))
+
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+    return plain(model, loss, sequences())
+
+
+def fires_ptr803_raw_logits_for_ctc() -> Program:
+    return _alignments(lambda logits: logits)
+
+
+def silent_ptr803_log_softmax_for_ctc() -> Program:
+    return _alignments(lambda logits: logits.log_softmax(-1))
 
 
 def silent_ptr803_sigmoid_for_bce() -> Program:
