@@ -134,8 +134,10 @@ class Clipping(Witness):
 
     def _listener(self, name: str) -> Callable[..., Callable[[], None] | None]:
         def clips(
-            parameters: torch.Tensor | Iterable[torch.Tensor], limit: Any, *_: Any, **__: Any
+            parameters: torch.Tensor | Iterable[torch.Tensor], limit: Any = None, *_: Any,
+            **named: Any,
         ) -> Callable[[], None] | None:  # fmt: skip
+            limit = named.get("clip_value", limit)
             # A generator would be used up: who clips values may hand one over.
             if isinstance(parameters, Iterator) or not math.isfinite(float(limit)):
                 return None
