@@ -102,8 +102,7 @@ class Clipping(Witness):
         """Hear PyTorch's functions that clip, and its scaler."""
         for name in _NAMES:
             if hasattr(clip_grad, name):
-                self._wrapping.hear(clip_grad, name, self._listener(name))
-        self._wrapping.hear(torch.nn.utils, "clip_grad_value_", self._listener("clip_grad_value_"))
+                self._wrapping.hear(clip_grad, name, self._listener(name), torch.nn.utils)
         self._wrapping.hear(GradScaler, "unscale_", self._unscaled)
 
     def backward_called(self, roots: Sequence[torch.Tensor]) -> None:

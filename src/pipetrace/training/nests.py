@@ -7,6 +7,8 @@ import linecache
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
+import torch
+
 from pipetrace.capture.places import is_users
 from pipetrace.capture.variables import look
 
@@ -116,8 +118,9 @@ def _read(frame: FrameType, loops: Loops) -> Tokens:
 def _token(value: Any) -> int | str:
     if isinstance(value, (int, str)):
         return value
-    address = getattr(value, "data_ptr", None)
-    return id(value) if address is None else f"at {address()}"
+    if not isinstance(value, torch.Tensor) or value.layout is not torch.strided:
+        return id(value)
+    return id(value) if value.is_nested else f"at {value.data_ptr()}"
 
 
 def _around(code: CodeType, line: int) -> Loops:
