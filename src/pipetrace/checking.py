@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -55,13 +56,15 @@ def check(
 
     Returns:
         The findings, the gravest first; an empty list where nothing was found. What a comment
-        `# pipetrace: ignore[PTR101]` on its statement says is meant is not among them.
+        `# pipetrace: ignore[PTR101]` on its statement says is meant is not among them. That not
+        all of a model and its steps could be looked at is said as a warning of Python's.
 
     Raises:
         PipetraceError: the subject is neither a model nor a run, the model is lazy and was never
             called, or an id is unknown.
     """
     from pipetrace.checks import configuration, judge
+    from pipetrace.story.findings import incomplete
 
     for name, words in (("select", select), ("ignore", ignore)):
         if isinstance(words, str):
@@ -76,6 +79,8 @@ def check(
         subject, inputs, target, loss_fn=loss_fn, optimizer=optimizer, train_step=train_step,
         eval_step=eval_step,
     )  # fmt: skip
+    for reason in incomplete(recording):
+        warnings.warn(reason, stacklevel=2)
     return judge.judge(recording, selection)
 
 

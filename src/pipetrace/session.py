@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import linecache
-import math
 import os
 import platform
 import subprocess
@@ -56,6 +55,8 @@ from pipetrace.views import html
 
 _GIT_SECONDS = 2.0
 _LARGE = 400_000
+_TRIALS = 30.0
+"""Seconds that trials may take where the program itself was faster; else as long as it took."""
 current: Session | None = None
 """The session in progress: `epochs()` marks its epochs."""
 
@@ -107,7 +108,7 @@ class Session:
         self._path = path
         self._steps = steps
         self._source, self._lean = source, lean
-        self._trials = allowance.TRIALS if frugal else math.inf
+        self._frugal = frugal
         folder = str(Path(path).absolute().parent if path else Path.cwd())
         where = None if lean else folder
         self.writer.append(_provenance(name, origin, path, command, where, values, source))
@@ -140,11 +141,14 @@ class Session:
             self.recorder.end()
         except Exception as error:
             self._excuse("end", "The end of the recording is missing", error)
-        if self.observer is not None:
+        if self.observer is not None and os.getpid() == self._process:
             self.observer.end()
             started = time.perf_counter()
             found = subjects(self.observer.calls.captured, self.writer.recording().all(Calls))
-            for fact in carried_out(TRIALS, found, self._trials):
+            longest = max(_TRIALS, started - self._started)
+            if self._frugal:
+                longest = allowance.TRIALS
+            for fact in carried_out(TRIALS, found, longest):
                 self.writer.append(fact)
             self.recorder.spend("trials", started)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 CONFIRMED: dict[str, set[str]] = {
-    # A functional dropout that is told p and nothing else.
-    "every-dropout": {"PTR101"},
+    # A functional dropout that is told p and nothing else; channels are dropped where steps are.
+    "every-dropout": {"PTR101", "PTR205"},
+    # It is the logarithm of what a linear layer gives.
+    "not-a-number": {"PTR901"},
 }
 """Ids by script of `tests/scripts` or model of the zoo; of all others nothing grave is said."""

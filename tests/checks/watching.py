@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import runpy
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 from pipetrace.checks.findings import Finding
 from pipetrace.checks.judge import judge
@@ -22,7 +24,8 @@ def script(path: Path) -> list[Finding]:
     session = Session(path.stem, "script", path=str(path), checking=True, lean=True)
     session.begin()
     try:
-        runpy.run_path(str(path), run_name="__main__")
+        with patch.object(sys, "argv", [str(path)]):
+            runpy.run_path(str(path), run_name="__main__")
     finally:
         session.end()
     return judge(session.close())

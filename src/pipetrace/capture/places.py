@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import nn
 
+from pipetrace.capture.variables import look
 from pipetrace.records import Place
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -208,12 +209,10 @@ def _note(module: nn.Module, made: Place) -> None:
 
 def _is_inside(frame: FrameType, module: nn.Module) -> bool:
     """Tell whether a frame is of a method of `module`."""
-    names = frame.f_code.co_varnames
-    if not names:
-        return False
-    known = frame.f_locals
-    inside = known.get(names[0]) is module
-    # Before Python 3.13 the snapshot would keep the user's objects alive until the frame ends.
-    if isinstance(known, dict):
-        known.clear()
-    return inside
+    code = frame.f_code
+    names = code.co_varnames
+    found = look(frame, lambda known: known.get(names[0]) is module) if names else False
+    if found is None:
+        constructors = (vars(kind).get("__init__") for kind in type(module).__mro__)
+        found = any(getattr(each, "__code__", None) is code for each in constructors)
+    return found

@@ -45,10 +45,15 @@ def in_eval(evidence: Evidence) -> Iterator[Found]:
 
 
 def _whole(evidence: Evidence, forward: Traced) -> bool:
-    """Tell whether the loop gives the model the same input at every step."""
-    model = forward.capture.model
+    """Tell whether the loop gives the model one input, to be trained on and to be judged.
+
+    In training the first of a round is new; a batch that goes through twice is no whole graph, for
+    the evaluation's rows are others then.
+    """
+    here, model = forward.calls, forward.capture.model
     trained = [calls for calls in evidence.trained if calls.model == model and calls.count > 1]
-    return bool(trained) and all(calls.repeated >= calls.count - 1 for calls in trained)
+    repeated = all(2 * calls.repeated >= calls.count for calls in trained)
+    return bool(trained) and repeated and here is not None and here.repeated == here.count
 
 
 @rule("PTR402", "sampling-moves-batch-norm", "warning")

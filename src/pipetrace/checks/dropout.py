@@ -254,6 +254,8 @@ def _off(evidence: Evidence) -> Iterator[Found]:
         for op in forward.ops if forward.calls is not None else ():
             off = "False" in (argument(op, "training"), argument(op, "train"))
             rate = number(op, "p")
+            if forward.calls is not None and op.module in forward.calls.fixed:
+                continue  # of a recorded graph the mode is PTR106's
             if op.function in DROPPING and off and op.training and rate:
                 yield Found(
                     message=f"`{op.function}` in `{op.module or 'the root'}` never drops: it is "

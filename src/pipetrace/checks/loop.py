@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from pipetrace.checks import modes
 from pipetrace.checks.evidence import Evidence
 from pipetrace.checks.findings import Found
 from pipetrace.checks.registry import rule
@@ -136,10 +137,12 @@ def validation_that_trains(evidence: Evidence) -> Iterator[Found]:
     from calls in train mode there are steps from calls that were made in eval mode only.
 
     A model that is always trained in eval mode, or from some moment on, and inputs that are
-    changed with the help of a backward in eval mode, are meant. Validate under `torch.no_grad()`,
+    changed with the help of a backward in eval mode, are meant; an epoch that goes on in eval mode
+    after a validation lacks `model.train()`, which PTR305 says. Validate under `torch.no_grad()`,
     and without `backward` and `step`.
     """
     calls = {each.id: each for each in evidence.calls}
+    left = {each.id for each, _ in modes.left_in_eval(evidence)}
     owned = {(o, w.model) for each in evidence.wired.values() for w in each for o in w.optimizers}
     for optimizer in evidence.optimizers.values():
         fed = [
@@ -147,7 +150,8 @@ def validation_that_trains(evidence: Evidence) -> Iterator[Found]:
             for kinds in optimizer.sources
         ]
         quiet = [
-            bool(kinds) and not any(calls[k].training or calls[k].odd_count for k in kinds)
+            bool(kinds - left)
+            and not any(calls[k].training or calls[k].odd_count for k in kinds - left)
             for kinds in fed
         ]
         trained = [i for i, kinds in enumerate(fed) if kinds and not quiet[i]]

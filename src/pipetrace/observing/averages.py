@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from msgspec.structs import replace
 
-from pipetrace.capture import places
+from pipetrace.capture import places, variables
 from pipetrace.observed import Averaged
 from pipetrace.observing.losses import Losses
 from pipetrace.observing.witness import Made, Witness
@@ -127,17 +128,19 @@ def _same(one: float, other: float, share: float) -> bool:
 
 
 def _numbers(value: Any, depth: int = 0) -> Iterator[float]:
-    """Yield the numbers of a value: of a longer list, the last one."""
-    tensor = isinstance(value, torch.Tensor) and not value.dim() and value.is_floating_point()
-    if tensor or isinstance(value, float):
+    """Yield the numbers of a value, no code of the program run; of a list, the last one."""
+    if isinstance(value, torch.Tensor):
+        if value.is_floating_point() and not value.is_meta and not value.dim():
+            yield float(value)
+    elif isinstance(value, float):
         yield float(value)
-    elif depth < 2 and isinstance(value, dict) and len(value) < 64:
+    elif depth < 2 and type(value) in (dict, defaultdict) and len(value) < 64:
         for each in list(value.values()):
             yield from _numbers(each, depth + 1)
     elif depth < 2 and isinstance(value, tuple) and len(value) < 8:
-        for each in value:
+        for each in tuple.__iter__(value):
             yield from _numbers(each, depth + 1)
-    elif isinstance(value, list) and value:
+    elif depth < 4 and type(value) is list and value:
         yield from _numbers(value[-1], depth + 1)
 
 
@@ -145,10 +148,9 @@ def _variables(frame: FrameType | None) -> Iterator[float]:
     """Yield the numbers in the variables of the program's own frames."""
     while frame is not None:
         if places.is_users(frame.f_code):
-            known = frame.f_locals
-            for value in list(known.values()):
-                yield from _numbers(value)
-            # Before Python 3.13 the snapshot would keep the program's objects alive.
-            if known is not frame.f_globals and isinstance(known, dict):
-                known.clear()
+            yield from variables.look(frame, _all) or ()
         frame = frame.f_back
+
+
+def _all(known: Mapping[str, Any]) -> list[float]:
+    return [number for value in list(known.values()) for number in _numbers(value)]

@@ -344,5 +344,6 @@ def _sight(tensor: torch.Tensor | None) -> Hashable:
     """Return what tells an input from another: its shape, and numbers spread over it."""
     if tensor is None or tensor.layout is not torch.strided or not tensor.numel():
         return None
+    tensor = tensor.int_repr() if tensor.is_quantized else tensor
     flat = tensor.detach().reshape(-1)
     return tuple(tensor.shape), tuple(flat[:: max(1, flat.numel() // _SPREAD)].tolist())

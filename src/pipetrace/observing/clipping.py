@@ -102,8 +102,7 @@ class Clipping(Witness):
         """Hear PyTorch's functions that clip, and its scaler."""
         for name in _NAMES:
             if hasattr(clip_grad, name):
-                self._wrapping.hear(clip_grad, name, self._listener(name))
-        self._wrapping.hear(torch.nn.utils, "clip_grad_value_", self._listener("clip_grad_value_"))
+                self._wrapping.hear(clip_grad, name, self._listener(name), torch.nn.utils)
         self._wrapping.hear(GradScaler, "unscale_", self._unscaled)
 
     def backward_called(self, roots: Sequence[torch.Tensor]) -> None:
@@ -134,8 +133,10 @@ class Clipping(Witness):
 
     def _listener(self, name: str) -> Callable[..., Callable[[], None] | None]:
         def clips(
-            parameters: torch.Tensor | Iterable[torch.Tensor], limit: Any, *_: Any, **__: Any
+            parameters: torch.Tensor | Iterable[torch.Tensor], limit: Any = None, *_: Any,
+            **named: Any,
         ) -> Callable[[], None] | None:  # fmt: skip
+            limit = named.get("clip_value", limit)
             # A generator would be used up: who clips values may hand one over.
             if isinstance(parameters, Iterator) or not math.isfinite(float(limit)):
                 return None

@@ -6,7 +6,7 @@ import contextlib
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,12 +93,12 @@ class Observer:
         self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
     ) -> None:  # fmt: skip
         """Pass on that a loss function has returned."""
-        if self._on and not isinstance(result, FakeTensor):
+        if self._on and _read([result, *args[:2]]):
             self._heard(self._each, "loss_called", name, args, kwargs, result)
 
     def backward_called(self, tensors: Sequence[torch.Tensor]) -> None:
         """Pass on that a backward is about to run."""
-        if self._on and tensors and not isinstance(tensors[0], FakeTensor):
+        if self._on and tensors and _read(tensors[:1]):
             self._heard(self._each, "backward_called", tensors)
 
     def said(self, value: Any) -> None:
@@ -112,7 +112,7 @@ class Observer:
         root = self._recorder.roots.get(id(model))
         if root is None or root.ref() is not model:
             return None
-        if any(tensor.is_meta for tensor in trees.tensors(args)):
+        if not _read(trees.tensors([*args, *kwargs.values()])):
             return None
         made = Made(root, roots.unwrapped(model), args, kwargs, graph, self._steps,
                     places.caller(frame), Turn(-1, self._steps, self._count))  # fmt: skip
@@ -193,3 +193,12 @@ class Observer:
                 f"{where.lineno}). The program went on without it. Please report this.",
             )
         )
+
+
+def _read(values: Iterable[Any]) -> bool:
+    """Tell whether tensors have numbers that can be read: stand-ins have none, nested no shape."""
+    return not any(
+        tensor.is_meta or tensor.is_nested or isinstance(tensor, FakeTensor)
+        for tensor in values
+        if isinstance(tensor, torch.Tensor)
+    )

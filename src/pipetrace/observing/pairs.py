@@ -139,7 +139,8 @@ def _prints(tensors: list[torch.Tensor], rows: int) -> list[bytes]:
     parts = []
     for tensor in tensors:
         flat = tensor.detach().reshape(rows, -1)
-        flat = flat[:, :: -(-flat.shape[1] // _COLUMNS) or 1].cpu().contiguous()
+        flat = flat[:, :: -(-flat.shape[1] // _COLUMNS) or 1].resolve_conj().resolve_neg()
+        flat = flat.cpu().contiguous()
         parts.append(flat.view(torch.uint8).numpy())
     return [b"".join(part[row].tobytes() for part in parts) for row in range(rows)]
 

@@ -27,8 +27,15 @@ class Wrapping:
         self._recorder = recorder
         self._undo: list[Callable[[], None]] = []
 
-    def hear(self, owner: Any, name: str, listener: Listener) -> None:
-        """Let a listener hear every call of `owner.name` that the program makes."""
+    def hear(self, owner: Any, name: str, listener: Listener, *others: Any) -> None:
+        """Let a listener hear every call of `owner.name` that the program makes.
+
+        Args:
+            owner: A module or a class.
+            name: What it calls the function.
+            listener: Hears the calls.
+            others: What has the same function under the same name.
+        """
         original = getattr(owner, name)
 
         @functools.wraps(original)
@@ -41,13 +48,16 @@ class Wrapping:
                 self._asked(after)
             return result
 
-        setattr(owner, name, wrapper)
+        owners = [each for each in (owner, *others) if getattr(each, name, None) is original]
 
         def undo() -> None:
             # What somebody else has put in our place since stays.
-            if getattr(owner, name) is wrapper:
-                setattr(owner, name, original)
+            for each in owners:
+                if getattr(each, name) is wrapper:
+                    setattr(each, name, original)
 
+        for each in owners:
+            setattr(each, name, wrapper)
         self._undo.append(undo)
 
     def end(self) -> None:

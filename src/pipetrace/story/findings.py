@@ -91,7 +91,7 @@ def incomplete(recording: Recording) -> list[str]:
     said = [f"Only until {reason} was the program seen."] if reason else []
     if not recording.first(Calls) and not recording.first(Capture):
         return [*said, "No forward of a module with parameters was seen: nothing was checked."]
-    failed = ("observer", "recorder", "end")
+    failed = ("observer", "recorder", "end", "trials")
     return said + [note.text for note in recording.all(Notice) if note.id in failed]
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
-import dis
-import inspect
 import linecache
-import sys
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
+import torch
+
 from pipetrace.capture.places import is_users
+from pipetrace.capture.variables import look
 
 Loops = tuple[tuple[tuple[str, int], str | None], ...]
 Tokens = list[tuple[tuple[str, int], int | str | None]]
@@ -18,7 +18,6 @@ Nest = tuple[tuple[tuple[str, int], int | str | None], ...]
 """Loops from the outermost inwards: (file and line of the loop, token of its variable's value)."""
 
 _DEPTH = 60
-_LOOKS = frozenset({"locals", "vars", "eval", "exec"})
 
 
 class Loop(NamedTuple):
@@ -106,43 +105,22 @@ def _loops_at(frame: FrameType) -> Loops:
     key = (frame.f_code, frame.f_lasti)
     loops = _sites.get(key)
     if loops is None:
-        loops = _around(frame.f_code, frame.f_lineno)
-        if _shares_locals(frame.f_code):
-            loops = tuple((where, None) for where, _ in loops)
-        _sites[key] = loops
+        loops = _sites[key] = _around(frame.f_code, frame.f_lineno)
     return loops
 
 
-def _shares_locals(code: CodeType) -> bool:
-    """Tell a function that may hold the one snapshot of its variables, or keep more in it.
-
-    Before Python 3.13 whoever reads variables from outside writes into that snapshot.
-    """
-    if sys.version_info >= (3, 13) or not code.co_flags & inspect.CO_OPTIMIZED:
-        return False
-    if _LOOKS.isdisjoint(code.co_names):
-        return False
-    # A name alone may be an attribute, as in `model.eval()`.
-    called = (i for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL")
-    return any(instruction.argval in _LOOKS for instruction in called)
-
-
 def _read(frame: FrameType, loops: Loops) -> Tokens:
-    if not any(name for _, name in loops):
-        return [(key, None) for key, _ in loops]
-    known = frame.f_locals
-    tokens = [(key, None if name is None else _token(known.get(name))) for key, name in loops]
-    # Before Python 3.13 the snapshot would keep the user's objects alive until the frame ends.
-    if frame.f_code.co_flags & inspect.CO_OPTIMIZED and isinstance(known, dict):
-        known.clear()
-    return tokens
+    names = {name for _, name in loops if name is not None}
+    seen = look(frame, lambda known: {name: _token(known.get(name)) for name in names})
+    return [(key, None if name is None or seen is None else seen[name]) for key, name in loops]
 
 
 def _token(value: Any) -> int | str:
     if isinstance(value, (int, str)):
         return value
-    address = getattr(value, "data_ptr", None)
-    return id(value) if address is None else f"at {address()}"
+    if not isinstance(value, torch.Tensor) or value.layout is not torch.strided:
+        return id(value)
+    return id(value) if value.is_nested else f"at {value.data_ptr()}"
 
 
 def _around(code: CodeType, line: int) -> Loops:

@@ -187,7 +187,7 @@ class Recorder:
             raise
         try:
             first = trees.first(args or kwargs)
-            shape = () if first is None else first.shape
+            shape = () if first is None or first.is_nested else first.shape
             seen = self.course.again(root.id, shape[0] if shape else 0)
             self._last, self._output = seen, output
             self._node = output if type(output) is torch.Tensor else node_of(output)
@@ -213,6 +213,8 @@ class Recorder:
         first = trees.first(args or kwargs)
         if first is not None and first.is_meta:  # shapes are tried out: nothing is computed
             return None
+        if first is not None and first.is_nested:  # it has no one shape, and no rows of a table
+            first = None
         around: Nest = ()
         bare = course.phases.wants_nest
         if bare:

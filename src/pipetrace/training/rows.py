@@ -112,7 +112,7 @@ class Places:
 
 def columns(batch: torch.Tensor) -> torch.Tensor | None:
     """Clone at most 64 evenly spread numbers of each row; None for rows without columns."""
-    if batch.dim() < 2 or batch.layout != torch.strided or batch.is_nested:
+    if batch.dim() < 2 or batch.layout != torch.strided or batch.is_nested or batch.is_quantized:
         return None
     flat = batch.detach().flatten(1)
     step = -(-flat.shape[1] // _COLUMNS)

@@ -266,6 +266,8 @@ def pair(output: Any, call: LossCall) -> Pairing | None:
     """
     tensors = [tensor.detach() for _, tensor in trees.leaves(output)]
     wanted = call.input
+    if wanted.is_nested or any(tensor.is_nested for tensor in tensors):
+        return None
     for index, tensor in enumerate(tensors):
         alike = tensor.shape == wanted.shape and tensor.stride() == wanted.stride()
         if alike and tensor.data_ptr() == wanted.data_ptr():

@@ -28,6 +28,8 @@ LOSSES = (
 """The loss functions of `torch.nn.functional`; the `nn.*Loss` modules call these."""
 
 _WRAPPERS: set[CodeType] = set()
+_transforming = torch._C._functorch.peek_interpreter_stack
+"""Returns None outside of the transforms of `torch.func`: inside no tensor can be read."""
 
 
 class Listener(Protocol):
@@ -153,11 +155,11 @@ class Watch:
 
     def _call(self, original: Callable[..., Any]) -> Callable[..., Any]:
         inside, listener = self._inside, self._listener
-        compiling = torch.compiler.is_compiling
+        compiling, transforming = torch.compiler.is_compiling, _transforming
         call = original if self.beside is None else functools.partial(self.beside.around, original)
 
         def __call__(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-            if compiling() or getattr(inside, "now", True):
+            if compiling() or getattr(inside, "now", True) or transforming() is not None:
                 return original(self, *args, **kwargs)
             inside.now = True
             try:
@@ -193,10 +195,10 @@ class Watch:
         self, original: Callable[..., Any], name: str, _: Callable[..., Any]
     ) -> Callable[..., Any]:  # fmt: skip
         inside, listener, beside = self._inside, self._listener, self.beside
-        compiling = torch.compiler.is_compiling
+        compiling, transforming = torch.compiler.is_compiling, _transforming
 
         def loss(*args: Any, **kwargs: Any) -> Any:
-            if compiling() or getattr(inside, "off", True):
+            if compiling() or getattr(inside, "off", True) or transforming() is not None:
                 return original(*args, **kwargs)
             try:
                 result = original(*args, **kwargs)
@@ -218,9 +220,10 @@ class Watch:
 
     def _backward(self, original: Callable[..., Any]) -> Callable[..., Any]:
         inside, listener, beside = self._inside, self._listener, self.beside
+        transforming = _transforming
 
         def _engine_run_backward(roots: Any, *args: Any, **kwargs: Any) -> Any:
-            if getattr(inside, "now", True):
+            if getattr(inside, "now", True) or transforming() is not None:
                 return original(roots, *args, **kwargs)
             try:
                 listener.backward_called(roots)

@@ -177,7 +177,7 @@ def fires_ptr704_validation_copied_from_training() -> dict[str, Any]:
 
 
 def fires_ptr704_one_function_for_both_phases() -> dict[str, Any]:
-    model = network().append(nn.Dropout(0.1))
+    model = network().insert(1, nn.Dropout(0.1))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     x, y = rows()
 

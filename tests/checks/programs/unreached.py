@@ -21,7 +21,7 @@ def fires_ptr104_kept_in_an_attribute():
 
 
 def fires_ptr104_a_stack_that_is_made_in_each_call():
-    return program(Between(lambda net, x: nn.Sequential(nn.ReLU(), nn.Dropout1d(0.4))(x)))
+    return program(Between(lambda net, x: nn.Sequential(nn.ReLU(), nn.Dropout(0.4))(x)))
 
 
 def fires_ptr104_channels_of_images():

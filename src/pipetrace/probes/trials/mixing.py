@@ -26,6 +26,8 @@ def mixing(subject: Subject) -> Iterator[Fact]:
     tensors = trees.tensors((*subject.call.args, *subject.call.kwargs.values()))
     if not subject.kind.trained or not tensors or not tensors[0].dim():
         return
+    if any(tensor.layout is not torch.strided for tensor in tensors):
+        return
     rows, places = tensors[0].size(0), _different(tensors[0])
     if places is None or sum(tensor.numel() for tensor in tensors) > _MOST:
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -58,19 +57,22 @@ def subjects(captured: Sequence[Captured], kinds: Iterable[Calls]) -> list[Subje
 
 
 def carried_out(
-    trials: Sequence[Trial], found: Sequence[Subject], seconds: float = math.inf
+    trials: Sequence[Trial], found: Sequence[Subject], seconds: float
 ) -> Iterator[Fact]:  # fmt: skip
     """Make every trial on every forward; one that fails is said, and spares the others.
 
     Args:
-        trials: In this order.
+        trials: In the order in which they are made.
         found: The forwards.
-        seconds: After so many no other trial is begun.
+        seconds: Once they have passed no other trial is begun, which is said too.
     """
-    end = time.perf_counter() + seconds
+    started = time.perf_counter()
     for trial in trials:
         for subject in found:
-            if time.perf_counter() > end:
+            if time.perf_counter() - started > seconds:
+                text = f"Of {len(trials)} kinds of trials those from `{trial.__name__}` on were " \
+                       f"not all made: they took longer than {seconds:.0f} seconds."  # fmt: skip
+                yield Notice(id="trials", text=text)
                 return
             try:
                 with torch.no_grad():
