@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 CONFIRMED: dict[str, set[str]] = {
-    # A functional dropout that is told p and nothing else.
-    "every-dropout": {"PTR101"},
+    # A functional dropout that is told p and nothing else; and whole feature vectors are dropped.
+    "every-dropout": {"PTR101", "PTR205"},
+    # The logarithm of numbers below 0 is all that it computes.
+    "not-a-number": {"PTR901"},
 }
 """Ids by script of `tests/scripts` or model of the zoo; of all others nothing grave is said."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import runpy
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -20,11 +21,13 @@ STEPS = ("loss_fn", "train_step", "eval_step")
 def script(path: Path) -> list[Finding]:
     """Run a script, and return what is found in it."""
     session = Session(path.stem, "script", path=str(path), checking=True, lean=True)
+    words, sys.argv = sys.argv, [str(path)]
     session.begin()
     try:
         runpy.run_path(str(path), run_name="__main__")
     finally:
         session.end()
+        sys.argv = words
     return judge(session.close())
 
 
