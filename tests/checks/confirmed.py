@@ -7,5 +7,7 @@ CONFIRMED: dict[str, set[str]] = {
     "every-dropout": {"PTR101", "PTR205"},
     # The logarithm of numbers below 0 is all that it computes.
     "not-a-number": {"PTR901"},
+    # The embeddings of its text model are dropped twice, with nothing in between.
+    "kosmos-2.5": {"PTR203"},
 }
 """Ids by script of `tests/scripts` or model of the zoo; of all others nothing grave is said."""

@@ -142,7 +142,11 @@ def _token(value: Any) -> int | str:
     if isinstance(value, (int, str)):
         return value
     address = getattr(value, "data_ptr", None)
-    return id(value) if address is None else f"at {address()}"
+    try:
+        return id(value) if address is None else f"at {address()}"
+    except RuntimeError:
+        # Sparse tensors have none.
+        return id(value)
 
 
 def _around(code: CodeType, line: int) -> Loops:
