@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from pipetrace.records import Link, Op
-from zoo import catalogue, check
+from zoo import catalogue, check, peace
 from zoo.architectures import Architecture, NotBuilt
 
 BY_HAND = (
@@ -51,6 +51,25 @@ def test_an_architecture_of_transformers_does_not_notice(name: str, mode: str):
     verdict = check.examine(catalogue.find(name), training=mode == "train")
     assert (verdict.status, verdict.reasons) == ("pass", ())
     assert verdict.ops > 0
+
+
+@pytest.mark.parametrize("name", [*BY_HAND[:3], "every-dropout"])
+def test_an_architecture_written_by_hand_is_left_in_peace(name: str):
+    assert peace.judged(catalogue.find(name))[1:4] == ("check", "pass", ())
+
+
+@pytest.mark.parametrize("name", OF_TRANSFORMERS)
+def test_an_architecture_of_transformers_is_left_in_peace(name: str):
+    pytest.importorskip("transformers", reason="needs transformers: `make test` installs it, or "
+                        "`pip install --group zoo`")  # fmt: skip
+    assert peace.judged(catalogue.find(name))[1:4] == ("check", "pass", ())
+
+
+def test_what_is_found_in_an_architecture_fails_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(peace.CONFIRMED, "every-dropout", {"PTR205"})
+    verdict = peace.judged(catalogue.find("every-dropout"))
+    assert verdict.status == "fail"
+    assert all("PTR101" in reason for reason in verdict.reasons)
 
 
 class Watchful(nn.Module):
@@ -156,7 +175,7 @@ def test_the_zoo_says_what_failed():
     )  # fmt: skip
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert [line.split()[:3] for line in finished.stdout.splitlines()] == [
-        ["pass", "tied-weights", "eval"], ["pass", "tied-weights", "train"],
-        ["pass", "U-Net", "eval"], ["pass", "U-Net", "train"],
+        ["pass", name, mode] for name in ("tied-weights", "U-Net")
+        for mode in ("eval", "train", "check")
     ]  # fmt: skip
-    assert finished.stderr.startswith("2 architectures pass in eval and in train")
+    assert finished.stderr.startswith("2 architectures pass in eval, in train and checked")

@@ -45,9 +45,11 @@ def check(
 
     Args:
         subject: A model, or a run of `pt.run`, `pt.record` or `pt.load`.
-        inputs: What the model is called with: a tensor, or a tuple of arguments.
+        inputs: What the model is called with: a tensor, a tuple of arguments, or a mapping of
+            keyword arguments.
         target: What `loss_fn` compares the output with.
-        loss_fn: Called as `loss_fn(model(*inputs), target)`; returns a scalar tensor.
+        loss_fn: Called as `loss_fn(output, target)` with what the model returned of `inputs`;
+            returns a scalar tensor.
         optimizer: The optimizer, or several.
         train_step: Called as `train_step(model)`: one epoch of your own training.
         eval_step: Called as `eval_step(model)`: your own validation or prediction.
@@ -105,7 +107,8 @@ def watched(
                              "back. Call it once before it is checked: model(inputs)")  # fmt: skip
     optimizers = [] if optimizer is None else optimizer
     optimizers = optimizers if isinstance(optimizers, (list, tuple)) else [optimizers]
-    args = inputs if isinstance(inputs, tuple) else (inputs,)
+    kwargs = inputs if isinstance(inputs, Mapping) else {}
+    args = () if kwargs is inputs else inputs if isinstance(inputs, tuple) else (inputs,)
     session = Session(type(model).__name__, origin(), checking=True, lean=True)
     with restored(model, optimizers):
         session.begin()
@@ -113,7 +116,7 @@ def watched(
             session.observer.handed(model)
         try:
             if train_step is None and eval_step is None:
-                _own_step(model, args, {}, target, loss_fn)
+                _own_step(model, args, kwargs, target, loss_fn)
             for _ in range(_ROUNDS):
                 if session.observer is not None:
                     session.observer.calls.renew()

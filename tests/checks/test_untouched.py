@@ -207,3 +207,12 @@ def test_what_a_step_raises_is_passed_on_and_all_comes_back():
     with pytest.raises(ValueError, match="of its own"):
         pt.check(model, torch.ones(2, 6), train_step=failing)
     assert same(before, state(model, [optimizer]))
+
+
+def test_a_mapping_of_inputs_names_the_arguments():
+    class Named(nn.Module):
+        def forward(self, *, x, scale=1.0):
+            return F.dropout(x) * scale
+
+    found = pt.check(Named(), {"x": torch.ones(4, 6), "scale": 2.0}, select=["PTR101"])
+    assert [each.id for each in found] == ["PTR101"]

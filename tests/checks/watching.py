@@ -22,12 +22,14 @@ STEPS = ("loss_fn", "train_step", "eval_step")
 def script(path: Path) -> list[Finding]:
     """Run a script, and return what is found in it."""
     session = Session(path.stem, "script", path=str(path), checking=True, lean=True)
+    words, sys.argv = sys.argv, [str(path)]
     session.begin()
     try:
         with patch.object(sys, "argv", [str(path)]):
             runpy.run_path(str(path), run_name="__main__")
     finally:
         session.end()
+        sys.argv = words
     return judge(session.close())
 
 

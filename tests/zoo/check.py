@@ -88,13 +88,13 @@ def examine(architecture: Architecture, *, training: bool) -> Verdict:
 
 def observe(architecture: Architecture, *, training: bool, traced: bool) -> Observation:
     """Make a model from the seed, run a forward and a backward, and note what they left."""
-    _seed(SEED)
+    seed(SEED)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = architecture.build()
         model.train(training)
         args, kwargs = architecture.inputs(model)
-        _seed(SEED + 1)
+        seed(SEED + 1)
         run = pt.trace(model, *args, **kwargs) if traced else None
         output = model(*args, **kwargs) if run is None else run.output
         found = list(tensors(output))
@@ -214,10 +214,11 @@ def _wrong(link: records.Link, known: set[int]) -> str:
     return f"of an unknown source {link.source!r}"
 
 
-def _seed(seed: int) -> None:
-    torch.manual_seed(seed)
-    np.random.seed(seed)
-    random.seed(seed)
+def seed(number: int) -> None:
+    """Begin every random stream from the same number."""
+    torch.manual_seed(number)
+    np.random.seed(number)
+    random.seed(number)
 
 
 def _state(model: nn.Module) -> dict[str, Any]:

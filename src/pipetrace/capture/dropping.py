@@ -53,8 +53,7 @@ def of_row(call: replay.Call, row: int) -> replay.Call:
     rows = trees.rows((call.args, call.kwargs))
 
     def cut(tensor: torch.Tensor) -> torch.Tensor:
-        part = tensor.dim() > 0 and tensor.shape[0] == rows
-        return tensor[row : row + 1] if part else tensor
+        return trees.part(tensor, rows, row, row + 1)
 
     return call._replace(args=trees.rebuild(call.args, cut), kwargs=trees.rebuild(call.kwargs, cut))
 

@@ -53,8 +53,7 @@ def keep(
     whole = sum(tensor.numel() for _, tensor in trees.leaves((args, kwargs))) <= _SMALL
 
     def cut(tensor: torch.Tensor) -> torch.Tensor:
-        part = tensor.dim() > 0 and tensor.shape[0] == rows
-        return tensor[row : row + 1].detach().clone() if part else tensor.detach().clone()
+        return trees.part(tensor, rows, row, row + 1).detach().clone()
 
     with torch._C.DisableTorchFunction(), torch.inference_mode(False), torch.no_grad():
         if whole:

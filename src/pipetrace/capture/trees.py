@@ -89,6 +89,15 @@ def rows(value: Any) -> int | None:
     return None if tensor is None or tensor.dim() == 0 else int(tensor.size(0))
 
 
+def part(tensor: torch.Tensor, rows: int | None, start: int, stop: int) -> torch.Tensor:
+    """Return some rows of a tensor that has as many as the batch; any other stays whole.
+
+    So does one that cannot be sliced: a sparse or a nested one.
+    """
+    plain = tensor.layout is torch.strided and not tensor.is_nested
+    return tensor[start:stop] if plain and tensor.dim() and tensor.shape[0] == rows else tensor
+
+
 def rebuild(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
     """Return a copy of a structure whose tensors went through `change`.
 

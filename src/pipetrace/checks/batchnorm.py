@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from pipetrace.checks.evidence import Evidence, Traced
 from pipetrace.checks.findings import Found
+from pipetrace.checks.parameters import module
 from pipetrace.checks.registry import rule
 from pipetrace.observed import Norm
 from pipetrace.records import Op
@@ -96,12 +97,17 @@ def thawed(evidence: Evidence) -> Iterator[Found]:
 
     In forwards that were trained on, batch norm whose weight and bias want no gradient, or that was
     handed over in eval mode within a model in train mode, was in train mode, and its running mean
-    moved. One that is in eval mode there is frozen indeed; one whose weights train at another time
-    is not meant to be. Override `train` so that it calls `eval()` on it.
+    moved. One that is in eval mode there is frozen indeed; one whose weights train at another time,
+    or are changed by hand as a teacher's, is not meant to be. Override `train` so that it calls
+    `eval()` on it.
     """
     for each in evidence.all(Norm):
         woken = each.asleep and each.slept == 0
         if each.shift < _SHIFT or not (woken or (each.frozen and not each.free)):
+            continue
+        followed = {module(weight) for weight in evidence.wired[each.model] if weight.moved}
+        # The average of another layer, a teacher's in train mode, is not frozen.
+        if not woken and each.path in followed:
             continue
         place = next((c.place for c in evidence.trained if c.model == each.model), None)
         yield Found(
@@ -147,7 +153,8 @@ def of_two(evidence: Evidence) -> Iterator[Found]:
 
     In the training forward the values of each channel that batch norm took are counted, from the
     shapes that it ran with and the rows of every other forward. A last batch that is small is
-    advice. Use larger batches, `drop_last=True`, or group norm.
+    advice, and so is a model that is called once, alone. Use larger batches, `drop_last=True`, or
+    group norm.
     """
     for forward in evidence.training:
         for op in forward.ops:
@@ -165,7 +172,7 @@ def of_two(evidence: Evidence) -> Iterator[Found]:
                     f"values per channel ({min(batches)} rows of {each}).",
                     fix="DataLoader(data, batch_size=32, drop_last=True)  # or nn.GroupNorm",
                     module=op.module, place=op.called,
-                    severity="" if 2 * few >= len(batches) else "advice",
+                    severity="" if 2 * few >= len(batches) and evidence.trains() else "advice",
                 )  # fmt: skip
 
 

@@ -25,10 +25,11 @@ class _Watched:
         self.free: list[Turn] = []
         self.slept: list[Turn] = []
         self.begun: torch.Tensor | None = None
+        self.before: torch.Tensor | None = None
         self.shift = 0.0
 
     def about(self, turn: Turn) -> None:
-        layer = self.ref()
+        layer, self.before = self.ref(), None
         if layer is None or layer.running_mean is None:
             return
         if not layer.training:
@@ -37,12 +38,16 @@ class _Watched:
         own = [parameter for parameter in (layer.weight, layer.bias) if parameter is not None]
         free = not own or any(parameter.requires_grad for parameter in own)
         (self.free if free else self.frozen).append(turn)
-        if self.begun is None and (self.asleep or not free):
-            self.begun = layer.running_mean.detach().clone()
+        if self.asleep or not free:
+            self.before = layer.running_mean.detach().clone()
+            self.begun = self.before if self.begun is None else self.begun
 
     def called(self) -> None:
         layer = self.ref()
-        if self.begun is None or layer is None or layer.running_mean is None:
+        if self.before is None or layer is None or layer.running_mean is None:
+            return
+        # What the program copies into it between two calls, an average of another, is no drift.
+        if self.begun is None or torch.equal(layer.running_mean, self.before):
             return
         assert layer.running_var is not None
         gap = (layer.running_mean - self.begun).abs() / (layer.running_var + layer.eps).sqrt()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from pipetrace.capture import trees
+from pipetrace.capture import storages, trees
 from pipetrace.observing.witness import Made, Turn, Witness
 from pipetrace.training.captures import Root
 
@@ -80,7 +80,7 @@ class Returned(Witness):
             if tensor.grad_fn is not None:
                 _notes(tensor.grad_fn)[_KEY] = mark
             if tensor.layout is torch.strided:
-                self._latest.append(_Lying(weakref.ref(tensor), _where(tensor), mark))
+                self._latest.append(_Lying(weakref.ref(tensor), storages.place(tensor), mark))
 
     def find(self, tensor: torch.Tensor) -> Met | None:
         """Return which call a tensor comes from; None where that is not known."""
@@ -91,7 +91,7 @@ class Returned(Witness):
             if owner is not None and (owner is tensor or tensor._base is owner):
                 return Met(lying.mark, direct=True)
         for lying in reversed(self._latest):
-            if tensor.layout is torch.strided and _where(tensor) == lying.where:
+            if tensor.layout is torch.strided and storages.place(tensor) == lying.where:
                 return Met(lying.mark, direct=True)
         return Met(self._latest[-1].mark, direct=False) if self._latest else None
 
@@ -141,7 +141,3 @@ def nearest(start: Node) -> Met | None:
                 seen.add(each)
                 waiting.append((each, direct and named(node) in _VIEWS))
     return None
-
-
-def _where(tensor: torch.Tensor) -> int:
-    return tensor.untyped_storage().data_ptr()

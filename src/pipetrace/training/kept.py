@@ -82,8 +82,7 @@ class Kept:
             return
 
         def cut(tensor: torch.Tensor) -> torch.Tensor:
-            whole = tensor.dim() == 0 or tensor.shape[0] != seen.rows
-            return (tensor if whole else tensor[:rows]).detach().clone()
+            return trees.part(tensor, seen.rows, 0, rows).detach().clone()
 
         with torch.inference_mode(False), torch.no_grad():
             args, kwargs = trees.rebuild(args, cut), trees.rebuild(kwargs, cut)

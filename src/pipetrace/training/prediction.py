@@ -36,8 +36,7 @@ class Chosen:
         self._row = row
 
         def cut(tensor: torch.Tensor) -> torch.Tensor:
-            whole = tensor.dim() == 0 or tensor.shape[0] != seen.rows
-            return (tensor if whole else tensor[row : row + 1]).detach().clone()
+            return trees.part(tensor, seen.rows, row, row + 1).detach().clone()
 
         with torch.inference_mode(False), torch.no_grad():
             self.args = trees.rebuild(args, cut)

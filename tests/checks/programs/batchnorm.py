@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -228,6 +230,45 @@ def silent_ptr403_frozen_at_first_only():
     return loop(model, before_epoch=begin)
 
 
+class Taught(nn.Module):
+    """A model beside an average of itself, which answers in evaluation and may teach it."""
+
+    def __init__(self, teaches=False):
+        super().__init__()
+        self.body = normed(nn.BatchNorm1d(16))
+        self.mean = copy.deepcopy(self.body).requires_grad_(False)
+        self.teaches = teaches
+
+    @torch.no_grad()
+    def follow(self):
+        for mean, own in zip(self.mean.parameters(), self.body.parameters(), strict=True):
+            mean.lerp_(own, 0.2)
+        if not self.teaches:
+            for mean, own in zip(self.mean.buffers(), self.body.buffers(), strict=True):
+                mean.copy_(own)
+
+    def forward(self, x):
+        if not self.training:
+            return self.mean(x)
+        if not self.teaches:
+            return self.body(x)
+        with torch.no_grad():
+            taught = self.mean(x + 0.1 * torch.randn_like(x))
+        return 0.9 * self.body(x) + 0.1 * taught
+
+
+def silent_ptr403_an_average_that_is_given_statistics():
+    model = Taught()
+    return loop(model, before_step=lambda step: model.follow(),
+                parameters=list(model.body.parameters()))  # fmt: skip
+
+
+def silent_ptr403_an_average_that_teaches_in_train_mode():
+    model = Taught(teaches=True)
+    return loop(model, before_step=lambda step: model.follow(),
+                parameters=list(model.body.parameters()))  # fmt: skip
+
+
 def silent_ptr403_without_weights():
     return loop(normed(nn.BatchNorm1d(16, affine=False)))
 
@@ -308,6 +349,10 @@ def fires_ptr405_two_steps_of_one_row():
 
     net = Net(run, conv=nn.Conv1d(3, 4, 5), norm=nn.BatchNorm1d(4), out=nn.Linear(8, 3))
     return loop(net, rows(3, 6), batch=1)
+
+
+def silent_ptr405_two_rows_that_nobody_trains_on():
+    return {"model": normed(nn.BatchNorm1d(16)), "batch": (rows(8)[0][:2],)}
 
 
 def silent_ptr405_small_batches_of_images():

@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-import torch
-
 from pipetrace.capture import replay, trees
+from pipetrace.capture.handlers import pass_on
 from pipetrace.probes.trials.altering import apart
 from pipetrace.probes.trials.trial import Subject
 from pipetrace.records import Fact, Op
@@ -27,11 +26,16 @@ def company(subject: Subject) -> Iterable[Fact]:
     half = rows // 2
 
     def cut(value: Any) -> Any:
-        return trees.rebuild(value, lambda tensor: _first(tensor, rows, half))
+        return trees.rebuild(value, lambda tensor: trees.part(tensor, rows, 0, half))
 
     call = subject.call
     whole = trees.tensors([replay.play(call)])
-    part = replay.play(call._replace(args=cut(call.args), kwargs=cut(call.kwargs)))
+    try:
+        part = replay.play(call._replace(args=cut(call.args), kwargs=cut(call.kwargs)))
+    except Exception as error:
+        # A model may want all of its rows: those of a graph, beside one that is its own.
+        pass_on(error)
+        return
     pairs = [
         (few, many[:half])
         for few, many in zip(trees.tensors([part]), whole, strict=False)
@@ -54,7 +58,3 @@ def _asks(op: Op, rows: int) -> bool:
     over = [int(number) for number in re.findall(r"-?\d+", told.get("dim", ""))]
     first = any(number % len(shape) == 0 for number in over) if shape else False
     return op.function in _SPREADS and first and shape[0] == rows
-
-
-def _first(tensor: torch.Tensor, rows: int, half: int) -> torch.Tensor:
-    return tensor[:half] if tensor.dim() and tensor.shape[0] == rows else tensor
