@@ -8,6 +8,7 @@ import statistics
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -107,6 +108,47 @@ def rows(name: str, found: list[Judged], right: dict[str, Any]) -> list[Result |
     return results
 
 
+def observing(rounds: int) -> Iterator[Result]:
+    """Compare the seed's loop, observed, with the same only recorded: 40 epochs of 32 steps."""
+    import torch
+    from torch import nn
+    from torch.nn import functional
+
+    from pipetrace.session import Session
+
+    rows = torch.randn(1024, 20)
+    targets = torch.randint(0, 3, (1024,))
+
+    def loop(**settings: bool) -> float:
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Dropout(0.3), nn.Linear(20, 10), nn.ReLU(), nn.Linear(10, 3))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        session = Session("loop", "python", lean=True, **settings)
+        session.begin()
+        started = time.process_time()
+        for _ in range(40):
+            model.train()
+            for first in range(0, 1024, 32):
+                optimizer.zero_grad()
+                some = slice(first, first + 32)
+                functional.cross_entropy(model(rows[some]), targets[some]).backward()
+                optimizer.step()
+            model.eval()
+            with torch.no_grad():
+                model(rows)
+        spent = time.process_time() - started
+        session.end()
+        session.close()
+        return spent
+
+    words = {"observed as by `pipetrace check`": {"checking": True},
+             "observed as by `pipetrace run`": {"checking": True, "frugal": True}}  # fmt: skip
+    for name, settings in words.items():
+        yield measure.ratio(f"the seed's loop, {name}, over recorded",
+                            lambda settings=settings: loop(**settings), loop,
+                            goal=None, rounds=rounds)  # fmt: skip
+
+
 def fits(right: Any, one: tuple[str, str, str]) -> bool:
     """Tell whether a finding names the mechanism of a bug, at its place."""
     rule, path, text = one
@@ -141,6 +183,9 @@ def main() -> None:
         judged(checker, cases[0], 1)
         found = [judged(checker, case, wanted.rounds) for case in cases]
         results += rows(name, found, right)
+    if "pipetrace" in wanted.only:
+        measure.progress("observing")
+        results += observing(4 * wanted.rounds)
     measure.report(results, as_json=wanted.json)
 
 
