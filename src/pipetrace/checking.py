@@ -184,5 +184,5 @@ def _own_step(
     output = model(*args, **kwargs)
     if loss_fn is not None:
         loss = loss_fn(output, target)
-        if loss.requires_grad:
+        if getattr(loss, "requires_grad", False):
             loss.backward()

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import torch
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from pipetrace.capture.guard import Snapshot
+from pipetrace.capture.guard import Snapshot, identical
 from pipetrace.capture.quiet import eagerly
 
 
@@ -27,11 +26,11 @@ def restored(
     of losses, stays as they left it.
     """
     kept = [_Tensor(parameter) for parameter in _parameters(model)]
-    states: dict[int, tuple[torch.optim.Optimizer, dict[str, Any]]] = {}
+    known: dict[int, _Optimizer] = {}
 
-    def keep(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        if id(optimizer) not in states:
-            states[id(optimizer)] = optimizer, copy.deepcopy(optimizer.state_dict())
+    def keep(optimizer: torch.optim.Optimizer, *_: object) -> None:
+        if id(optimizer) not in known:
+            known[id(optimizer)] = _Optimizer(optimizer)
 
     for optimizer in optimizers:
         keep(optimizer)
@@ -42,10 +41,11 @@ def restored(
             yield
     finally:
         hook.remove()
-        for tensor in kept:
-            tensor.put_back()
-        for optimizer, state in states.values():
-            optimizer.load_state_dict(state)
+        parts: list[_Tensor | _Optimizer] = [*kept, *known.values()]
+        with contextlib.ExitStack() as stack:
+            # One that cannot be put back spares the others.
+            for part in parts:
+                stack.callback(part.put_back)
 
 
 def _parameters(model: nn.Module) -> list[nn.Parameter]:
@@ -60,6 +60,7 @@ class _Tensor:
 
     def __init__(self, parameter: nn.Parameter) -> None:
         self._parameter = parameter
+        self._memory = parameter.data
         self._value = parameter.detach().clone()
         self._wanted = parameter.requires_grad
         self._gradient = parameter.grad
@@ -68,9 +69,43 @@ class _Tensor:
     def put_back(self) -> None:
         parameter, gradient = self._parameter, self._gradient
         with torch.no_grad():
-            if not torch.equal(parameter, self._value):
+            if not _same_memory(parameter, self._memory):
+                parameter.data = self._memory
+            if not identical(parameter, self._value):
                 parameter.copy_(self._value)
             if gradient is not None and self._slope is not None:
                 gradient.copy_(self._slope)
-        parameter.grad = gradient
-        parameter.requires_grad_(self._wanted)
+        if parameter.grad is not gradient:
+            parameter.grad = gradient
+        if parameter.requires_grad != self._wanted:
+            parameter.requires_grad_(self._wanted)
+
+
+class _Optimizer:
+    """The groups of an optimizer, with their settings, and its state at one moment."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self._optimizer = optimizer
+        self._groups = [
+            (group, {key: list(value) if key == "params" else copy.deepcopy(value)
+                     for key, value in group.items()})
+            for group in optimizer.param_groups
+        ]  # fmt: skip
+        self._state = {key: copy.deepcopy(value) for key, value in optimizer.state.items()}
+
+    def put_back(self) -> None:
+        # Not by `load_state_dict`: the program may hold a group, and may have added another one.
+        for group, settings in self._groups:
+            group.clear()
+            group.update(settings)
+        self._optimizer.param_groups[:] = [group for group, _ in self._groups]
+        self._optimizer.state.clear()
+        self._optimizer.state.update(self._state)
+
+
+def _same_memory(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Tell whether two tensors are the same numbers in memory, and not equal ones only."""
+    forms = [(each.dtype, each.device, each.layout, each.shape) for each in (one, other)]
+    if forms[0] != forms[1] or one.layout is not torch.strided or one.is_meta:
+        return forms[0] == forms[1]
+    return one.data_ptr() == other.data_ptr() and one.stride() == other.stride()

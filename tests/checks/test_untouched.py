@@ -216,3 +216,52 @@ def test_a_mapping_of_inputs_names_the_arguments():
 
     found = pt.check(Named(), {"x": torch.ones(4, 6), "scale": 2.0}, select=["PTR101"])
     assert [each.id for each in found] == ["PTR101"]
+
+
+def test_a_parameter_that_lies_elsewhere_comes_back():
+    """Its numbers were swapped for others: of another shape, here."""
+    model = nn.Linear(6, 6)
+    before, address = model.weight.detach().clone(), model.weight.data_ptr()
+
+    def wider(model: nn.Module) -> None:
+        if len(model.weight) == 6:
+            model.weight.data = torch.cat([model.weight.data, torch.zeros(1, 6)])
+            model.bias.data = torch.zeros(7)
+        model(torch.ones(2, 6)).sum().backward()
+
+    pt.check(model, torch.ones(2, 6), train_step=wider)
+    assert same(before, model.weight.detach())
+    assert model.weight.data_ptr() == address
+
+
+def test_the_groups_of_an_optimizer_come_back():
+    model, more = nn.Linear(6, 6), nn.Linear(6, 6)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    group = optimizer.param_groups[0]
+
+    def train_step(model: nn.Module) -> None:
+        if len(optimizer.param_groups) == 1:
+            optimizer.add_param_group({"params": list(more.parameters())})
+        group["lr"] = 0.5
+        more(model(torch.ones(2, 6))).sum().backward()
+        optimizer.step()
+
+    pt.check(model, torch.ones(2, 6), train_step=train_step, optimizer=optimizer)
+    assert optimizer.param_groups == [group]
+    assert optimizer.param_groups[0] is group
+    assert (group["lr"], len(optimizer.state)) == (0.1, 0)
+
+
+def test_a_model_without_numbers_is_refused_nothing():
+    with torch.device("meta"):
+        model = nn.Linear(6, 6)
+    with pytest.warns(UserWarning, match="nothing was checked"):
+        assert pt.check(model, torch.ones(2, 6, device="meta")) == []
+    with torch.inference_mode():
+        frozen = nn.Linear(6, 6)
+    assert pt.check(frozen, torch.ones(2, 6)) == []
+
+
+def test_a_step_that_calls_no_model_is_said():
+    with pytest.warns(UserWarning, match="nothing was checked"):
+        assert pt.check(nn.Linear(6, 6), train_step=lambda model: None) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from pipetrace.checks.evidence import Evidence, Traced
+from pipetrace.checks.evidence import Evidence, Traced, reached
 from pipetrace.checks.findings import Found
 from pipetrace.checks.parameters import module
 from pipetrace.checks.registry import rule
@@ -41,7 +41,7 @@ def in_eval(evidence: Evidence) -> Iterator[Found]:
                 evidence=f"The outputs of {each.rows} rows alone are {each.apart:.1%} away from "
                 "those of the same rows in the whole batch.",
                 fix="nn.BatchNorm1d(features)  # track_running_stats=True, as it is unless told",
-                module=op.module, place=op.called,
+                module=op.module, place=evidence.line(forward, op),
             )  # fmt: skip
 
 
@@ -115,8 +115,8 @@ def thawed(evidence: Evidence) -> Iterator[Found]:
             evidence=f"In {each.frozen + each.free:,} training forwards it was in train mode, "
             f"{'handed over in eval mode' if woken else 'its weights without a gradient'}; its "
             f"running mean moved by up to {each.shift:.3g} standard deviations.",
-            fix=f"def train(self, mode=True):\n    super().train(mode)\n    self.{each.path}.eval()"
-            "\n    return self",
+            fix="def train(self, mode=True):\n    super().train(mode)\n"
+            f"    {reached(each.path)}.eval()\n    return self",
             module=each.path, place=place,
         )  # fmt: skip
 

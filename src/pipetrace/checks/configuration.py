@@ -76,7 +76,7 @@ def _table(path: Path) -> dict[str, Any] | None:
     try:
         with path.open("rb") as file:
             table = tomllib.load(file).get("tool", {}).get("pipetrace")
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError):
         return None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError) as error:
         raise PipetraceError(f"{path}: this cannot be read as TOML ({error}).") from None

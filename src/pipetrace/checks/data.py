@@ -199,7 +199,8 @@ def wrong_dimension(evidence: Evidence) -> Iterator[Found]:
             "the rows compete with each other.",
             evidence=f"With one row of {mixing.rows} changed, in eval mode, {mixing.others} other "
             f"rows of the output changed by up to {mixing.largest:.3g}.",
-            fix=f"{mixing.function}(x, dim=-1)", module=mixing.module, place=op.called,
+            fix=f"{mixing.function}(x, dim=-1)", module=mixing.module,
+            place=evidence.line(forward, op),
             severity="" if mixing.returned or inside else "advice",
         )  # fmt: skip
     for loss in evidence.all(Loss):

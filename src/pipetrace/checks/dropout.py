@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pipetrace.checks.evidence import Evidence, Traced, argument, number
+from pipetrace.checks.evidence import Evidence, Traced, argument, number, reached
 from pipetrace.checks.findings import Found
 from pipetrace.checks.flow import (
     BENDING,
@@ -58,7 +58,7 @@ def everything(evidence: Evidence) -> Iterator[Found]:
                 evidence=f"Of {mask.total:,} {mask.unit} its mask kept {mask.kept}: it ran with "
                 "p = 1.",
                 fix="nn.Dropout(0.5)  # the probability of being dropped, below 1",
-                module=op.module, place=op.called,
+                module=op.module, place=evidence.line(forward, op),
             )  # fmt: skip
 
 
@@ -87,8 +87,8 @@ def keeping(evidence: Evidence) -> Iterator[Found]:
                 evidence=f"With such dropouts on, {survival.share:.1%} of the output's variance is "
                 f"signal; with 1 - p = {1 - op.mask.p:.2g} it is {survival.opposite:.1%}. "
                 f"{op.mask.kept:,} of {op.mask.total:,} {op.mask.unit} were kept.",
-                fix=f"nn.Dropout({1 - op.mask.p:.2g})", module=op.module, place=op.called,
-                severity="warning" if lost else "advice",
+                fix=f"nn.Dropout({1 - op.mask.p:.2g})", module=op.module,
+                place=evidence.line(forward, op), severity="warning" if lost else "advice",
             )  # fmt: skip
 
 
@@ -121,7 +121,8 @@ def twice(evidence: Evidence) -> Iterator[Found]:
                 evidence=f"p = {before.mask.p:g}, then p = {second.p:g} on the same "
                 f"{second.total:,} elements: {left:.0%} get through, with either alone "
                 f"{1 - before.mask.p:.0%} or {1 - second.p:.0%}.",
-                fix="Remove one of the two dropouts.", module=op.module, place=op.called,
+                fix="h = self.drop(h)  # one dropout, not two", module=op.module,
+                place=evidence.line(forward, op),
             )  # fmt: skip
 
 
@@ -168,7 +169,7 @@ def output(evidence: Evidence) -> Iterator[Found]:
                 evidence=f"{mask.total - mask.kept:,} of {mask.total:,} output values were set to "
                 f"0 in training (p = {mask.p:g}), and the loss read them.",
                 fix="return self.out(self.drop(x))  # before the last layer, not after it",
-                module=op.module, place=op.called,
+                module=op.module, place=evidence.line(forward, op),
             )  # fmt: skip
 
 
@@ -192,8 +193,9 @@ def one_layer(evidence: Evidence) -> Iterator[Found]:
                     message=f"The dropout of {_named(op)} does nothing: it has one layer.",
                     evidence=f"`{op.function}` ran in training with num_layers = 1 and dropout = "
                     f"{rate:g}, and drew no random number.",
-                    fix=f"output = nn.Dropout({rate:g})(output)  # or num_layers=2",
-                    module=op.module, place=op.called,
+                    fix=f"self.drop = nn.Dropout({rate:g})  # in __init__; or num_layers=2\n"
+                    "output = self.drop(output)",
+                    module=op.module, place=evidence.line(forward, op),
                 )  # fmt: skip
 
 
@@ -222,7 +224,7 @@ def idle(evidence: Evidence) -> Iterator[Found]:
             message=f"`{each.path}` is never called: the model trains without this dropout.",
             evidence=f"In {each.calls:,} training forwards its owner ran and it did not "
             f"(p = {each.p:g}).",
-            fix=f"x = self.{each.path.rpartition('.')[2]}(x)  # in forward", module=each.path,
+            fix=f"x = {reached(each.path.rpartition('.')[2])}(x)  # in forward", module=each.path,
             place=place or _trained_at(evidence, each.model),
             severity="warning" if each.own and not each.named else "note",
         )  # fmt: skip
@@ -242,7 +244,7 @@ def changed(evidence: Evidence) -> Iterator[Found]:
             message=f"The rate of `{each.path}` changed while the model trained.",
             evidence=f"p was {each.first:g} at first and {each.last:g} at last: {each.changes} "
             f"changes, the first after {each.step:,} optimizer steps.",
-            fix="Keep p as it is, or log it beside the loss.", module=each.path,
+            fix=f'log("p", {reached(each.path)}.p)  # beside the loss', module=each.path,
             place=_trained_at(evidence, each.model),
         )  # fmt: skip
 

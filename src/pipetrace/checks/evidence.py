@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from pipetrace.observed import Calls, Stepped, Wired
+from pipetrace.parts import Place
 from pipetrace.records import Capture, Contrast, Fact, Model, ModulePart, Op, Training
 from pipetrace.tracefile import Recording
 from pipetrace.tried import Repeats
@@ -98,6 +99,12 @@ def number(op: Op, *names: str) -> float | None:
         return None
 
 
+def reached(path: str) -> str:
+    """Return how a module is written in its model's own code."""
+    plain = path and all(part.isidentifier() for part in path.split("."))
+    return f"self.{path}" if plain else f'self.get_submodule("{path}")'
+
+
 class Evidence:
     """All that is known of one run."""
 
@@ -157,6 +164,16 @@ class Evidence:
     def models(self) -> dict[int, Model]:
         """The root modules by id."""
         return {model.id: model for model in self.all(Model)}
+
+    def line(self, forward: Traced, op: Op) -> Place | None:
+        """Return the line that decides about an op: its own, or the one that made its module.
+
+        The latter where no code of the program's own lies between the call of the model and the
+        op: the line that calls the model says nothing of it.
+        """
+        part = self.part(forward.capture.model, op.module)
+        outside = forward.calls is not None and op.called == forward.calls.place
+        return part.made if outside and part is not None and part.made else op.called
 
     def part(self, model: int, path: str) -> ModulePart | None:
         """Return a submodule by its path."""

@@ -66,7 +66,8 @@ def wrong_dimension(evidence: Evidence) -> Iterator[Found]:
                 evidence=f"`{op.function}` on {shape} dropped {op.mask.total - op.mask.kept:,} of "
                 f"{op.mask.total:,} slices, each with all {shape[axis]} features.",
                 fix="nn.Dropout(p)  # or x.transpose(1, 2) before nn.Dropout1d, and again after",
-                module=op.module, place=op.called, severity="advice" if words else "",
+                module=op.module, place=evidence.line(forward, op),
+                severity="advice" if words else "",
             )  # fmt: skip
 
 
@@ -160,7 +161,8 @@ def in_place(evidence: Evidence) -> Iterator[Found]:
                 evidence=f"With the same mask on a copy the output is {aliased.apart:.1%} "
                 f"different; {readers} ops took the tensor after it lost "
                 f"{op.mask.total - op.mask.kept:,} of {op.mask.total:,} {op.mask.unit}.",
-                fix=f"nn.Dropout({op.mask.p:g}, inplace=False)", module=op.module, place=op.called,
+                fix=f"nn.Dropout({op.mask.p:g}, inplace=False)", module=op.module,
+                place=evidence.line(forward, op),
             )  # fmt: skip
 
 
@@ -195,7 +197,7 @@ def before_batch_norm(evidence: Evidence) -> Iterator[Found]:
                 evidence=f"In training the variance that enters batch norm is {ratio:.2f} times "
                 f"that in eval mode (p = {drop.mask.p:g}), and its running variance keeps it.",
                 fix="nn.Sequential(linear, batch_norm, nn.ReLU(), dropout)  # dropout after it",
-                module=drop.module or op.module, place=drop.called,
+                module=drop.module or op.module, place=evidence.line(forward, drop),
                 severity="" if ratio >= _INFLATED else "advice",
             )  # fmt: skip
 
@@ -222,12 +224,13 @@ def no_probability(evidence: Evidence) -> Iterator[Found]:
             low, high = before.outputs[0].minimum, before.outputs[0].maximum
             if low is None or high is None or low < 0 or high > 1:
                 continue
+            rate = limit / 100 if 1 < limit < 100 else 0.5
             yield Found(
                 message=f"A mask in `{op.module or 'the root'}` compares uniform numbers with "
                 f"{limit:g}, which is no probability.",
                 evidence=f"The numbers drawn lie between {low:.3g} and {high:.3g}: all flags are "
                 "alike, in every forward.",
-                fix=f"{limit / 100:g}  # the rate as a share" if limit > 1 else "0.3",
+                fix=f"p = {rate:g}\nmask = torch.rand_like(x) > p\nx = x * mask / (1 - p)",
                 module=op.module, place=op.called,
             )  # fmt: skip
 

@@ -45,7 +45,8 @@ def overflow(evidence: Evidence) -> Iterator[Found]:
     """
     for forward, found, op in _broken(evidence):
         if _overflown(found, op):
-            yield _at(forward, found, op, "with torch.autocast(device, enabled=False): ...")
+            fix = "with torch.autocast(device, enabled=False):\n    h = h.float()  # and so on"
+            yield _at(forward, found, op, fix)
 
 
 @rule("PTR903", "layer-of-dead-units", "warning")

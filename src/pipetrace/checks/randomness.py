@@ -172,9 +172,11 @@ def baked(evidence: Evidence) -> Iterator[Found]:
     arguments of dropout are read. A graph that was recorded in eval mode and only predicts is
     right.
 
-    Trace the model in the mode in which the graph is used, or keep `nn.Dropout` modules.
+    Trace the model in the mode in which the graph is used. One that is both trained and judged
+    keeps its mode in `nn.Dropout` modules under `torch.fx`, and under `torch.jit.script`.
     """
     seen = set()
+    trained = {calls.model for calls in evidence.trained}
     for each in alive(evidence):
         if each.fixed is not None and (each.forward.capture.model, each.fixed) not in seen:
             seen.add((each.forward.capture.model, each.fixed))
@@ -184,7 +186,8 @@ def baked(evidence: Evidence) -> Iterator[Found]:
                 each, f"{_name(each.fixed, True)} was traced in train mode: eval() does not stop "
                 f"its `{each.op.function}`.",
                 f"`{each.op.function}` ran{told} in eval mode. {each.shown}",
-                "torch.fx.symbolic_trace(model.eval())", module=each.fixed,
+                _untraced(rate) if each.forward.capture.model in trained
+                else "torch.fx.symbolic_trace(model.eval())", module=each.fixed,
             )  # fmt: skip
     yield from _opaque(evidence)
     yield from _silenced(evidence)
@@ -287,9 +290,11 @@ def _owner(evidence: Evidence, forward: Traced, path: str) -> str:
 
 def _opaque(evidence: Evidence) -> Iterator[Found]:
     """Yield graphs that TorchScript has recorded: of what they draw only the streams tell."""
-    fix = "torch.jit.trace(model.eval(), x)"
+    trained = {calls.model for calls in evidence.trained}
     for calls in evidence.evaluated:
         forward = evidence.forward(calls)
+        graph = "script(model)" if calls.model in trained else "trace(model.eval(), x)"
+        fix = f"torch.jit.{graph}"
         meant = drawing.sampled(calls) or calls.training
         if not calls.fixed or calls.odd or meant:
             continue
@@ -326,10 +331,14 @@ def _silenced(evidence: Evidence) -> Iterator[Found]:
                     f"`{op.function}` never drops in training.",
                     evidence=f"It ran with training=False, p = {rate:g} in each of "
                     f"{calls.trained} training forwards.",
-                    fix="torch.fx.symbolic_trace(model.train())", module=op.module,
-                    place=op.called,
+                    fix=_untraced(rate), module=op.module, place=op.called,
                 )  # fmt: skip
                 break
+
+
+def _untraced(rate: float | None) -> str:
+    """Say how a graph that is both trained and judged keeps its mode: a module has one."""
+    return f"self.drop = nn.Dropout({'p' if rate is None else f'{rate:g}'})  # no functional one"
 
 
 def _name(path: str, first: bool = False) -> str:

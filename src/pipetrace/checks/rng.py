@@ -107,8 +107,8 @@ def replicas(evidence: Evidence) -> Iterator[Found]:
             message=f"{named} are exact copies of each other, although each was trained.",
             evidence=f"After {each.steps:,} optimizer steps all {each.parameters:,} parameters of "
             f"{len(each.paths)} modules are equal, bit for bit.",
-            fix="for number, member in enumerate(members):\n    torch.manual_seed(number)\n"
-            "    member.apply(reset)", module=each.paths[0],
+            fix="members = nn.ModuleList(make() for _ in range(count))  # no seed in it",
+            module=each.paths[0],
             place=next((calls.place for calls in evidence.trained), None),
         )  # fmt: skip
 
