@@ -85,12 +85,12 @@ class Observer:
         self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
     ) -> None:  # fmt: skip
         """Pass on that a loss function has returned."""
-        if self._on and not isinstance(result, FakeTensor):
+        if self._on and not _empty(result):
             self._heard(self._each, "loss_called", name, args, kwargs, result)
 
     def backward_called(self, tensors: Sequence[torch.Tensor]) -> None:
         """Pass on that a backward is about to run."""
-        if self._on and tensors and not isinstance(tensors[0], FakeTensor):
+        if self._on and tensors and not _empty(tensors[0]):
             self._heard(self._each, "backward_called", tensors)
 
     def said(self, value: Any) -> None:
@@ -104,7 +104,7 @@ class Observer:
         root = self._recorder.roots.get(id(model))
         if root is None or root.ref() is not model:
             return None
-        if any(tensor.is_meta for tensor in trees.tensors(args)):
+        if any(map(_empty, trees.tensors((*args, *kwargs.values())))):
             return None
         made = Made(root, roots.unwrapped(model), args, kwargs, graph, self._steps,
                     places.caller(frame), Turn(-1, self._steps, self._count))  # fmt: skip
@@ -165,3 +165,8 @@ class Observer:
                 f"{where.lineno}). The program went on without it. Please report this.",
             )
         )
+
+
+def _empty(tensor: Any) -> bool:
+    """Tell a tensor that has a shape and no numbers."""
+    return isinstance(tensor, FakeTensor) or bool(getattr(tensor, "is_meta", False))

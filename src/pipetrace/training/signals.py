@@ -29,6 +29,9 @@ LOSSES = (
 
 _WRAPPERS: set[CodeType] = set()
 
+_innermost_transform = torch._C._functorch.peek_interpreter_stack
+"""What `torch.func` maps or derives has no numbers that could be kept: it is not heard."""
+
 
 class Listener(Protocol):
     """What hears the signals; an exception of its own never reaches the program."""
@@ -153,11 +156,11 @@ class Watch:
 
     def _call(self, original: Callable[..., Any]) -> Callable[..., Any]:
         inside, listener = self._inside, self._listener
-        compiling = torch.compiler.is_compiling
+        compiling, transform = torch.compiler.is_compiling, _innermost_transform
         call = original if self.beside is None else functools.partial(self.beside.around, original)
 
         def __call__(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-            if compiling() or getattr(inside, "now", True):
+            if compiling() or getattr(inside, "now", True) or transform() is not None:
                 return original(self, *args, **kwargs)
             inside.now = True
             try:
@@ -193,10 +196,10 @@ class Watch:
         self, original: Callable[..., Any], name: str, _: Callable[..., Any]
     ) -> Callable[..., Any]:  # fmt: skip
         inside, listener, beside = self._inside, self._listener, self.beside
-        compiling = torch.compiler.is_compiling
+        compiling, transform = torch.compiler.is_compiling, _innermost_transform
 
         def loss(*args: Any, **kwargs: Any) -> Any:
-            if compiling() or getattr(inside, "off", True):
+            if compiling() or getattr(inside, "off", True) or transform() is not None:
                 return original(*args, **kwargs)
             try:
                 result = original(*args, **kwargs)
@@ -220,7 +223,7 @@ class Watch:
         inside, listener, beside = self._inside, self._listener, self.beside
 
         def _engine_run_backward(roots: Any, *args: Any, **kwargs: Any) -> Any:
-            if getattr(inside, "now", True):
+            if getattr(inside, "now", True) or _innermost_transform() is not None:
                 return original(roots, *args, **kwargs)
             try:
                 listener.backward_called(roots)
