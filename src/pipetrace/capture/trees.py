@@ -94,8 +94,13 @@ def part(tensor: torch.Tensor, rows: int | None, start: int, stop: int) -> torch
 
     So does one that cannot be sliced: a sparse or a nested one.
     """
-    plain = tensor.layout is torch.strided and not tensor.is_nested
-    return tensor[start:stop] if plain and tensor.dim() and tensor.shape[0] == rows else tensor
+    cut = is_plain(tensor) and tensor.dim() and tensor.shape[0] == rows
+    return tensor[start:stop] if cut else tensor
+
+
+def is_plain(tensor: torch.Tensor) -> bool:
+    """Tell whether a tensor can be sliced and compared: sparse and nested ones cannot."""
+    return tensor.layout is torch.strided and not tensor.is_nested
 
 
 def rebuild(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:

@@ -44,15 +44,19 @@ def _played(call: replay.Call, others: dict[int, torch.Tensor]) -> list[torch.Te
     copier = trees.Copier(lambda tensor: others.get(id(tensor), tensor))
     args, kwargs = copier(call.args), copier(call.kwargs)
     try:
-        return trees.tensors([replay.play(call._replace(args=args, kwargs=kwargs), modes=False)])
+        played = replay.play(call._replace(args=args, kwargs=kwargs), modes=False)
     except Exception as error:
         # Other content may be none that the forward takes: then it does look at it.
         pass_on(error)
         return None
+    outputs = trees.tensors([played])
+    return outputs if all(map(trees.is_plain, outputs)) else None
 
 
 def _other(tensor: torch.Tensor) -> torch.Tensor | None:
     """Return other content of the same kind: what the tensor holds already, moved on."""
+    if not trees.is_plain(tensor):
+        return None
     flat = tensor.detach().reshape(-1)
     if flat.numel() < 2 or bool((flat == flat[0]).all()):
         return None
@@ -66,7 +70,7 @@ def _padding(
     """Return the input in which a mask marks padding, where, and how much: one value only."""
     if mask.dim() != 2 or not bool(((mask == 0) | (mask == 1)).all()):
         return None
-    for other in others:
+    for other in filter(trees.is_plain, others):
         if other.shape[:2] != mask.shape:
             continue
         for places in (mask == 0, mask == 1):

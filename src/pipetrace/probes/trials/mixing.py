@@ -24,7 +24,8 @@ _NOTHING, _OWN, _OTHERS = range(3)
 def mixing(subject: Subject) -> Iterator[Fact]:
     """Change one row of the inputs of a forward that was trained on."""
     tensors = trees.tensors((*subject.call.args, *subject.call.kwargs.values()))
-    if not subject.kind.trained or not tensors or not tensors[0].dim():
+    plain = all(map(trees.is_plain, tensors))
+    if not subject.kind.trained or not plain or not tensors or not tensors[0].dim():
         return
     if any(tensor.layout is not torch.strided for tensor in tensors):
         return
@@ -43,7 +44,8 @@ def mixing(subject: Subject) -> Iterator[Fact]:
 def _outside(capture: int, rows: int, place: int, plain: Any, changed: Any) -> Mixing:
     """State which other rows of the output change."""
     for one, other in zip(trees.tensors([plain]), trees.tensors([changed]), strict=False):
-        same = one.shape == other.shape and one.dim() and one.size(0) == rows
+        plain = trees.is_plain(one) and trees.is_plain(other)
+        same = plain and one.shape == other.shape and one.dim() and one.size(0) == rows
         if same and _reached(one, other, rows, place) == _OTHERS:
             away = _away(one, other, 0)
             away[place] = 0
