@@ -195,6 +195,7 @@ def _checked(kind: str, given: dict[str, Any]) -> int:
 
 def _check_script(given: dict[str, Any], ours: TextIO) -> int:
     from pipetrace import api
+    from pipetrace.launch import launched
 
     target = given["target"]
     report = _Report(given, Path.cwd() if given["module"] else Path(target), ours)
@@ -205,6 +206,10 @@ def _check_script(given: dict[str, Any], ours: TextIO) -> int:
     )  # fmt: skip
     if ending.status == "interrupted":
         raise KeyboardInterrupt
+    rank = launched()
+    if rank is not None and rank.number:
+        # The first rank reports for all: a launcher would end it for the code of another one.
+        return 2 if ending.code else 0
     return report.code
 
 

@@ -134,7 +134,7 @@ class Stepped(Record, frozen=True):
     """Those that threw away a gradient which no step had used."""
 
 
-class Rates(Record, frozen=True):
+class LearningRates(Record, frozen=True):
     """Learning rates of one optimizer, and the steps of its schedulers."""
 
     optimizer: int
@@ -196,7 +196,7 @@ class Idle(Record, frozen=True):
     """Whether the program itself, and no installed package, wrote that module."""
 
 
-class Rate(Record, frozen=True):
+class DropRate(Record, frozen=True):
     """A dropout layer whose probability was another at a later forward that was trained on."""
 
     model: int
@@ -362,7 +362,7 @@ class Diverged(Record, frozen=True):
 
 
 Observed = (
-    Calls | Wired | Stepped | Rates | Clipped | Used | Idle | Rate | Norm | Copies | Loss
-    | Padded | Pairs | Shift | Averaged | Diverged
+    Calls | Wired | Stepped | LearningRates | Clipped | Used | Idle | DropRate | Norm | Copies
+    | Loss | Padded | Pairs | Shift | Averaged | Diverged
 )  # fmt: skip
 """Every fact that observing a loop states."""

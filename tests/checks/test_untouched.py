@@ -211,8 +211,12 @@ def test_what_a_step_raises_is_passed_on_and_all_comes_back():
 
 def test_a_mapping_of_inputs_names_the_arguments():
     class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(6, 6)
+
         def forward(self, *, x, scale=1.0):
-            return F.dropout(x) * scale
+            return F.dropout(self.layer(x)) * scale
 
     found = pt.check(Named(), {"x": torch.ones(4, 6), "scale": 2.0}, select=["PTR101"])
     assert [each.id for each in found] == ["PTR101"]

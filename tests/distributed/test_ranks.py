@@ -229,3 +229,11 @@ def test_launches_at_once_and_in_a_row_write_over_nothing(
     assert "Ranks, 2 of 2" in capsys.readouterr().out
     assert cli.main(["export", pattern, "--to", "md", "--output", str(tmp_path / "a.md")]) == 0
     assert "Ranks, 2 of 2" in (tmp_path / "a.md").read_text()
+
+
+def test_a_check_ends_with_the_code_of_the_first_rank(tmp_path: Path):
+    """Another one's would have the launcher end the first before it has reported."""
+    script = str(HERE / "replicas.py")
+    code, _, err = ran(started(tmp_path, "-m", "pipetrace", "check", "--exit-zero", script))
+    assert code == 0, err
+    assert "rules asked of" in err

@@ -18,7 +18,7 @@ from pipetrace.checks.flow import (
     takers,
 )
 from pipetrace.checks.registry import rule
-from pipetrace.observed import Idle, Rate, Used
+from pipetrace.observed import DropRate, Idle, Used
 from pipetrace.records import Mask, Op, Place
 from pipetrace.tried import Survival
 
@@ -239,7 +239,7 @@ def changed(evidence: Evidence) -> Iterator[Found]:
     The rates of all dropout layers are read at each forward of the loop that is trained on. A
     schedule is meant; this is only a note. Mark the change in what you plot.
     """
-    for each in evidence.all(Rate):
+    for each in evidence.all(DropRate):
         yield Found(
             message=f"The rate of `{each.path}` changed while the model trained.",
             evidence=f"p was {each.first:g} at first and {each.last:g} at last: {each.changes} "

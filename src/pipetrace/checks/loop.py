@@ -9,7 +9,7 @@ from pipetrace.checks import modes
 from pipetrace.checks.evidence import Evidence
 from pipetrace.checks.findings import Found
 from pipetrace.checks.registry import rule
-from pipetrace.observed import Clipped, Rates, Stepped
+from pipetrace.observed import Clipped, LearningRates, Stepped
 from pipetrace.records import Epoch
 
 _COLLAPSE = 100
@@ -60,7 +60,7 @@ def learning_rate_collapse(evidence: Evidence) -> Iterator[Found]:
     and an epoch that is one step are meant. Step a schedule of epochs after the epoch's last batch.
     """
     lengths = {epoch.training: epoch.steps for epoch in evidence.all(Epoch) if epoch.index == 1}
-    for course in evidence.all(Rates):
+    for course in evidence.all(LearningRates):
         rates = course.rates
         peak = max(range(len(rates)), key=lambda i: rates[i])
         low = rates[peak] / _COLLAPSE
@@ -245,7 +245,7 @@ def scheduler_not_in_step(evidence: Evidence) -> Iterator[Found]:
     A schedule that would not have changed anything yet looks the same: this is a note. Call
     `scheduler.step()` after `optimizer.step()`.
     """
-    for course in evidence.all(Rates):
+    for course in evidence.all(LearningRates):
         optimizer = evidence.optimizers.get(course.optimizer)
         if optimizer is None:
             continue

@@ -11,7 +11,7 @@ from pipetrace.checks.evidence import Evidence
 from pipetrace.checks.findings import Found
 from pipetrace.checks.parameters import above, by_module, counted, module, numbers, trained_before
 from pipetrace.checks.registry import rule
-from pipetrace.observed import Calls, Rates, Stepped, Wired
+from pipetrace.observed import Calls, LearningRates, Stepped, Wired
 from pipetrace.parts import Place
 
 
@@ -250,7 +250,7 @@ def steps_that_move_nothing(evidence: Evidence) -> Iterator[Found]:
     A phase in which its layers are frozen, and a warm-up that begins at 0, are meant. Do not make
     the loss a new tensor before `backward`; a schedule from 0 has to be stepped.
     """
-    rates = {rate.optimizer: rate.rates for rate in evidence.all(Rates)}
+    rates = {rate.optimizer: rate.rates for rate in evidence.all(LearningRates)}
     called = {calls.model for calls in evidence.calls if calls.graph and calls.count > 1}
     for optimizer in evidence.optimizers.values():
         own = [w for w in evidence.all(Wired) if optimizer.id in w.optimizers]

@@ -27,6 +27,8 @@ from pipetrace.training.recorder import Recorder
 
 _ODD = 200
 _LISTED = 1000
+_STATES = 100_000
+"""States of the streams that are remembered, the first."""
 _KINDS = 32
 """Kinds of calls of one model that are told apart."""
 _CAPTURES = 8
@@ -101,7 +103,7 @@ class Kind:
             training=self.training, odd=tuple(self.odd[:_ODD]), odd_count=len(self.odd),
             count=len(self.turns), trained=sum(turn.trained for turn in self.turns),
             steps=tuple(turn.step for turn in self.turns[:_LISTED]),
-            turns=tuple(self.which[:_LISTED]), rows=tuple(self.rows[:_LISTED]), drew=self.drew,
+            turns=tuple(self.which), rows=tuple(self.rows), drew=self.drew,
             seeded=self.seeded, ended=self.ended,
             repeated=self.repeated, again=self.again, after=after,
             losses=self.losses, fed=len(self.fed), taught=sum(turn.trained for turn in self.fed),
@@ -188,12 +190,14 @@ class Calling(Witness):
         count = self._counts.get(root, 0)
         self._counts[root] = count + 1
         kind.turns.append(made.turn)
-        kind.which.append(count)
-        kind.rows.append(trees.rows((made.args, made.kwargs)) or 0)
+        if len(kind.rows) < _LISTED:
+            kind.which.append(count)
+            kind.rows.append(trees.rows((made.args, made.kwargs)) or 0)
         stream = _stream()
         moved = before.stream != stream
         kind.ended += stream in kind.ends
-        kind.ends.add(stream)
+        if len(kind.ends) < _STATES:
+            kind.ends.add(stream)
         kind.moved.update(dict.fromkeys(_moved(before.buffers, made.model)))
         if before.call is not None:
             started = time.thread_time()
@@ -202,7 +206,8 @@ class Calling(Witness):
         kind.drew += moved or kind.elsewhere
         if moved:
             kind.seeded += before.stream in self._begun
-            self._begun.add(before.stream)
+            if len(self._begun) < _STATES:
+                self._begun.add(before.stream)
         sight = _sight(trees.first((made.args, made.kwargs)))
         kind.repeated += sight is not None and self._inputs.get(root) == sight
         self._inputs[root] = sight

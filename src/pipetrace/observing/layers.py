@@ -13,7 +13,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils.hooks import RemovableHandle
 
 from pipetrace.capture import places
-from pipetrace.observed import Idle, Rate
+from pipetrace.observed import DropRate, Idle
 from pipetrace.observing.witness import Made, Turn, Witness
 from pipetrace.records import Fact
 from pipetrace.training.captures import Root
@@ -85,8 +85,10 @@ class Layering(Witness):
             trained = sum(turn.trained for turn in seen.turns)
             for each in seen.layers if trained else ():
                 if each.changes:
-                    yield Rate(model=seen.root.id, path=each.path, first=each.first, last=each.p,
-                               changes=each.changes, step=each.step)  # fmt: skip
+                    yield DropRate(
+                        model=seen.root.id, path=each.path, first=each.first, last=each.p,
+                        changes=each.changes, step=each.step,
+                    )  # fmt: skip
                 idle = id(each.ref()) in seen.idle and each.owner in seen.called
                 if idle and seen.root.traceable:
                     yield Idle(model=seen.root.id, path=each.path, p=each.p, calls=trained,

@@ -20,6 +20,7 @@ from torch.optim.optimizer import (
 from torch.utils.hooks import RemovableHandle
 
 from pipetrace.capture import places, roots, trees
+from pipetrace.capture.guard import cuda_in_use
 from pipetrace.capture.handlers import pass_on
 from pipetrace.observing.allowance import Allowance
 from pipetrace.observing.calls import Calling
@@ -161,6 +162,9 @@ class Observer:
 
     def _heard(self, listener: Callable[..., Any], *heard: Any) -> Any:
         """Let somebody hear a signal; an error of ours never reaches the program."""
+        # A graph of CUDA that is being recorded is spoilt by whoever reads a number.
+        if cuda_in_use() and torch.cuda.is_current_stream_capturing():
+            return None
         started = time.thread_time()
         try:
             with self._recorder.watch.quiet(), torch.no_grad():

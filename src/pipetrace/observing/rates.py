@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.optim import lr_scheduler
 
-from pipetrace.observed import Rates
+from pipetrace.observed import LearningRates
 from pipetrace.observing.optimizers import Known, Optimizers, line
 from pipetrace.observing.witness import Witness
 from pipetrace.observing.wrapping import Wrapping
@@ -31,8 +31,8 @@ class _Course:
         self.place: Place | None = None
         self.scheduled: list[int] = []
 
-    def told(self) -> Rates:
-        return Rates(
+    def told(self) -> LearningRates:
+        return LearningRates(
             optimizer=self.known.id, rates=tuple(self.rates), attached=self.attached,
             scheduler=self.scheduler, place=self.place, scheduled=tuple(self.scheduled),
         )  # fmt: skip
