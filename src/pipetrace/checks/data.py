@@ -19,7 +19,7 @@ _RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 
 @rule("PTR801", "inputs-and-targets-shuffled-apart", "warning")
 def shuffled_apart(evidence: Evidence) -> Iterator[Found]:
-    """Inputs and targets that were shuffled apart.
+    """Inputs and targets that are shuffled apart anew in each epoch.
 
     The model learns noise: the labels no longer belong to their samples, and the loss stays where
     guessing is.
@@ -28,7 +28,8 @@ def shuffled_apart(evidence: Evidence) -> Iterator[Found]:
     target it came with. Found is the same set of rows with the same list of targets, dealt out
     anew: as many rows have another target as chance gives. Rows that are augmented, targets that
     are drawn, bootstrapped or corrected, and batches whose rows are each other's classes are
-    meant. Index both with the same permutation, or let one loader give both.
+    meant. Rows that were shuffled apart once, before the training, keep their wrong targets in all
+    epochs: that is not found. Index both with the same permutation, or let one loader give both.
     """
     losses = {loss.id: loss for loss in evidence.all(Loss)}
     for pairs in evidence.all(Pairs):
