@@ -92,6 +92,8 @@ class Wired(Record, frozen=True):
     normal distribution around 0, each as wide as the matrix itself."""
     twin: bool = False
     """It began with the same values as another parameter."""
+    made: Place | None = None
+    """The line that made the module that has it, of one that is not registered."""
 
 
 class Stepped(Record, frozen=True):
@@ -359,6 +361,16 @@ class Diverged(Record, frozen=True):
     broken: int = 0
     """Parameters with a NaN or an infinity after the first step on it, and of how many."""
     parameters: int = 0
+    looked: bool = False
+    """Whether what the first was computed from was looked at: only on the CPU."""
+    rows: int = 0
+    """Rows of the inputs of the forward before it that held a NaN."""
+    row: int = -1
+    """The first of them in its batch, from 0."""
+    spoiled: int = 0
+    """Parameters of that model that held a NaN or an infinity already."""
+    rate: float | None = None
+    """Learning rate of the step before."""
 
 
 Observed = (

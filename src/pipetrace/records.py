@@ -143,6 +143,8 @@ class Op(Record, frozen=True):
     cut: str = ""
     """What took its output out of autograd's graph, where autograd was on: `detach`, `data`, or
     `no_grad` where it ran so itself, or has no derivative."""
+    cut_called: Place | None = None
+    """The line of that `detach` or `data`."""
     opaque: str = ""
     """Why nothing is known of what went on inside, where something did: `TorchScript`..."""
     within: str = ""

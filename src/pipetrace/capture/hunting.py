@@ -19,10 +19,14 @@ class Hunt:
 
     Args:
         capture: The id of the capture that was played before.
+        given: The forward's inputs.
     """
 
-    def __init__(self, capture: int) -> None:
+    def __init__(self, capture: int, given: Iterable[torch.Tensor] = ()) -> None:
         self._capture = capture
+        self._sound = all(map(finite, given))
+        self._bad: set[int] = set()
+        """Ops whose output was not finite."""
         self._found: dict[str, NotFinite] = {}
 
     def examine(self, op: Heard, given: Sequence[torch.Tensor], made: list[torch.Tensor],
@@ -30,16 +34,31 @@ class Hunt:
         """Look at what an op was given and has made."""
         if "nan" in self._found or all(map(finite, made)):
             return
+        self._bad.add(index)
         nans = sum(int(tensor.isnan().sum()) for tensor in made)
         total = sum(tensor.numel() for tensor in made)
         infinities = sum(int(tensor.isinf().sum()) for tensor in made)
         kind = "nan" if nans else "infinity"
-        written = {id(tensor) for tensor in made}
-        sound = all(finite(tensor) for tensor in given if id(tensor) not in written)
-        if kind in self._found or not sound or (not nans and _wanted(op)):
+        if kind in self._found or not self._took_none(op, given, made) or (
+            not nans and _wanted(op)
+        ):  # fmt: skip
             return
         self._found[kind] = NotFinite(capture=self._capture, op=index, nans=nans,
                                       infinities=infinities, total=total)  # fmt: skip
+
+    def _took_none(
+        self, op: Heard, given: Sequence[torch.Tensor], made: Sequence[torch.Tensor]
+    ) -> bool:  # fmt: skip
+        """Tell whether all that an op was given was finite."""
+        # What it has written to tells no more what it held: where it comes from does.
+        written = set() if op.view else {id(tensor) for tensor in made}
+        for link, tensor in zip(op.links, given, strict=True):
+            if link.index is not None and id(tensor) in written:
+                if link.index in self._bad:
+                    return False
+            elif not (self._sound if id(tensor) in written else finite(tensor)):
+                return False
+        return True
 
     def found(self) -> list[NotFinite]:
         """Return the first NaN, else the first infinity."""

@@ -148,7 +148,7 @@ def replay(
     outputs = list(trees.leaves(played.output))
     bad: list[Fact] = []
     if suspicious(ops, (tensor for _, tensor in outputs)):
-        hunt = Hunt(id)
+        hunt = Hunt(id, (tensor for _, tensor in trees.leaves((call.args, call.kwargs))))
         _play_traced(call, modes, around, rows=None, examine=hunt.examine)
         bad += hunt.found()
     receipt = None

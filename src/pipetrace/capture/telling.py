@@ -63,7 +63,7 @@ def _op(op: Heard, capture: int, index: int, mask: Mask | str | None, *, values:
         mask=mask if isinstance(mask, Mask) else None,
         mask_missing=mask if isinstance(mask, str) else "",
         view=op.view, random=op.draw is not None, opaque=op.opaque, cut=op.cut,
-        within=op.within,
+        cut_called=None if op.cut_spot is None else op.cut_spot.place(), within=op.within,
         flops=None if op.opaque else costs.flops(plan.name, arguments, op.shapes, shapes),
         memory=op.memory, saved=op.saved,
     )  # fmt: skip

@@ -58,6 +58,7 @@ class Heard(NamedTuple):
     saved: int | None = None
     opaque: str = ""
     cut: str = ""
+    cut_spot: places.Spot | None = None
     within: str = ""
 
 
@@ -204,7 +205,9 @@ class Tracer(TorchFunctionMode):
                     link = self._origins.known(output)
                     cut = asked.cuts(args[:1], output)
                     if cut and link is not None and link.index is not None:
-                        self.heard[link.index] = self.heard[link.index]._replace(cut=plan.name)
+                        spot = self._spot(sys._getframe(1))
+                        cutting = self.heard[link.index]._replace(cut=plan.name, cut_spot=spot)
+                        self.heard[link.index] = cutting
             return output
         if plan.composite:
             outside, self._within = self._within, plan.name
@@ -266,7 +269,7 @@ class Tracer(TorchFunctionMode):
             plan, told, entry, entry.module.training, links, shapes, held, spot, view,
             0 if view or wrote else sum(map(asked.storage_bytes, made, held)), draw,
             self._bytes, opaque,
-            "no_grad" if self._graph and asked.cuts(given, first) else "", self._within,
+            "no_grad" if self._graph and asked.cuts(given, first) else "", within=self._within,
         ))  # fmt: skip
         if self._bytes is not None:
             self._bytes = 0
@@ -282,6 +285,10 @@ class Tracer(TorchFunctionMode):
             self._origins.stamp(tensor, link)
             if self._wants_gradients and tensor.grad_fn is not None:
                 self._keep_gradient(tensor, index, output)
+
+    def _spot(self, frame: FrameType) -> places.Spot | None:
+        entry = self._stack[-1] if self._stack else self._root
+        return places.nearer(places.spot(frame, _CALL), entry.spot)
 
     def _keep_gradient(self, tensor: torch.Tensor, op: int, output: int) -> None:
         # Not the tracer: the graph outlives it.
@@ -301,8 +308,7 @@ class Tracer(TorchFunctionMode):
     def _fail(
         self, plan: names.Plan, shapes: tuple[tuple[int, ...], ...], error: Exception
     ) -> None:  # fmt: skip
-        entry = self._stack[-1] if self._stack else self._root
-        spot = places.nearer(places.spot(sys._getframe(2), _CALL), entry.spot)
+        entry, spot = self._stack[-1] if self._stack else self._root, self._spot(sys._getframe(2))
         called = spot and spot.place()
         self._raised = error, Failed(plan.name, entry.path, entry.kind, shapes, called)
 

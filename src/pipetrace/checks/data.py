@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pipetrace.checks.evidence import Evidence, Traced
 from pipetrace.checks.findings import Found
+from pipetrace.checks.logits import given, looked
 from pipetrace.checks.registry import rule
 from pipetrace.observed import Averaged, Loss, Padded, Pairs, Shift
 from pipetrace.parts import Place
@@ -14,17 +15,11 @@ from pipetrace.tried import Ignored, Mixing, Standardised
 
 _SOFTMAX = ("softmax", "log_softmax", "softmin", "gumbel_softmax", "_softmax")
 _RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
-_NORMALISING = {
-    "cross_entropy": "`cross_entropy` takes a log-softmax of what it is given",
-    "binary_cross_entropy_with_logits": "it takes the sigmoid of what it is given",
-    "multilabel_soft_margin_loss": "it takes the sigmoid of what it is given",
-}
-_LINEAR = ("Addmm", "Mm", "Bmm", "Convolution", "MkldnnLinear", "Linear")
 
 
 @rule("PTR801", "inputs-and-targets-shuffled-apart", "warning")
 def shuffled_apart(evidence: Evidence) -> Iterator[Found]:
-    """Inputs and targets that were shuffled apart.
+    """Inputs and targets that are shuffled apart anew in each epoch.
 
     The model learns noise: the labels no longer belong to their samples, and the loss stays where
     guessing is.
@@ -33,7 +28,8 @@ def shuffled_apart(evidence: Evidence) -> Iterator[Found]:
     target it came with. Found is the same set of rows with the same list of targets, dealt out
     anew: as many rows have another target as chance gives. Rows that are augmented, targets that
     are drawn, bootstrapped or corrected, and batches whose rows are each other's classes are
-    meant. Index both with the same permutation, or let one loader give both.
+    meant. Rows that were shuffled apart once, before the training, keep their wrong targets in all
+    epochs: that is not found. Index both with the same permutation, or let one loader give both.
     """
     losses = {loss.id: loss for loss in evidence.all(Loss)}
     for pairs in evidence.all(Pairs):
@@ -107,7 +103,7 @@ def preprocessed_otherwise(evidence: Evidence) -> Iterator[Found]:
 def softmax_twice(evidence: Evidence) -> Iterator[Found]:
     """A loss function that gets probabilities where it wants logits, or the reverse.
 
-    Training is slow and its predictions are timid: a softmax of probabilities is almost flat, so
+    Training is slow and its predictions are unsure: a softmax of probabilities is almost flat, so
     the gradients are small and the loss cannot come near 0.
 
     What every loss function was really given is looked at: whether its rows are numbers from 0 to
@@ -117,25 +113,25 @@ def softmax_twice(evidence: Evidence) -> Iterator[Found]:
     """
     known: set[str | Place | None] = set()
     for loss in evidence.all(Loss):
-        told = _given(loss)
+        told = given(loss)
         if told is None:
             continue
-        said, sign, fix, severity = told
         op = _last(evidence, loss) if loss.direct else None
-        made = op if op is not None and _makes(op, sign) else None
+        made = op if op is not None and _makes(op, told.maker) else None
         module, place = ("", loss.place) if made is None else (made.module, made.called)
         if (module or place) in known:
             continue
         known.add(module or place)
         yield Found(
-            message=f"`{loss.function}` gets {said}"
-            + (f", made by `{made.function}` in `{module or 'the root'}`." if made else "."),
-            evidence=f"{loss.count} calls with an input of shape {loss.prediction}"
-            + (f", made by {' after '.join(loss.made)}" if loss.made else "")
-            + (f"; in {max(loss.probabilities, loss.normalised)} of {loss.looked} that were looked "
-               "at every row is a distribution" if loss.looked else "")
-            + ("" if loss.value is None else f". The first loss was {loss.value:.4g}") + ".",
-            fix=fix, module=module, place=place, severity=severity,
+            message=f"`{loss.function}` gets {told.got}"
+            + (f" of `{made.function}` in {evidence.name(loss.model, module)}" if made else "")
+            + f"{told.wants}.",
+            evidence=f"It was called {loss.count} times, with an input of shape {loss.prediction}"
+            + (f" that comes from {', before that '.join(loss.made)} (as autograd names them)"
+               if loss.made else "")
+            + "." + looked(loss)
+            + ("" if loss.value is None else f" The first loss was {loss.value:.4g}."),
+            fix=told.fix, module=module, place=place, severity=told.severity, why=told.why,
         )  # fmt: skip
 
 
@@ -195,7 +191,7 @@ def wrong_dimension(evidence: Evidence) -> Iterator[Found]:
         inside = inside and shape[0] == mixing.rows
         placed.append(op.called)
         yield Found(
-            message=f"`{mixing.function}` in `{mixing.module or 'the root'}` runs over the batch: "
+            message=f"`{mixing.function}` in {forward.name(mixing.module)} runs over the batch: "
             "the rows compete with each other.",
             evidence=f"With one row of {mixing.rows} changed, in eval mode, {mixing.others} other "
             f"rows of the output changed by up to {mixing.largest:.3g}.",
@@ -245,7 +241,7 @@ def batch_read_as_time(evidence: Evidence) -> Iterator[Found]:
         if samples or shuffled:
             op = forward.alike(mixing.op, mixing.function, mixing.module)
             yield Found(
-                message=f"`{mixing.module or 'the root'}` ({mixing.module_type}) reads the batch "
+                message=f"{forward.name(mixing.module)} ({mixing.module_type}) reads the batch "
                 "as time: the samples of a batch see each other.",
                 evidence=f"It got {shape} and took {mixing.rows} samples for steps. With one of "
                 f"them changed, in eval mode, {mixing.others} others changed in the output by up "
@@ -332,37 +328,6 @@ def padding_in_the_loss(evidence: Evidence) -> Iterator[Found]:
             f"{padded.counted} of these were counted.",
             fix=f"nn.CrossEntropyLoss(ignore_index={padded.padding})", place=loss.place,
         )  # fmt: skip
-
-
-def _given(loss: Loss) -> tuple[str, str, str, str] | None:
-    """Return what a loss function got that it should not: in words, its maker, a fix, how grave."""
-    all_of = loss.looked > 0
-    probable = all_of and loss.probabilities == loss.looked
-    first, second = (*loss.made, "", "")[:2]
-    if loss.function == "cross_entropy":
-        if probable or first in ("Softmax", "Sigmoid"):
-            said = f"probabilities, and {_NORMALISING['cross_entropy']}"
-            maker = "sigmoid" if first == "Sigmoid" else "softmax"
-            return said, maker, f"return logits  # without the {maker}", ""
-        if first == "LogSoftmax" and second == "Softmax":
-            return "a log-softmax of a softmax", "softmax", "return logits", ""
-        if first == "LogSoftmax" and loss.normalised == loss.looked:
-            said = "log-probabilities: its own log-softmax changes nothing"
-            return said, "log_softmax", "return logits", "note"
-    elif loss.function in _NORMALISING and first in ("Sigmoid", "Softmax"):
-        said = f"probabilities, and {_NORMALISING[loss.function]}"
-        return said, first.lower(), "return logits  # without the sigmoid", ""
-    elif loss.function in ("nll_loss", "kl_div", "ctc_loss"):
-        if probable:
-            said = "probabilities where it wants their logarithms"
-            return said, "softmax", "F.log_softmax(logits, dim=-1)", ""
-        if (first, second) == ("LogSoftmax", "Softmax"):
-            return "a log-softmax of a softmax", "softmax", "F.log_softmax(logits, dim=-1)", ""
-        raw = all_of and not loss.normalised and loss.positive == loss.looked
-        if loss.function != "kl_div" and raw and first in _LINEAR:
-            said = "raw logits where it wants log-probabilities"
-            return said, "linear", "F.log_softmax(logits, dim=-1)", ""
-    return None
 
 
 def _makes(op: Op, sign: str) -> bool:

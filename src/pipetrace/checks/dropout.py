@@ -260,7 +260,7 @@ def _off(evidence: Evidence) -> Iterator[Found]:
                 continue  # of a recorded graph the mode is PTR106's
             if op.function in DROPPING and off and op.training and rate:
                 yield Found(
-                    message=f"`{op.function}` in `{op.module or 'the root'}` never drops: it is "
+                    message=f"`{op.function}` in {forward.name(op.module)} never drops: it is "
                     "told that it does not train.",
                     evidence=f"In a training forward it ran with p = {rate:g} and training=False, "
                     "its module in train mode.",

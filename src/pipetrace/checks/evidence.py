@@ -25,14 +25,19 @@ class Traced:
         calls: The calls that are like it; None where the loop was not observed.
         contrast: The comparison with the same batch in the other mode, where one was made.
         repeats: Two forwards in eval mode from other random numbers, where it drew some.
+        root: The class of the model.
     """
 
     def __init__(
         self, capture: Capture, ops: list[Op], calls: Calls | None, contrast: Contrast | None,
-        repeats: Repeats | None,
+        repeats: Repeats | None, root: str = "the model",
     ) -> None:  # fmt: skip
         self.capture, self.ops, self.calls, self.contrast = capture, ops, calls, contrast
-        self.repeats = repeats
+        self.repeats, self.root = repeats, root
+
+    def name(self, path: str) -> str:
+        """Name a module: by its path, the model itself by its class."""
+        return f"`{path or self.root}`"
 
     @cached_property
     def users(self) -> dict[int, list[Op]]:
@@ -141,7 +146,12 @@ class Evidence:
         repeats = {each.capture: each for each in self.all(Repeats)}
         return [
             Traced(
-                each, ops[each.id], kinds.get(each.id), contrasts.get(each.id), repeats.get(each.id)
+                each,
+                ops[each.id],
+                kinds.get(each.id),
+                contrasts.get(each.id),
+                repeats.get(each.id),
+                self.name(each.model).strip("`"),
             )
             for each in self.all(Capture)
             if each.complete and each.purpose in ("training", "evaluation", "trace")
@@ -174,6 +184,11 @@ class Evidence:
         part = self.part(forward.capture.model, op.module)
         outside = forward.calls is not None and op.called == forward.calls.place
         return part.made if outside and part is not None and part.made else op.called
+
+    def name(self, model: int, path: str = "") -> str:
+        """Name a module: by its path, the model itself by its class."""
+        known = self.models.get(model)
+        return f"`{path}`" if path else "the model" if known is None else f"`{known.type}`"
 
     def part(self, model: int, path: str) -> ModulePart | None:
         """Return a submodule by its path."""

@@ -58,6 +58,7 @@ class Found(Part, frozen=True, kw_only=True):
         module: Path of the module at fault.
         place: The user's line.
         severity: Where it is another than the rule's.
+        why: Why it matters, where that is another reason than the rule's.
     """
 
     message: str
@@ -66,3 +67,4 @@ class Found(Part, frozen=True, kw_only=True):
     module: str = ""
     place: Place | None = None
     severity: str = ""
+    why: str = ""

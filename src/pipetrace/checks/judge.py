@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from importlib import import_module
 
 from pipetrace.checks.comments import Comments
@@ -56,7 +58,7 @@ def judge(recording: Recording, selection: Selection | None = None) -> list[Find
     found: list[Finding] = []
     for rule in asked(chosen, every_rule()):
         try:
-            found += dict.fromkeys(_finding(rule, each) for each in rule.judge(evidence))
+            found += _once(_finding(rule, each) for each in rule.judge(evidence))
         except Exception as error:
             found.append(_failed(rule, error))
     comments = Comments(recording)
@@ -67,12 +69,27 @@ def judge(recording: Recording, selection: Selection | None = None) -> list[Find
     return sorted(kept, key=_order)
 
 
+def _once(found: Iterable[Finding]) -> list[Finding]:
+    """Keep of what one rule says of one module on one line the gravest, each message once.
+
+    Two optimizers that one line steps give other numbers, and nothing else to mend.
+    """
+    kept: dict[tuple[str, str, int, str], Finding] = {}
+    gravest: dict[tuple[str, str, int], int] = {}
+    for each in sorted(found, key=_order):
+        place = each.module, each.file, each.line
+        gravity = SEVERITIES.index(each.severity)
+        if not each.line or gravity == gravest.setdefault(place, gravity):
+            kept.setdefault((*place, re.sub(r"[0-9][0-9.,e+-]*", "0", each.message)), each)
+    return list(kept.values())
+
+
 def _finding(rule: Rule, found: Found) -> Finding:
     place = found.place
     return Finding(
         id=rule.id, severity=found.severity or rule.severity, module=found.module,
         file="" if place is None else place.file, line=0 if place is None else place.line,
-        message=found.message, evidence=found.evidence, fix=found.fix, why=rule.why,
+        message=found.message, evidence=found.evidence, fix=found.fix, why=found.why or rule.why,
         title=rule.title, text="" if place is None else place.text,
     )  # fmt: skip
 

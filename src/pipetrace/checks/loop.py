@@ -34,8 +34,8 @@ def gradients_never_cleared(evidence: Evidence) -> Iterator[Found]:
     for optimizer in evidence.optimizers.values():
         if optimizer.kept >= max(2, (optimizer.steps - 1) / 2):
             yield Found(
-                message=f"{optimizer.type} steps with the gradients of the steps before in the "
-                "sum: they are not cleared.",
+                message=f"{optimizer.type} steps on gradients that still contain those of earlier "
+                "steps: nobody clears them.",
                 evidence=f"At {optimizer.kept} of {optimizer.steps} steps the gradients of "
                 f"{optimizer.kept_parameters} of {optimizer.parameters} parameters still held "
                 f"those of the step before: at the last, norm {optimizer.kept_norm:.3g} was left, "
@@ -195,8 +195,8 @@ def uneven_accumulation(evidence: Evidence) -> Iterator[Found]:
             lost = f"{optimizer.unused} times gradients were cleared that no step had used" if (
                 optimizer.unused) else f"before {len(odd)} steps it was {max(odd)}"  # fmt: skip
             yield Found(
-                message=f"Of the batches that {optimizer.type} accumulates some are lost or weigh "
-                "on another step.",
+                message=f"{optimizer.type} accumulates gradients over batches, and those of some "
+                "batches are lost or count in another step.",
                 evidence=f"{usual} backwards came before most of {optimizer.steps} steps; {lost}.",
                 fix=fix, place=optimizer.place,
             )  # fmt: skip
@@ -260,8 +260,9 @@ def scheduler_not_in_step(evidence: Evidence) -> Iterator[Found]:
             early = sum(step == 0 for step in course.scheduled)
             yield Found(
                 message=f"{course.scheduler} steps before {optimizer.type} does.",
-                evidence=f"It stepped {early} times before the first of {len(course.rates)} steps "
-                f"of the optimizer, which ran with {course.rates[0]:.3g}.",
+                evidence=f"It stepped {early} time{'' if early == 1 else 's'} before the first of "
+                f"{len(course.rates)} steps of the optimizer, whose learning rate was "
+                f"{course.rates[0]:.3g}.",
                 fix=fix, place=place,
             )  # fmt: skip
 

@@ -94,7 +94,7 @@ def not_rescaled(evidence: Evidence) -> Iterator[Found]:
             if scaling.scaled > _EQUAL * scaling.apart or _corrupts(forward, op):
                 continue
             yield Found(
-                message=f"The dropout by hand in `{op.module or 'the root'}` does not keep the "
+                message=f"The dropout by hand in {forward.name(op.module)} does not keep the "
                 "mean: training and eval mode are scaled differently.",
                 evidence=f"p = {scaling.p:g}: at the mean of its mask the output is "
                 f"{scaling.apart:.1%} away from eval mode, and {scaling.scaled:.1%} once what is "
@@ -226,7 +226,7 @@ def no_probability(evidence: Evidence) -> Iterator[Found]:
                 continue
             rate = limit / 100 if 1 < limit < 100 else 0.5
             yield Found(
-                message=f"A mask in `{op.module or 'the root'}` compares uniform numbers with "
+                message=f"A mask in {forward.name(op.module)} compares uniform numbers with "
                 f"{limit:g}, which is no probability.",
                 evidence=f"The numbers drawn lie between {low:.3g} and {high:.3g}: all flags are "
                 "alike, in every forward.",

@@ -36,8 +36,9 @@ def evaluated_in_train_mode(evidence: Evidence) -> Iterator[Found]:
         happened = modes.happened(evidence, calls)
         if happened:
             yield Found(
-                message="The model is evaluated in train mode.",
-                evidence=f"{_count(calls)} ran in train mode, no backward after them: {happened}.",
+                message=f"{evidence.name(calls.model)} is evaluated in train mode.",
+                evidence=f"{_count(calls)} ran in train mode, and no backward went through: "
+                f"{happened}.",
                 fix="model.eval()\nwith torch.no_grad():\n    ...\nmodel.train()",
                 place=calls.place, severity=modes.severity(evidence, calls),
             )  # fmt: skip
@@ -91,8 +92,8 @@ def flag_set_directly(evidence: Evidence) -> Iterator[Found]:
             told = "" if calls.trained else modes.happened(evidence, calls)
         if told:
             yield Found(
-                message=f"The root alone is in {mode} mode: its flag was set, and not passed on to "
-                "its children.",
+                message=f"{evidence.name(calls.model)} alone is in {mode} mode: its flag was set, "
+                "and not passed on to the modules inside it.",
                 evidence=f"{_count(calls)} ran with {calls.odd_count} modules in the other mode: "
                 f"{told}.",
                 fix="model.train()" if calls.training else "model.eval()", place=calls.place,
@@ -122,7 +123,8 @@ def trained_in_eval_mode(evidence: Evidence) -> Iterator[Found]:
             idle = modes.idle(evidence, calls)
             if idle:
                 yield Found(
-                    message="The model is trained in eval mode: its dropout never drops.",
+                    message=f"{evidence.name(calls.model)} is trained in eval mode: its dropout "
+                    "never drops.",
                     evidence=f"All {sum(each.trained for each in trained)} training forwards ran "
                     f"in eval mode: {modes.idle_told(idle)}.",
                     fix="model.train()", place=calls.place,
@@ -146,7 +148,8 @@ def train_missing(evidence: Evidence) -> Iterator[Found]:
         told = modes.switched(evidence, calls)
         if told:
             yield Found(
-                message="After validation the model is not put back in train mode.",
+                message=f"After validation {evidence.name(calls.model)} is not put back in train "
+                "mode.",
                 evidence=f"{before.trained} training forwards ran in train mode before an "
                 f"evaluation, {calls.trained} in eval mode after it: {told}.",
                 fix="for epoch in range(epochs):\n    model.train()", place=calls.place,

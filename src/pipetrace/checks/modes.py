@@ -64,14 +64,14 @@ def happened(evidence: Evidence, calls: Calls, path: str = "") -> str:
     if dropped and calls.drew:
         rate = drawing.drop_rate(dropped[0])
         told = "" if rate is None else f" with p = {rate:g}"
-        where = dropped[0].module or "the root"
-        said.append(f"`{dropped[0].function}` in `{where}` dropped{told}, and random numbers were "
-                    f"drawn in {calls.drew} of {calls.count}")  # fmt: skip
+        where = evidence.name(calls.model, dropped[0].module)
+        said.append(f"`{dropped[0].function}` in {where} dropped{told}, and random numbers were "
+                    f"drawn in {calls.drew} of {calls.count} forwards")  # fmt: skip
     moved = _moved(evidence, calls, path)
     if moved:
-        said.append(f"the running statistics of {len(moved)} batch normalisations moved, of "
-                    f"`{moved[0]}` for example")  # fmt: skip
-    return ", and ".join(said)
+        layers = f" ({len(moved)} such layers)" if len(moved) > 1 else ""
+        said.append(f"the running statistics of `{moved[0]}` moved{layers}")
+    return "; ".join(said)
 
 
 def trained_alike(evidence: Evidence, calls: Calls) -> bool:
@@ -137,8 +137,8 @@ def idle_told(idle: Sequence[Inert]) -> str:
         return ""
     first, more = idle[0], f" ({len(idle)} such ops)" if len(idle) > 1 else ""
     return (
-        f"`{first.function}` in `{first.module or 'the root'}` drops with p = {first.p:g} when "
-        f"they are played in train mode, and dropped nothing{more}"
+        f"`{first.function}` in `{first.module or 'the model'}` drops with p = {first.p:g} when "
+        f"they are run again in train mode, and dropped nothing{more}"
     )
 
 
@@ -154,7 +154,9 @@ def switched(evidence: Evidence, calls: Calls) -> str:
     ops = [forward.ops[each.op] for each in contrast.sources if each.cause == "mode"]
     if not ops:
         return ""
-    return f"`{ops[0].function}` in `{ops[0].module or 'the root'}`, one of {len(ops)}, was frozen"
+    where = forward.name(ops[0].module)
+    more = f" ({len(ops)} such ops)" if len(ops) > 1 else ""
+    return f"`{ops[0].function}` in {where} ran as in eval mode{more}"
 
 
 def left_in_eval(evidence: Evidence) -> Iterator[tuple[Calls, Calls]]:

@@ -61,17 +61,17 @@ def dead(evidence: Evidence) -> Iterator[Found]:
     without rows, are not looked at. Use a smaller learning rate, a better scale of the inputs, or
     a leaky ReLU.
     """
-    for found in evidence.all(Silenced):
+    for forward, found in _activations(evidence):
         if found.units < 4 or not found.learned or found.dead * 2 < found.units:
             continue
         whole = found.dead == found.units
         yield Found(
             message=f"{'All' if whole else 'Many'} units of `{found.function}` in "
-            f"`{found.module or 'the root'}` are dead.",
+            f"{forward.name(found.module)} are dead.",
             evidence=f"{found.dead} of {found.units} units gave 0 for each of {found.rows} rows at "
             "the last weights, so that no gradient goes through them.",
             fix="nn.LeakyReLU(0.01)  # and a smaller learning rate", module=found.module,
-            place=_line(evidence, found), severity="" if whole else "note",
+            place=_line(forward, found), severity="" if whole else "note",
         )  # fmt: skip
 
 
@@ -86,15 +86,15 @@ def saturated(evidence: Evidence) -> Iterator[Found]:
     their ends are a note. Outputs that are sure of themselves are meant, and so are gates that
     come from no layer. Standardise the inputs, or normalise before the activation.
     """
-    for found in evidence.all(Silenced):
+    for forward, found in _activations(evidence):
         if found.returned or found.flat < 0.9 or not found.learned:
             continue
         yield Found(
-            message=f"`{found.function}` in `{found.module or 'the root'}` is saturated.",
+            message=f"`{found.function}` in {forward.name(found.module)} is saturated.",
             evidence=f"{found.flat:.1%} of its elements lie within 1 % of their ends over "
             f"{found.rows} rows, and {found.stuck:.1%} have a derivative below 1e-6.",
             fix="x = (x - mean) / std  # before the first layer", module=found.module,
-            place=_line(evidence, found), severity="" if found.stuck > 0.99 else "note",
+            place=_line(forward, found), severity="" if found.stuck > 0.99 else "note",
         )  # fmt: skip
 
 
@@ -107,7 +107,8 @@ def diverged(evidence: Evidence) -> Iterator[Found]:
     The loss that every backward began with is kept, and after the first step on one that is NaN
     or infinite the parameters are looked at. A scaler that leaves out such steps is right: that is
     only noted, and so is a loss whose NaN was found in the forward. Stop at the first such loss,
-    and look for its cause: `torch.isfinite(loss)`.
+    and look for its cause: `torch.isfinite(loss)`. On the CPU the forward before the first such
+    loss is looked at: whether its inputs, or already its parameters, held a NaN.
     """
     known = any(_reached(forward) for forward, _, _ in _broken(evidence))
     for found in evidence.all(Diverged):
@@ -115,19 +116,49 @@ def diverged(evidence: Evidence) -> Iterator[Found]:
         for_good = found.bad == found.backwards - found.first and found.bad > 2
         broken = found.steps > 0 and (found.broken > 0 or for_good)
         yield Found(
-            message="The loss is no finite number any more, and training goes on."
-            if broken else "The loss was no finite number at times.",
+            message=_said(found) if broken else "The loss was NaN or infinite at times.",
             evidence=f"From backward {found.first + 1} of {found.backwards} on {found.bad} losses "
             f"were NaN or infinite; {found.steps} steps followed, and {found.broken} of "
-            f"{found.parameters} parameters held a NaN or an infinity after the first of them.",
-            fix="assert torch.isfinite(loss)", place=found.place,
+            f"{found.parameters} parameters held a NaN or an infinity after the first of them."
+            f"{_cause(found)}",
+            fix=_mended(found), place=found.place,
             severity="" if broken and not known else "note",
         )  # fmt: skip
 
 
-def _line(evidence: Evidence, found: Silenced) -> Place | None:
-    forward = next((each for each in evidence.forwards if each.capture.id == found.capture), None)
-    op = None if forward is None else forward.alike(found.op, found.function, found.module)
+def _said(found: Diverged) -> str:
+    of = ": the inputs hold NaN" if found.rows else ""
+    return f"The loss became NaN or infinite, and training went on{of}."
+
+
+def _cause(found: Diverged) -> str:
+    """Say what the first loss that is none was computed from, where that was looked at."""
+    if not found.looked:
+        return ""
+    if found.rows:
+        rows = "1 row" if found.rows == 1 else f"{found.rows} rows"
+        return f" Before it {rows} of the batch held NaN, first row {found.row} (counted from 0)."
+    rate = "" if found.rate is None else f"; the step before had a learning rate of {found.rate:g}"
+    if found.spoiled:
+        return f" Before it {found.spoiled} parameters were NaN or infinite already{rate}."
+    return f" Before it neither inputs nor parameters were NaN or infinite{rate}."
+
+
+def _mended(found: Diverged) -> str:
+    if found.rows:
+        return "keep = x.isfinite().all(1)\nx, y = x[keep], y[keep]"
+    return "if not torch.isfinite(loss):\n    raise RuntimeError('the loss is NaN or infinite')"
+
+
+def _activations(evidence: Evidence) -> Iterator[tuple[Traced, Silenced]]:
+    forwards = {forward.capture.id: forward for forward in evidence.forwards}
+    for found in evidence.all(Silenced):
+        if found.capture in forwards:
+            yield forwards[found.capture], found
+
+
+def _line(forward: Traced, found: Silenced) -> Place | None:
+    op = forward.alike(found.op, found.function, found.module)
     return None if op is None else op.called
 
 
@@ -156,7 +187,7 @@ def _at(forward: Traced, found: NotFinite, op: Op, fix: str) -> Found:
     reached = _reached(forward)
     kind, count = ("NaN", found.nans) if found.nans else ("infinite", found.infinities)
     return Found(
-        message=f"`{op.function}` in `{op.module or 'the root'}` makes {kind} numbers of finite "
+        message=f"`{op.function}` in {forward.name(op.module)} makes {kind} numbers of finite "
         "ones" + (", and they reach the output." if reached else "."),
         evidence=f"{count} of {found.total} elements of its output are {kind}; its inputs have "
         f"none, after {forward.capture.step} steps.",

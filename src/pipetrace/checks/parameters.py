@@ -36,6 +36,16 @@ def above(weights: Iterable[Wired]) -> str:
     return ".".join(shared)
 
 
+def named(weights: Iterable[Wired]) -> str:
+    """Name the module that has all of these parameters, or what has them one by one."""
+    weights = list(weights)
+    within = above(weights)
+    names = [within] if within else list(by_module(weights))
+    told = [f"`{name or weights[0].path}`" for name in names[:3]]
+    more = f" ({len(names)} modules)" if len(names) > 3 else ""
+    return " and ".join(told) + more
+
+
 def numbers(weights: Iterable[Wired]) -> int:
     """Return how many numbers parameters consist of."""
     return sum(prod(weight.shape) for weight in weights)

@@ -145,7 +145,7 @@ def shared(evidence: Evidence) -> Iterator[Found]:
             ):
                 continue
             yield Found(
-                message=f"The dropout by hand in `{op.module or 'the root'}` drops the same units "
+                message=f"The dropout by hand in {forward.name(op.module)} drops the same units "
                 "of every row.",
                 evidence=f"{mask.total:,} flags were drawn for data of shape {shape}: its {rows} "
                 "rows share one mask.",

@@ -9,7 +9,15 @@ from pipetrace.checks import frozen
 from pipetrace.checks.cuts import alone, cuts, starved
 from pipetrace.checks.evidence import Evidence
 from pipetrace.checks.findings import Found
-from pipetrace.checks.parameters import above, by_module, counted, module, numbers, trained_before
+from pipetrace.checks.parameters import (
+    above,
+    by_module,
+    counted,
+    module,
+    named,
+    numbers,
+    trained_before,
+)
 from pipetrace.checks.registry import rule
 from pipetrace.observed import Calls, LearningRates, Stepped, Wired
 from pipetrace.parts import Place
@@ -34,18 +42,19 @@ def graph_cut(evidence: Evidence) -> Iterator[Found]:
         if not alone(cut, weights):
             how = f"`{cut.cut}` after `{cut.function}`" if cut.cut else f"`{cut.function}`"
             yield Found(
-                message=f"`{above(weights)}` never learns: {how} cuts it off from the loss.",
+                message=f"No gradient reaches {named(weights)}: {how} cuts the graph before the "
+                "loss.",
                 evidence=_without(weights, evidence),
                 fix="hidden = encoder(x)  # without .detach()\nreturn head(hidden)",
-                module=above(weights), place=cut.called,
+                module=above(weights), place=cut.cut_called or cut.called,
                 severity="advice" if trained_before(weights) else "",
             )  # fmt: skip
     for calls, weights in _apart(evidence, graph=True):
         yield Found(
-            message="A model that the optimizer has never gets a gradient: what it returns is cut "
-            "off before the loss.",
-            evidence=f"{calls.count} calls with autograd on, and no backward went through one of "
-            f"them. {_without(weights, evidence)}",
+            message=f"No gradient reaches {evidence.name(calls.model)}, though an optimizer steps "
+            "its parameters: what it returns is cut off before the loss.",
+            evidence=f"It was called {calls.count} times with autograd on, and no backward went "
+            f"through any of these calls. {_without(weights, evidence)}",
             fix="hidden = encoder(x)  # without .detach()\nloss = loss_fn(decoder(hidden), y)",
             place=calls.place,
         )  # fmt: skip
@@ -68,7 +77,7 @@ def no_grad_in_training(evidence: Evidence) -> Iterator[Found]:
     for cut, weights in cuts(evidence):
         if alone(cut, weights):
             yield Found(
-                message=f"`{above(weights)}` runs without autograd in training: it never learns.",
+                message=f"No gradient reaches {named(weights)}: autograd is off there in training.",
                 evidence=_without(weights, evidence),
                 fix="hidden = encoder(x)  # without torch.no_grad()",
                 module=above(weights), place=cut.called,
@@ -76,9 +85,9 @@ def no_grad_in_training(evidence: Evidence) -> Iterator[Found]:
             )  # fmt: skip
     for calls, weights in _apart(evidence, graph=False):
         yield Found(
-            message="A model that the optimizer has is called without autograd in training: it "
-            "never learns.",
-            evidence=f"{calls.count} calls in train mode, all without autograd. "
+            message=f"No gradient reaches {evidence.name(calls.model)}, though an optimizer steps "
+            "its parameters: it is called without autograd in training.",
+            evidence=f"It was called {calls.count} times in train mode, always without autograd. "
             f"{_without(weights, evidence)}",
             fix="hidden = encoder(x)  # without torch.no_grad()\n"
             "loss = loss_fn(decoder(hidden), y)",
@@ -111,13 +120,13 @@ def not_in_the_optimizer(evidence: Evidence) -> Iterator[Found]:
         within = above(left)
         parted = {within: left} if within or not owned else by_module(left)
         for path, group in parted.items():
-            name = f"`{path}`" if path else "The model"
+            name = f"`{path}`" if path else evidence.name(model)
             owns = "" if foreign is None else (
-                f" {foreign[0].type} has {foreign[1]} parameters that no model has which was "
-                "called, and that never had a gradient."
+                f" {foreign[1]} of the parameters that {foreign[0].type} steps belong to no model "
+                "that was called, and never had a gradient."
             )  # fmt: skip
             yield Found(
-                message=f"{name} gets gradients, and no optimizer that steps has it.",
+                message=f"{name} gets gradients, but no optimizer steps its parameters.",
                 evidence=f"{counted(group)} had a gradient at "
                 f"{min(weight.given for weight in group)} of {group[0].steps} steps and did not "
                 f"change.{owns}",
@@ -155,12 +164,12 @@ def not_registered(evidence: Evidence) -> Iterator[Found]:
         for path, group in groups.items():
             yield Found(
                 message=f"The layers in `{path or group[0].path}` are not registered: no optimizer "
-                "has them.",
+                "steps them.",
                 evidence=f"{counted(group)} had a gradient at "
                 f"{min(weight.given for weight in group)} of {group[0].steps} steps, are not in "
                 "model.parameters(), and did not change.",
                 fix="self.layers = nn.ModuleList(nn.Linear(size, size) for _ in range(depth))",
-                module=path, place=_line(evidence, model, path),
+                module=path, place=group[0].made or _line(evidence, model, path),
                 severity="" if any(weight.parameter for weight in group) else "advice",
             )  # fmt: skip
 
@@ -185,10 +194,11 @@ def frozen_fresh_output(evidence: Evidence) -> Iterator[Found]:
     for layer in frozen.fresh_outputs(evidence):
         values = [weight.uniform for weight in layer.weights if weight.uniform is not None]
         yield Found(
-            message=f"`{layer.path}` makes the output, is frozen, and looks as it was made.",
-            evidence=f"{counted(layer.weights)} wanted a gradient at 0 of "
-            f"{layer.weights[0].steps} steps; p = {min(values):.2g} that they are PyTorch's own "
-            f"initial values, while {layer.learning} other parameters learn.",
+            message=f"`{layer.path}` makes the output, and is frozen at its initial values.",
+            evidence=f"{counted(layer.weights)} required a gradient at 0 of "
+            f"{layer.weights[0].steps} steps, while {layer.learning} other parameters learn. Their "
+            "values are distributed as PyTorch initialises such a layer (Kolmogorov-Smirnov test, "
+            f"p = {min(values):.2g}).",
             fix="for parameter in model.parameters():\n    parameter.requires_grad_(False)\n"
             "model.head = nn.Linear(...)  # after freezing",
             module=layer.path, place=_line(evidence, layer.model, layer.path),
@@ -214,10 +224,10 @@ def optimizer_that_never_steps(evidence: Evidence) -> Iterator[Found]:
         still = own and not any(weight.moved for weight in own)
         if not optimizer.steps and optimizer.unused >= 3 and still:
             yield Found(
-                message=f"{optimizer.type} clears gradients and never steps.",
-                evidence=f"{optimizer.unused} of {optimizer.clearings} times it threw away "
-                f"gradients of its {optimizer.parameters} parameters that no step had used; it "
-                "took 0 steps.",
+                message=f"{optimizer.type} never steps: its gradients are computed and cleared.",
+                evidence=f"{optimizer.unused} of {optimizer.clearings} calls that cleared the "
+                f"gradients of its {optimizer.parameters} parameters threw away some that no step "
+                "had used. It took 0 steps.",
                 fix="optimizer.zero_grad()\nloss.backward()\noptimizer.step()",
                 place=optimizer.cleared,
             )  # fmt: skip
@@ -228,8 +238,8 @@ def optimizer_that_never_steps(evidence: Evidence) -> Iterator[Found]:
             continue
         if not _forgotten(evidence, model, left, owned):
             yield Found(
-                message="Gradients are computed for layers that no optimizer has: "
-                f"`{above(left) or 'the model'}`.",
+                message="Gradients are computed that no optimizer uses: those of "
+                f"{named(left)}.",
                 evidence=f"{counted(left)} had a gradient at "
                 f"{max(weight.given for weight in left)} steps.",
                 fix="for parameter in backbone.parameters():\n    parameter.requires_grad_(False)",
@@ -257,19 +267,19 @@ def steps_that_move_nothing(evidence: Evidence) -> Iterator[Found]:
         wants = [w for w in own if w.wanted == w.steps and w.model in called]
         if optimizer.steps < 3 or not wants or any(weight.moved is not False for weight in own):
             continue
-        why = ""
+        why, fix = "", "optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)"
         if optimizer.bare == optimizer.steps and optimizer.emptied * 2 < optimizer.steps:
             why = "found no gradient other than 0"
+            fix = "loss = loss_fn(model(x), y)  # no new tensor, no .item()\nloss.backward()\n" \
+                  "optimizer.step()"  # fmt: skip
         elif not any(rates.get(optimizer.id, (1.0,))):
             why = "had a learning rate of 0"
         if why:
             yield Found(
-                message=f"{optimizer.type} steps and moves nothing: it {why}.",
+                message=f"{optimizer.type} steps and changes nothing: it {why}.",
                 evidence=f"At {optimizer.steps} of {optimizer.steps} steps it {why}; none of its "
                 f"{optimizer.parameters} parameters changed.",
-                fix="loss = loss_fn(model(x), y)  # no new tensor, no .item()\nloss.backward()\n"
-                "optimizer.step()",
-                place=optimizer.place,
+                fix=fix, place=optimizer.place,
             )  # fmt: skip
 
 

@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from pipetrace.capture.places import maker
 from pipetrace.observed import Wired
 from pipetrace.observing import begun
 from pipetrace.observing.optimizers import Optimizers, nonzero
 from pipetrace.observing.witness import Made, Witness
+from pipetrace.parts import Place
 from pipetrace.records import Fact
 from pipetrace.training.captures import Root
 
@@ -37,6 +39,7 @@ class _Weight:
         self.other_wanted = 0
         self.reached = self.plain = False
         self.first = begun.sample(tensor)
+        self.made: Place | None = None
 
     def at_step(self, owned: bool) -> None:
         """Look at its gradient, while an optimizer that owns it, or another, is about to step."""
@@ -70,6 +73,7 @@ class _Weight:
             given=self.given if own else self.other_given, reached=self.reached, moved=moved,
             uniform=begun.uniform(still) if still is not None and self.plain else None,
             drawn=begun.drawn(still) if still is not None else None, twin=self.first in twins,
+            made=self.made,
         )  # fmt: skip
 
 
@@ -90,14 +94,15 @@ class Wiring(Witness):
         of = self._of.setdefault(made.root, [])
         plain = {id(m.weight) for m in made.model.modules() if isinstance(m, _PLAIN)}
         seen: set[int] = set()
-        for path, tensor, registered in _parameters(made.model):
+        for path, tensor, module in _parameters(made.model):
             if id(tensor) in seen or len(of) >= _MOST:
                 continue
             seen.add(id(tensor))
-            known = self._weights.get(id(tensor))
+            known, registered = self._weights.get(id(tensor)), module is None
             if known is None or known.ref() is not tensor:
                 weight = self._weights[id(tensor)] = _Weight(made.root, path, tensor, registered)
                 weight.plain = id(tensor) in plain
+                weight.made = None if module is None else maker(module)
                 of.append(weight)
             elif known.root is not made.root and registered and not known.registered:
                 known.registered = True
@@ -123,26 +128,31 @@ class Wiring(Witness):
                 yield weight.told(self._optimizers, twins)
 
 
-def _parameters(model: nn.Module) -> Iterator[tuple[str, torch.Tensor, bool]]:
-    """Yield what a model could train: what is registered, then what its attributes hold besides."""
+def _parameters(model: nn.Module) -> Iterator[tuple[str, torch.Tensor, nn.Module | None]]:
+    """Yield what a model could train: what is registered, then what its attributes hold besides.
+
+    With what is not registered comes the module that has it.
+    """
     for path, parameter in model.named_parameters():
-        yield path, parameter, True
+        yield path, parameter, None
     for path, module in list(model.named_modules()):
         head = f"{path}." if path else ""
         for name, value in list(vars(module).items()):
             if name not in _INTERNAL:
-                yield from _hidden(head + name, value, 0)
+                yield from _hidden(head + name, value, module, 0)
 
 
-def _hidden(path: str, value: Any, depth: int) -> Iterator[tuple[str, torch.Tensor, bool]]:
+def _hidden(
+    path: str, value: Any, holder: nn.Module, depth: int
+) -> Iterator[tuple[str, torch.Tensor, nn.Module]]:  # fmt: skip
     if isinstance(value, nn.Module):
         # A reference back to a parent yields what is known already.
         for name, parameter in value.named_parameters():
-            yield f"{path}.{name}", parameter, False
+            yield f"{path}.{name}", parameter, value
     elif isinstance(value, torch.Tensor):
         if value.is_leaf and value.requires_grad:
-            yield path, value, False
+            yield path, value, holder
     elif isinstance(value, (list, tuple, dict)) and len(value) <= _MANY and depth < _DEPTH:
         items = value.items() if isinstance(value, dict) else enumerate(value)
         for key, item in items:
-            yield from _hidden(f"{path}[{key!r}]", item, depth + 1)
+            yield from _hidden(f"{path}[{key!r}]", item, holder, depth + 1)

@@ -275,3 +275,30 @@ def silent_ptr905_batches_left_out() -> Program:
 
     return {"model": model, "batch": (x,), "target": y, "optimizer": optimizer,
             "train_step": train_step}  # fmt: skip
+
+
+def fires_ptr905_a_row_of_nan() -> Program:
+    x, y = classes()
+    x = x.index_fill(0, torch.tensor([3]), float("nan"))
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.3),
+                          nn.Linear(16, 4))  # fmt: skip
+    return plain(model, nn.CrossEntropyLoss(), (x, y))
+
+
+def fires_ptr905_passed_on_by_ops_in_place() -> Program:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(inplace=True), nn.Linear(16, 1))
+    return looped(model, nn.MSELoss(), sliced(*values()), sliced(*values()), rate=1e30)
+
+
+def fires_ptr903_second_of_two_in_one_forward() -> Program:
+    def twice(model: Any, x: torch.Tensor) -> torch.Tensor:
+        hidden = model.norm(model.first(x)).relu()
+        return model.out(model.second(hidden).relu())
+
+    torch.manual_seed(0)
+    layers = {"first": nn.Linear(8, 8), "norm": nn.BatchNorm1d(8), "second": nn.Linear(8, 8)}
+    with torch.no_grad():
+        layers["second"].bias -= 50
+    return plain(Called(twice, **layers, out=nn.Linear(8, 4)), nn.CrossEntropyLoss(), classes())

@@ -38,7 +38,7 @@ def mixing(subject: Subject) -> Iterator[Fact]:
         subject.capture.id, rows, places[0], replay.play(subject.call, False),
         replay.play(other, False),
     )  # fmt: skip
-    yield _inside(told, subject.call, other, places[0]) if told.others else told
+    yield _inside(told, subject, other, places[0]) if told.others else told
 
 
 def _outside(capture: int, rows: int, place: int, plain: Any, changed: Any) -> Mixing:
@@ -54,10 +54,10 @@ def _outside(capture: int, rows: int, place: int, plain: Any, changed: Any) -> M
     return Mixing(capture=capture, rows=rows)
 
 
-def _inside(told: Mixing, call: replay.Call, other: replay.Call, place: int) -> Mixing:
+def _inside(told: Mixing, subject: Subject, other: replay.Call, place: int) -> Mixing:
     """Find the op that brings the change to other rows."""
     plain = _Kept()
-    replay.examined(call, plain.keep, modes=False)
+    replay.examined(subject.call, plain.keep, modes=False)
     changed = _Compared(plain, told.rows, place)
     outcome = replay.examined(other, changed.compare, modes=False)
     if changed.first is None or outcome.raised is not None:
@@ -66,8 +66,8 @@ def _inside(told: Mixing, call: replay.Call, other: replay.Call, place: int) -> 
     op = heard[changed.first]
     begun = next(each for each in heard if each.entry is op.entry and each.shapes)
     return replace(
-        told, op=changed.first, function=op.plan.name, module=op.entry.path,
-        module_type=op.entry.kind, shapes=begun.shapes,
+        told, op=subject.own(outcome.tracer, changed.first), function=op.plan.name,
+        module=op.entry.path, module_type=op.entry.kind, shapes=begun.shapes,
         returned=changed.first in outcome.tracer.makers(trees.leaves(outcome.output)),
     )  # fmt: skip
 

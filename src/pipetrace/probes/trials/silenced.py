@@ -35,7 +35,8 @@ def silenced(subject: Subject) -> Iterator[Fact]:
     returned = set(outcome.tracer.makers(trees.leaves(outcome.output)))
     for index, told in found.told.items():
         if told.dead or told.flat:
-            yield replace(told, returned=index in returned)
+            own = subject.own(outcome.tracer, index)
+            yield replace(told, op=own, returned=index in returned)
 
 
 class _Activations:

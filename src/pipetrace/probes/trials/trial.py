@@ -11,6 +11,7 @@ from torch import nn
 
 from pipetrace.capture import replay
 from pipetrace.capture.handlers import pass_on
+from pipetrace.capture.tracer import Tracer
 from pipetrace.observed import Calls
 from pipetrace.observing.calls import Captured
 from pipetrace.records import Capture, Fact, Notice, Op
@@ -33,6 +34,17 @@ class Subject(NamedTuple):
     capture: Capture
     ops: list[Op]
     kind: Calls
+
+    def own(self, tracer: Tracer, index: int) -> int:
+        """Return which op of the capture one of another replay is; -1 where it has none like it.
+
+        In another mode there are other ops: batch norm counts its batches in train mode only.
+        """
+        played = tracer.heard[index]
+        kind = played.plan.name, played.entry.path
+        turn = sum((op.plan.name, op.entry.path) == kind for op in tracer.heard[:index])
+        alike = [op.index for op in self.ops if (op.function, op.module) == kind]
+        return alike[turn] if turn < len(alike) else -1
 
     @property
     def model(self) -> nn.Module:
