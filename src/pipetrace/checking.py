@@ -68,10 +68,6 @@ def check(
     from pipetrace.checks import configuration, judge
     from pipetrace.story.findings import incomplete
 
-    for name, words in (("select", select), ("ignore", ignore)):
-        if isinstance(words, str):
-            raise PipetraceError(f'{name}={words!r} is one word. Write {name}=["{words}"]')
-    select, ignore = tuple(select), tuple(ignore)
     selection = None
     if select or ignore or not isinstance(subject, Run):
         selection = configuration.selection(judge.every_rule(), select, ignore)

@@ -45,6 +45,9 @@ def read(words: Iterable[str], rules: Sequence[Rule], where: str) -> tuple[str, 
     Raises:
         PipetraceError: a word is no rule's; the message names the nearest.
     """
+    words = tuple(words)
+    if words and not any(word.strip() for word in words):
+        raise PipetraceError(f"{where}: no rule is named. Write an id: PTR101")
     return tuple(_read(word.strip(), rules, where) for word in words if word.strip())
 
 
