@@ -58,7 +58,7 @@ class Comments:
         return said
 
     def _begins(self, word: str) -> bool:
-        return word.startswith(ALL) and any(id.startswith(word) for id in self._names.values())
+        return word.startswith(ALL) and any(each.startswith(word) for each in self._names.values())
 
 
 def ignored(text: str) -> Ignored:

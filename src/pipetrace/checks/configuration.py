@@ -37,7 +37,8 @@ def selection(
     """
     for name, words in (("select", select), ("ignore", ignore)):
         if isinstance(words, str):
-            raise PipetraceError(f'{name}={words!r} is a str. Write a list: {name}=["PTR101"]')
+            read((words,), rules, name)
+            raise PipetraceError(f'{name}={words!r} is one word. Write {name}=["{words}"]')
     found = Selection() if start is None else configured(rules, start)
     select, ignore = read(select, rules, "select"), read(ignore, rules, "ignore")
     if select or ignore:
