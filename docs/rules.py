@@ -33,7 +33,7 @@ def page() -> str:
     for rule in rules:
         if rule.family != family:
             family = rule.family
-            parts.append(f"## {family.replace('_', ' ').capitalize()}\n")
+            parts.append(f"## {family}\n")
         parts.append(_rule(rule))
     return "\n".join(parts)
 

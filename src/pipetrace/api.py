@@ -92,10 +92,11 @@ def execute(
     verb = "run" if selection is None else "check"
     origin = "example" if script is None else "module" if module else "script"
     if module:
-        found = scripts.from_module(str(script), tuple(arguments))
+        found = scripts.from_module(str(script), tuple(arguments), verb)
     else:
         example = Path(__file__).parent / "examples" / "dropout.py"
-        found = scripts.from_file(str(example if script is None else script), tuple(arguments))
+        path = str(example if script is None else script)
+        found = scripts.from_file(path, tuple(arguments), verb)
     if name is None:
         name = file_name(str(script) if module else Path(found.path).stem)
 

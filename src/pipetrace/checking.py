@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipetrace.checks.findings import Finding
 from pipetrace.errors import PipetraceError
-from pipetrace.runs import Run
+from pipetrace.runs import Findings, Run
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import nn
     from torch.optim import Optimizer
 
@@ -37,7 +36,7 @@ def check(
     eval_step: Step | None = None,
     select: Iterable[str] = (),
     ignore: Iterable[str] = (),
-) -> list[Finding]:
+) -> Findings:
     """Look for silent bugs in a model and its loop, or in a recorded run.
 
     The model, its modes, gradients and buffers, the optimizers that step and the random streams
@@ -57,33 +56,34 @@ def check(
         ignore: Leave out these; of two that fit the longer one counts.
 
     Returns:
-        The findings, the gravest first; an empty list where nothing was found. What a comment
-        `# pipetrace: ignore[PTR101]` on its statement says is meant is not among them. That not
-        all of a model and its steps could be looked at is said as a warning of Python's.
+        The findings, the gravest first, as a list that shows itself; empty where nothing was found.
+        What a comment `# pipetrace: ignore[PTR101]` on its statement says is meant is not among
+        them. That not all of a model and its steps could be looked at is said as a warning of
+        Python's.
 
     Raises:
         PipetraceError: the subject is neither a model nor a run, the model is lazy and was never
-            called, or an id is unknown.
+            called, an id is unknown, or an argument is not what it must be.
     """
     from pipetrace.checks import configuration, judge
     from pipetrace.story.findings import incomplete
 
-    for name, words in (("select", select), ("ignore", ignore)):
-        if isinstance(words, str):
-            raise PipetraceError(f'{name}={words!r} is one word. Write {name}=["{words}"]')
-    select, ignore = tuple(select), tuple(ignore)
     selection = None
     if select or ignore or not isinstance(subject, Run):
         selection = configuration.selection(judge.every_rule(), select, ignore)
     if isinstance(subject, Run):
-        return judge.judge(subject.recording, selection)
+        others = (target, loss_fn, optimizer, train_step, eval_step)
+        given = inputs if isinstance(inputs, tuple) else (inputs,)
+        if given or any(each is not None for each in others):
+            raise PipetraceError("A run is judged as it was recorded: write pt.check(run) alone.")
+        return Findings(judge.judge(subject.recording, selection))
     recording = watched(
         subject, inputs, target, loss_fn=loss_fn, optimizer=optimizer, train_step=train_step,
         eval_step=eval_step,
     )  # fmt: skip
     for reason in incomplete(recording):
         warnings.warn(reason, stacklevel=2)
-    return judge.judge(recording, selection)
+    return Findings(judge.judge(recording, selection))
 
 
 def watched(
@@ -97,9 +97,13 @@ def watched(
     from pipetrace.restoring import restored
     from pipetrace.session import Session, origin
 
+    if isinstance(model, (str, Path)):
+        raise PipetraceError(f"{str(model)!r} is a path. Open the run first: "
+                             f"pt.check(pt.load({str(model)!r}))")  # fmt: skip
     if not isinstance(model, nn.Module):
-        raise PipetraceError(f"{model!r:.200} is no nn.Module. Write pt.check(model, inputs), or "
-                             "pt.check(run).")  # fmt: skip
+        raise PipetraceError(f"The first argument is a {type(model).__name__} and no nn.Module. "
+                             "Write pt.check(model, inputs), or pt.check(run).")  # fmt: skip
+    _require_fit(model, target, loss_fn, train_step, eval_step)
     lazy = [name for tensors in (model.named_parameters(), model.named_buffers())
             for name, tensor in tensors if is_lazy(tensor)]  # fmt: skip
     if lazy:
@@ -107,6 +111,10 @@ def watched(
                              "back. Call it once before it is checked: model(inputs)")  # fmt: skip
     optimizers = [] if optimizer is None else optimizer
     optimizers = optimizers if isinstance(optimizers, (list, tuple)) else [optimizers]
+    for each in optimizers:
+        if not hasattr(each, "param_groups"):
+            raise PipetraceError(f"optimizer={each!r:.60} is no optimizer. Write optimizer="
+                                 "torch.optim.Adam(model.parameters()), or a list.")  # fmt: skip
     kwargs = inputs if isinstance(inputs, Mapping) else {}
     args = () if kwargs is inputs else inputs if isinstance(inputs, tuple) else (inputs,)
     session = Session(type(model).__name__, origin(), checking=True, lean=True)
@@ -175,6 +183,41 @@ def call(
     run = completed(session, status, code, error, with_page=True)
     shown(run)
     return run, code
+
+
+def _require_fit(
+    model: nn.Module, target: Any, loss_fn: Any, train_step: Any, eval_step: Any
+) -> None:  # fmt: skip
+    steps = {"train_step": train_step, "eval_step": eval_step}
+    for name, step in steps.items():
+        if step is None:
+            continue
+        if not callable(step):
+            raise PipetraceError(f"{name}={step!r:.60} cannot be called. Write a function of the "
+                                 f"model: {name}=lambda model: ...")  # fmt: skip
+        try:
+            inspect.signature(step).bind(model)
+        except TypeError as error:
+            raise PipetraceError(
+                f"{name} is called with the model alone, and does not take it so ({error}). "
+                f"Write {name}=lambda model: ..."
+            ) from None
+        except ValueError:
+            # A function that is written in C says nothing of its arguments.
+            continue
+    if loss_fn is not None and not callable(loss_fn):
+        raise PipetraceError(f"loss_fn={loss_fn!r:.60} cannot be called. Write loss_fn="
+                             "F.cross_entropy, or a function of output and target.")  # fmt: skip
+    if any(steps.values()):
+        return
+    if target is not None and loss_fn is None:
+        raise PipetraceError(
+            "There is a target and nothing that takes it. "
+            "Write pt.check(model, inputs, target, loss_fn=F.cross_entropy)"
+        )
+    if target is None and loss_fn is not None:
+        raise PipetraceError("loss_fn has no target to be called with. Write "
+                             "pt.check(model, inputs, target, loss_fn=...)")  # fmt: skip
 
 
 def _own_step(

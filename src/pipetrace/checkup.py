@@ -18,7 +18,9 @@ from pipetrace import printing
 if TYPE_CHECKING:
     from pipetrace.blocks import Page
     from pipetrace.checks.findings import Finding
+    from pipetrace.checks.judge import Judged
     from pipetrace.runs import Run
+    from pipetrace.tracefile import Recording
 
 Later = Callable[[], int]
 _MODEL = ("inputs", "keywords", "training", "seed")
@@ -83,7 +85,7 @@ class _Check(click.Command):
     help="Name of the run's files; that of the script or callable by default.",
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
-@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option("--quiet", is_flag=True, help="Print a line for each finding, and nothing else.")
 @click.option("--steps", metavar="N", type=click.IntRange(min=1),
               help="Stop the script after N optimizer steps.")  # fmt: skip
 @click.option("--no-values", "values", flag_value=False, default=True, type=bool,
@@ -120,9 +122,9 @@ def check(context: click.Context, /, **given: Any) -> Later:
     What is found of a script goes to stderr, and stdout stays the script's.
 
     Returned is 1 for a warning or an error, else 0; 2 where the check could not see all of the
-    program, because it raised or ended with a code of its own. `[tool.pipetrace]` in the nearest
-    pyproject.toml may have `select`, `ignore` and `per-file-ignores`, and a line of the program a
-    comment: # pipetrace: ignore[PTR101]
+    program, because it raised or ended with a code of its own; 130 after Ctrl-C. In the nearest
+    pyproject.toml `[tool.pipetrace]` may have `select`, `ignore` and `per-file-ignores`, and a line
+    of the program a comment: # pipetrace: ignore[PTR101]
     """
     target = given["target"]
     kind = "script" if given["module"] else _kind(target)
@@ -138,15 +140,19 @@ def check(context: click.Context, /, **given: Any) -> Later:
 
 @click.command(short_help="List the rules on silent bugs.")
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
-def rules(as_json: bool) -> Later:
-    """List the rules that `pipetrace check` asks, by family."""
+@click.argument("word", default="", metavar="[WORD]")
+def rules(as_json: bool, word: str) -> Later:
+    """List the rules that `pipetrace check` asks, by family.
+
+    With WORD those whose id begins so, PTR3, or whose name has it.
+    """
 
     def later() -> int:
-        from pipetrace.checks import judge, reports
+        from pipetrace.checks import judge, reports, selecting
         from pipetrace.story import explaining
         from pipetrace.views import terminal
 
-        every = judge.every_rule()
+        every = selecting.search(word, judge.every_rule())
         if as_json:
             printing.write(json.dumps(reports.listed(every), indent=1) + "\n")
         else:
@@ -163,7 +169,8 @@ def rules(as_json: bool) -> Later:
 def explain(rule: str) -> Later:
     """Print what RULE finds, why it matters, a program in which it fires and one that it leaves.
 
-    RULE is an id, PTR101, or its name.
+    RULE is an id, PTR101, or its name. Where several begin so, or have it in their names, they are
+    listed.
     """
 
     def later() -> int:
@@ -171,8 +178,9 @@ def explain(rule: str) -> Later:
         from pipetrace.story import explaining
         from pipetrace.views import terminal
 
-        found = selecting.find(rule, judge.every_rule())
-        terminal.show(explaining.page(found), file=sys.stdout)
+        found = selecting.search(rule, judge.every_rule())
+        page = explaining.overview(found) if len(found) > 1 else explaining.page(found[0])
+        terminal.show(page, file=sys.stdout)
         sys.stdout.flush()
         return 0
 
@@ -260,6 +268,8 @@ class _Report:
         )
         output = given["output"]
         self._output = None if output is None else output.absolute()
+        if self._output is not None:
+            printing.require_writable(self._output)
         self.code = 2
 
     def show(self, run: Run) -> None:
@@ -270,47 +280,59 @@ class _Report:
 
         given, recording = self._given, run.recording
         least = SEVERITIES.index(given["severity"])
-        found = [each for each in judge.judge(recording, self.selection)
-                 if SEVERITIES.index(each.severity) <= least]  # fmt: skip
-        reasons = incomplete(recording)
+        every = judge.judged(recording, self.selection)
+        found = [each for each in every.findings if SEVERITIES.index(each.severity) <= least]
+        result = every._replace(findings=found)
         grave = any(each.grave for each in found) and not given["exit_zero"]
-        self.code = 2 if reasons else int(grave)
+        self.code = 2 if incomplete(recording) else int(grave)
+        page = self._page(recording, result, len(every.findings) - len(found))
         if self._output is not None:
-            printing.export(self._output, self._written(run, found, reasons))
+            printing.export(self._output, self._written(recording, found, page))
+            if not given["quiet"]:
+                print(f"Written: {given['output']}", file=sys.stderr)
         elif given["form"] != "text":
-            print(self._written(run, found, reasons), end="", file=self._ours, flush=True)
-        elif not given["quiet"]:
-            self._print(run, found)
-        page = None if run.path is None else run.path.with_suffix(".html")
-        if given["open_page"] and page is not None and page.exists():
-            printing.open_in_browser(page)
+            print(self._written(recording, found, page), end="", file=self._ours, flush=True)
+        else:
+            self._print(run, found, page)
+        file = None if run.path is None else run.path.with_suffix(".html")
+        if given["open_page"] and file is not None and file.exists():
+            printing.open_in_browser(file)
 
-    def _print(self, run: Run, found: list[Finding]) -> None:
+    def _print(self, run: Run, found: list[Finding], page: Page) -> None:
+        from pipetrace.records import Ended
         from pipetrace.views import terminal
 
+        ended = run.recording.last(Ended)
         with contextlib.suppress(BrokenPipeError):
-            terminal.show(self._page(run, found), file=self._ours)
+            if self._given["quiet"]:
+                print(*found, sep="\n", end="\n" * bool(found), file=self._ours, flush=True)
+                return
+            if ended is not None and ended.status in ("raised", "interrupted"):
+                print(file=self._ours)
+            terminal.show(page, file=self._ours)
             print(printing.paths(self._folder, run.path), end="", file=self._ours, flush=True)
 
-    def _written(self, run: Run, found: list[Finding], reasons: list[str]) -> str:
+    def _written(self, recording: Recording, found: list[Finding], page: Page) -> str:
         from pipetrace.checks import judge, reports
+        from pipetrace.story.findings import cut, incomplete
         from pipetrace.views import terminal
 
-        asked = judge.asked_of(run.recording, self.selection)
+        asked = judge.asked_of(recording, self.selection)
+        reasons, stopped = incomplete(recording), cut(recording)
         if self._given["form"] == "text":
             written = io.StringIO()
-            terminal.show(self._page(run, found), file=written, width=terminal.WIDEST)
+            terminal.show(page, file=written, width=100)
             return written.getvalue()
         if self._given["form"] == "json":
-            log = reports.told(found, asked, reasons)
+            log = reports.told(found, asked, [*reasons, *stopped])
         else:
-            log = reports.sarif(found, asked, reasons, self._start)
+            log = reports.sarif(found, asked, reasons, self._start, stopped)
         return json.dumps(log, indent=1, ensure_ascii=False) + "\n"
 
-    def _page(self, run: Run, found: list[Finding]) -> Page:
+    def _page(self, recording: Recording, result: Judged, hidden: int) -> Page:
         from pipetrace.story import findings
 
-        return findings.report(run.recording, found, self.selection, str(self._folder))
+        return findings.report(recording, result, self.selection, str(self._folder), hidden)
 
 
 def _split(words: Sequence[str]) -> list[str]:

@@ -81,6 +81,23 @@ def export(path: Path, text: str | bytes, *, named: bool = True, choice: str = "
         ) from error
 
 
+def require_writable(path: Path) -> None:
+    """Require that an export can be written there, before what takes long begins.
+
+    Raises:
+        PipetraceError: it cannot, or there is a run.
+    """
+    reason = None
+    if path.is_file() and _begins(path) == _RUN:
+        reason = "this is a run, and runs are never written over"
+    elif path.is_dir() or not path.parent.is_dir():
+        reason = "this is a folder" if path.is_dir() else "there is no such folder"
+    elif not os.access(path if path.exists() else path.parent, os.W_OK):
+        reason = "nothing can be written there"
+    if reason:
+        raise PipetraceError(f"{path}: {reason}. Name another place: --output PATH")
+
+
 def _begins(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(len(_RUN))

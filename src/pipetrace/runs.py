@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.msgpack import encode
 
+from pipetrace.checks.findings import Finding
 from pipetrace.errors import RunFileError
 from pipetrace.records import Ended, Fact, Gradient, Op
 
@@ -84,6 +85,19 @@ class Shown:
         from pipetrace.views import notebook
 
         return notebook.bundle(self.page())
+
+
+class Findings(Shown, list[Finding]):
+    """Findings as a list, the gravest first, that shows itself as `pipetrace check` prints them."""
+
+    def page(self) -> Page:
+        """Return the page as blocks."""
+        from pipetrace.story.findings import alone
+
+        return alone(self)
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 class Run(Shown):

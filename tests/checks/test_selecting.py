@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from msgspec.structs import replace
 from torch import nn
 from torch.nn import functional as F
 
 import pipetrace as pt
 from pipetrace.checks import configuration, judge, selecting
-from pipetrace.checks.comments import ignored
+from pipetrace.checks.comments import Comments, ignored
+from pipetrace.checks.findings import Finding
 from pipetrace.errors import PipetraceError
-from pipetrace.records import Selection
+from pipetrace.records import Selection, SourceText
+from pipetrace.tracefile import Recording
 
 RULES = judge.every_rule()
 NAME = "functional-dropout-in-eval"
@@ -48,7 +51,8 @@ def test_ids_families_and_names_select_and_ignore():
     assert "PTR101" in ids(Dropping())
     for word in ("PTR101", "PTR1", "ptr", NAME):
         assert "PTR101" in ids(Dropping(), select=[word])
-        assert "PTR101" not in ids(Dropping(), ignore=[word])
+        if word != "ptr":
+            assert "PTR101" not in ids(Dropping(), ignore=[word])
     assert "PTR101" in ids(Dropping(), select=["PTR101"], ignore=["PTR1"])
     assert "PTR101" not in ids(Dropping(), select=["PTR1"], ignore=["PTR101"])
 
@@ -61,6 +65,13 @@ def test_an_unknown_id_is_an_error_that_names_the_nearest():
         selecting.find("functional-droput-in-eval", RULES)
     with pytest.raises(PipetraceError, match=r'Write ignore=\["PTR101"\]'):
         ids(Dropping(), ignore="PTR101")
+
+
+def test_what_leaves_no_rule_is_an_error():
+    with pytest.raises(PipetraceError, match="No rule is left to ask"):
+        ids(Dropping(), ignore=["PTR"])
+    with pytest.raises(PipetraceError, match="no rule is named"):
+        ids(Dropping(), select=[""])
 
 
 def test_a_comment_on_any_line_of_a_statement_silences_it():
@@ -87,6 +98,22 @@ def f(x):  # pipetrace: ignore[PTR2]
     assert ignored("") == {}
 
 
+def test_a_comment_takes_names_and_says_what_is_no_rule(tmp_path: Path):
+    names = {rule.name: rule.id for rule in RULES}
+    text = f"a = 1  # pipetrace: ignore[{NAME}]\nb = 2  # pipetrace: ignore {NAME}\n"
+    text += "c = 3  # pipetrace: ignore[PTR999]\nd = 4  # pipetrace: ignore  # noqa\n"
+    run = Recording([SourceText(path="/a/net.py", text=text)], {}, None)
+    comments = Comments(run, names)
+    finding = Finding(id="PTR101", severity="warning", file="/a/net.py", message="", evidence="",
+                      fix="")  # fmt: skip
+    silenced = [comments.silence(replace(finding, line=line)) for line in range(1, 5)]
+    assert silenced == [True, False, False, True]
+    assert comments.strange() == [
+        f"net.py:2: its comment names no rule: `{NAME}` without brackets.",
+        "net.py:3: its comment names no rule: PTR999.",
+    ]
+
+
 def project(folder: Path, text: str) -> Path:
     (folder / "pyproject.toml").write_text(text, encoding="utf-8")
     inner = folder / "src" / "deep"
@@ -101,6 +128,8 @@ def test_the_nearest_file_with_a_table_is_read(tmp_path: Path):
     assert (found.select, found.ignore, found.folder) == (("PTR1",), ("PTR101",), str(tmp_path))
     typed = configuration.selection(RULES, [NAME], ["PTR1"], inner)
     assert (typed.select, typed.ignore) == (("PTR101",), ("PTR1",))
+    typed = configuration.selection(RULES, ["PTR101"], (), inner)
+    assert (typed.select, typed.ignore) == (("PTR101",), ())
 
 
 def test_ids_are_left_out_of_files_by_pattern(tmp_path: Path):

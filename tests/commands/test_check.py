@@ -69,7 +69,9 @@ def test_a_script_prints_its_own_and_the_findings_go_to_stderr(buggy: Folder):
     assert section["intro"] in " ".join(checked.err.split())
     assert "PTR101 warning" in section["blocks"][0]["text"]
     quiet = buggy.pipetrace("check", "--quiet", "--exit-zero", "train.py", "--epochs", "2")
-    assert quiet == (0, alone.out, "")
+    assert (quiet.code, quiet.out) == (0, alone.out)
+    assert "/net.py:12: PTR101 warning: " in quiet.err
+    assert all(": PTR" in line for line in quiet.err.splitlines())
 
 
 def test_a_recorded_run_is_judged_without_torch(buggy: Folder):
@@ -99,7 +101,7 @@ def test_a_model_alone_takes_options_after_it(buggy: Folder):
     told = json.loads(checked.out)
     assert checked.code == 1
     assert [each["line"] for each in told["findings"] if each["id"] == "PTR101"] == [12]
-    assert buggy.pipetrace("show").out.startswith("Net - pipeline trace")
+    assert buggy.pipetrace("show").out.startswith("Net - check")
     assert buggy.pipetrace("check", "net.py:Net", "--keyword", "x=8,4").code == 1
 
 
@@ -111,7 +113,7 @@ def test_a_report_is_all_that_is_on_stdout(buggy: Folder, form: str):
     assert checked.code == 1
     assert checked.err == alone.out
     written = buggy.pipetrace("check", "--format", form, "--output", "found", "train.py")
-    assert (written.code, written.out, written.err) == (1, alone.out, "")
+    assert (written.code, written.out, written.err) == (1, alone.out, "Written: found\n")
     kept = json.loads((buggy.path / "found").read_text())
     assert kept == told
     if form == "json":
@@ -177,7 +179,25 @@ def test_steps_end_a_check_early(trained: Callable[[str], Folder]):
     folder = trained("while True:\n    epoch()")
     checked = folder.pipetrace("check", "--steps", "4", "train.py")
     assert checked.code == 0
-    assert "No finding." in checked.err or "advice" in checked.err or "note" in checked.err
+    assert "stopped early" in checked.err
+    told = json.loads(folder.pipetrace("check", "--steps", "4", "--format", "json", "train.py").out)
+    assert not told["complete"]
+    assert len(told["reasons"]) == 2
+
+
+def test_what_a_forward_prints_is_printed_once(trained: Callable[[str], Folder]):
+    net = "from torch import nn\nclass Net(nn.Linear):\n    def forward(self, x):\n"
+    net += "        print('called')\n        return super().forward(x)\n"
+    folder = trained(
+        "import setting, net\nsetting.model = model = net.Net(4, 2)\n"
+        "setting.optimizer = torch.optim.SGD(model.parameters(), lr=0.1)\n"
+        "for _ in range(3):\n    epoch()\n"
+    )
+    folder.write({"net.py": net})
+    alone = folder.python("train.py")
+    assert alone.out.count("called") > 3
+    assert folder.pipetrace("check", "train.py").out == alone.out
+    assert folder.pipetrace("run", "train.py").out == alone.out
 
 
 def test_a_module_runs_as_after_python_m(trained: Callable[[str], Folder]):
@@ -194,6 +214,11 @@ def test_a_module_runs_as_after_python_m(trained: Callable[[str], Folder]):
         (("a.pipetrace", "--out", "there"), "--out is not for a run"),
         (("a.pipetrace", "b.pipetrace"), "Unexpected words after a.pipetrace: b.pipetrace"),
         (("--select", "PTR999", "train.py"), "there is no rule 'PTR999'"),
+        (("--select", "PTR1", "--ignore", "PTR1", "train.py"), "No rule is left to ask"),
+        (("--select", "", "train.py"), "no rule is named"),
+        (("--output", "nowhere/a.txt", "train.py"), "there is no such folder"),
+        (("nowhere.py",), "pipetrace check train.py"),
+        (("-m", "nowhere.at"), "pipetrace check -m package.train"),
         ((), "Missing argument"),
     ],
 )
@@ -214,6 +239,11 @@ def test_rules_are_listed_and_explained(folder: Folder):
     assert by_id.code == 0
     assert "F.dropout(F.relu(self.hidden(x)), 0.3)" in by_id.out
     assert "self.training" in by_id.out
-    unknown = folder.pipetrace("explain", "dropout")
+    family = folder.pipetrace("explain", "PTR3")
+    assert (family.code, family.out) == (0, folder.pipetrace("rules", "ptr3").out)
+    assert "PTR301" in family.out
+    assert "PTR901" not in family.out
+    assert "PTR101" in folder.pipetrace("explain", "in-eval").out
+    unknown = folder.pipetrace("explain", "drpout")
     assert (unknown.code, unknown.out) == (2, "")
     assert "`pipetrace rules` lists them." in unknown.err

@@ -56,11 +56,13 @@ def test_a_test_fails_for_its_model_and_says_at_which_line(tmp_path: Path):
     assert "PTR101 warning" in told
     assert "test_net.py::test_buggy - Failed: pipetrace: PTR101" in told
     assert "checking.py" not in told
-    code, told = pytest_of(tmp_path, "--pipetrace-ignore", "PTR")
+    code, told = pytest_of(tmp_path, "--pipetrace-ignore", "PTR1")
     assert (code, "2 passed" in told) == (0, True)
     (tmp_path / "pyproject.toml").write_text('[tool.pipetrace]\nignore = ["PTR1"]\nselect = []\n')
     code, told = pytest_of(tmp_path, "--pipetrace-select", "PTR1")
-    assert (code, "2 passed" in told) == (0, True)
+    assert (code, "1 failed" in told) == (1, True)
+    code, told = pytest_of(tmp_path, "--pipetrace-select", "PTR999")
+    assert (code, "Did you mean" in told, "Traceback" in told) == (4, True, False)
 
 
 def test_the_plugin_does_not_import_torch(tmp_path: Path):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pipetrace.blocks import Code, Facts, Remarks, Text
+from pipetrace.blocks import Code, Fact, Facts, Remarks, Text
 from pipetrace.checks.findings import Finding
-from pipetrace.checks.judge import every_rule
+from pipetrace.checks.judge import Judged, every_rule
 from pipetrace.observed import Calls
 from pipetrace.records import Capture, Ended, Notice, Provenance, Selection
 from pipetrace.story import findings
@@ -30,18 +30,18 @@ def finding(severity: str = "warning", **other) -> Finding:
 
 
 def test_a_grave_one_is_told_with_line_evidence_reason_and_fix():
-    head, facts, fix = findings.told([finding()], "/home/ada")
+    head, facts, fix, more = findings.told([finding()], "/home/ada")
     assert head == Text(text="PTR101 warning: It drops.", tone="warning")
     assert isinstance(facts, Facts)
     assert {fact.label: fact.value for fact in facts.facts} == {
         "where": "net.py:7", "module": "`body.2`", "executed": "p = 0.5", "why": "It is random.",
-        "more": "docs/rules.md#ptr101, or `pipetrace explain PTR101`",
     }  # fmt: skip
-    assert fix == Code(text="nn.Dropout(0.5)")
+    assert fix == Code(text="nn.Dropout(0.5)", path="write instead")
+    assert more == Facts(facts=(Fact(label="more", value="`pipetrace explain PTR101`"),))
 
 
 def test_one_without_a_line_has_no_place():
-    _, facts, _ = findings.told([finding(file="", line=0, module="", text="")])
+    _, facts, *_ = findings.told([finding(file="", line=0, module="", text="")])
     assert isinstance(facts, Facts)
     assert "where" not in {fact.label for fact in facts.facts}
 
@@ -49,22 +49,44 @@ def test_one_without_a_line_has_no_place():
 def test_notes_and_what_is_too_much_are_told_in_a_line_each():
     many = [finding(line=line) for line in range(1, findings.MOST + 3)]
     *full, rest = findings.told([*many, finding("note", line=90)])
-    assert len(full) == 3 * findings.MOST
+    assert len(full) == 4 * findings.MOST
+    assert full[4].text == f"2/{findings.MOST} PTR101 warning: It drops."
     assert isinstance(rest, Remarks)
     assert [remark.tone for remark in rest.remarks] == ["warning", "warning", "muted"]
     assert rest.remarks[-1].where == "/home/ada/net.py:90"
 
 
+def found(each: list[Finding], silenced: int = 0, *strange: str) -> Judged:
+    return Judged(each, silenced, list(strange))
+
+
+def test_the_end_counts_what_is_left_out():
+    told = findings.summary(recording(CALLS), found([], 1, "net.py:3: what."), hidden=2)
+    assert told.startswith("No finding. 1 more is silenced by comments. 2 less grave ones are not")
+    assert told.endswith(" net.py:3: what.")
+
+
+def test_a_program_that_was_stopped_has_not_been_seen_whole():
+    assert findings.cut(recording(CALLS, Ended(status="finished"))) == []
+    evaluated = Calls(id=0, model=0, count=3, training=False, graph=False)
+    told = findings.cut(recording(evaluated, Ended(status="stopped")))
+    assert len(told) == 1
+    trained = Calls(id=0, model=0, count=3, trained=3)
+    assert "No evaluation" in findings.cut(recording(trained, Ended(status="stopped")))[1]
+
+
 def test_the_end_says_what_was_asked_of_what_and_what_came_of_it():
     rules = f"{len(every_rule())} rule{'s' * (len(every_rule()) > 1)}"
     kinds = ("error", "warning", "warning", "advice", "note")
-    told = findings.summary(recording(CALLS), [finding(kind) for kind in kinds])
+    told = findings.summary(recording(CALLS), found([finding(kind) for kind in kinds]))
     assert told == (
         "5 findings: 1 error, 2 warnings, 1 advice, 1 note. "
         f"{rules} asked of 3 calls of models."
     )  # fmt: skip
     none = Selection(ignore=("PTR",))
-    assert findings.summary(recording(CALLS, none), []).startswith("No finding. 0 rules asked")
+    assert findings.summary(recording(CALLS, none), found([])).startswith(
+        "No finding. 0 rules asked"
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from pipetrace.checks.registry import Rule
-from pipetrace.checks.selecting import read, wanted
+from pipetrace.checks.selecting import asked, read, wanted
 from pipetrace.errors import PipetraceError
 from pipetrace.records import Selection
 
@@ -28,16 +28,28 @@ def selection(
 
     Args:
         rules: Every rule there is.
-        select: What was typed; it stands in place of the project's.
-        ignore: The same of those to leave out.
+        select: What was typed; it stands in place of the project's `select` and `ignore`.
+        ignore: What was typed to be left out; it stands in place of the project's.
         start: The folder from which upwards the project's file is looked for; None looks for none.
 
     Raises:
-        PipetraceError: an id is unknown, or the file is not written as it must be.
+        PipetraceError: an id is unknown, no rule is left, or the file is not written as it must be.
     """
+    for name, words in (("select", select), ("ignore", ignore)):
+        if isinstance(words, str):
+            read((words,), rules, name)
+            raise PipetraceError(f'{name}={words!r} is one word. Write {name}=["{words}"]')
     found = Selection() if start is None else configured(rules, start)
-    chosen = read(select, rules, "select") or found.select
-    return replace(found, select=chosen, ignore=read(ignore, rules, "ignore") or found.ignore)
+    select, ignore = read(select, rules, "select"), read(ignore, rules, "ignore")
+    if select or ignore:
+        found = replace(found, select=select or found.select,
+                        ignore=ignore or (() if select else found.ignore))  # fmt: skip
+    if not asked(found, rules):
+        raise PipetraceError(
+            f"No rule is left to ask: select {', '.join(found.select)}; "
+            f"ignore {', '.join(found.ignore)}."
+        )
+    return found
 
 
 def configured(rules: Sequence[Rule], start: Path) -> Selection:

@@ -37,10 +37,9 @@ class Finding(Part, frozen=True, kw_only=True):
     title: str = ""
     text: str = ""
 
-    @property
-    def link(self) -> str:
-        """The rule's place in the documentation."""
-        return f"docs/rules.md#{self.id.lower()}"
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}: " if self.file else ""
+        return f"{place}{self.id} {self.severity}: {self.message}"
 
     @property
     def grave(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from importlib import import_module
+from typing import NamedTuple
 
 from pipetrace.checks.comments import Comments
 from pipetrace.checks.configuration import left_out
@@ -30,6 +31,17 @@ FAMILIES = (
 """The files of rules; importing one registers its rules."""
 
 
+class Judged(NamedTuple):
+    """What the rules found, and what is left unsaid of it."""
+
+    findings: list[Finding]
+    """The gravest first, then by id, file and line."""
+    silenced: int
+    """How many a comment on their statement leaves out."""
+    strange: list[str]
+    """Which comments leave out nothing, for what they name is no rule."""
+
+
 def every_rule() -> tuple[Rule, ...]:
     """Return every rule there is, by id."""
     for family in FAMILIES:
@@ -53,6 +65,16 @@ def judge(recording: Recording, selection: Selection | None = None) -> list[Find
         The findings, the gravest first, then by id, file and line, without those that a comment
         on their statement leaves out. A rule that raises says so as a note with its id.
     """
+    return judged(recording, selection).findings
+
+
+def judged(recording: Recording, selection: Selection | None = None) -> Judged:
+    """Do what `judge` does, and also return what comments leave out.
+
+    Args:
+        recording: What a run has stated.
+        selection: Which rules to ask; where it is None, those that the run says, else all.
+    """
     chosen = selection or recording.last(Selection) or Selection()
     evidence = Evidence(recording)
     found: list[Finding] = []
@@ -61,12 +83,10 @@ def judge(recording: Recording, selection: Selection | None = None) -> list[Find
             found += _once(_finding(rule, each) for each in rule.judge(evidence))
         except Exception as error:
             found.append(_failed(rule, error))
-    comments = Comments(recording)
-    kept = [
-        each for each in found
-        if not left_out(chosen, each.file, each.id) and not comments.silence(each)
-    ]  # fmt: skip
-    return sorted(kept, key=_order)
+    comments = Comments(recording, {rule.name: rule.id for rule in every_rule()})
+    found = [each for each in found if not left_out(chosen, each.file, each.id)]
+    kept = [each for each in found if not comments.silence(each)]
+    return Judged(sorted(kept, key=_order), len(found) - len(kept), comments.strange())
 
 
 def _once(found: Iterable[Finding]) -> list[Finding]:

@@ -15,6 +15,18 @@ if TYPE_CHECKING:
     from pipetrace.checks.evidence import Evidence
 
 Judge = Callable[["Evidence"], Iterable[Found]]
+FAMILIES = {
+    "1": "Randomness in eval mode",
+    "2": "Dropout",
+    "3": "Train and eval mode",
+    "4": "Batch normalisation",
+    "5": "Random streams and masks",
+    "6": "Layers and optimizers",
+    "7": "The training loop",
+    "8": "Data and losses",
+    "9": "Numbers",
+}
+"""What the rules are about whose ids begin with the same digit."""
 _PROGRAMS = Path(__file__).parents[1] / "examples" / "rules"
 
 
@@ -28,7 +40,6 @@ class Rule:
         severity: Of its findings, unless one says otherwise.
         title: One line.
         judge: Reads the evidence and yields what it found.
-        family: The name of the file of its family.
     """
 
     id: str
@@ -36,7 +47,11 @@ class Rule:
     severity: str
     title: str
     judge: Judge
-    family: str
+
+    @property
+    def family(self) -> str:
+        """What it is about, with the others of its hundred."""
+        return FAMILIES[self.id[3]]
 
     @property
     def words(self) -> str:
@@ -74,7 +89,6 @@ def rule(id: str, name: str, severity: str) -> Callable[[Judge], Judge]:
 
     def register(judge: Judge) -> Judge:
         words = inspect.getdoc(judge) or ""
-        family = judge.__module__.rpartition(".")[2]
         if not re.fullmatch(r"PTR[1-9]\d\d", id) or severity not in SEVERITIES:
             raise ValueError(f"{id} ({severity}): write PTR and three digits, and one of "
                              f"{', '.join(SEVERITIES)}.")  # fmt: skip
@@ -84,7 +98,7 @@ def rule(id: str, name: str, severity: str) -> Callable[[Judge], Judge]:
         if known is not None and known.judge.__qualname__ != judge.__qualname__:
             raise ValueError(f"{id} is taken by {known.name}.")
         title = words.partition("\n")[0].rstrip(".")
-        _rules[id] = Rule(id, name, severity, title, judge, family)
+        _rules[id] = Rule(id, name, severity, title, judge)
         return judge
 
     return register

@@ -49,20 +49,23 @@ def listed(rules: Sequence[Rule]) -> list[dict[str, str]]:
 
 
 def sarif(
-    found: Sequence[Finding], rules: Sequence[Rule], reasons: Sequence[str], start: Path
+    found: Sequence[Finding], rules: Sequence[Rule], reasons: Sequence[str], start: Path,
+    cut: Sequence[str] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """Return findings as a log of SARIF 2.1.0.
 
     Args:
         found: The findings; advice becomes a note there.
         rules: The rules that were asked.
-        reasons: Why not all of the program was seen; none where it was.
+        reasons: Why the check failed to see all of the program; none where it did not.
         start: The script or its folder: files are named from the root of the repository around it,
             and a finding without a line is placed at its first line.
+        cut: What was not seen because it was asked to stop.
     """
     top = root(start)
     index = {rule.id: number for number, rule in enumerate(rules)}
-    notes = [{"level": "warning", "message": {"text": reason}} for reason in reasons]
+    said = [*(("warning", reason) for reason in reasons), *(("note", reason) for reason in cut)]
+    notes = [{"level": level, "message": {"text": reason}} for level, reason in said]
     driver = {
         "name": "pipetrace",
         "semanticVersion": pipetrace.__version__,
@@ -92,7 +95,7 @@ def root(start: Path) -> Path:
 
 def _object(each: Finding, name: str) -> dict[str, Any]:
     keys = ("severity", "title", "message", "evidence", "why", "fix", "module", "file", "line",
-            "text", "link")  # fmt: skip
+            "text")  # fmt: skip
     return {"id": each.id, "name": name} | {key: getattr(each, key) for key in keys}
 
 

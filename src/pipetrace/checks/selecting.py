@@ -39,12 +39,27 @@ def find(word: str, rules: Sequence[Rule]) -> Rule:
     raise PipetraceError(_unknown(word, rules))
 
 
+def search(word: str, rules: Sequence[Rule]) -> list[Rule]:
+    """Return the rule with an id or a name, else those whose id begins so or whose name has it.
+
+    Raises:
+        PipetraceError: there is none; the message names the nearest.
+    """
+    exact = [rule for rule in rules if word.upper() == rule.id or word.lower() == rule.name]
+    near = [rule for rule in rules
+            if rule.id.startswith(word.upper()) or word.lower() in rule.name]  # fmt: skip
+    return exact or near or [find(word, rules)]
+
+
 def read(words: Iterable[str], rules: Sequence[Rule], where: str) -> tuple[str, ...]:
     """Return ids, or how they begin, as they are written in `where`: names become ids.
 
     Raises:
         PipetraceError: a word is no rule's; the message names the nearest.
     """
+    words = tuple(words)
+    if words and not any(word.strip() for word in words):
+        raise PipetraceError(f"{where}: no rule is named. Write an id: PTR101")
     return tuple(_read(word.strip(), rules, where) for word in words if word.strip())
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
-from pipetrace.blocks import Page, Section
 from pipetrace.checks import configuration, judge
 from pipetrace.errors import FindingError
+from pipetrace.runs import Findings
 from pipetrace.story import findings
 from pipetrace.views import terminal
 
@@ -63,7 +63,7 @@ class Observed:
             return
         session.end()
         recording = session.close()
-        self.findings = judge.judge(recording, self._selection)
+        self.findings = Findings(judge.judge(recording, self._selection))
         text = written(self.findings)
         if self._raises and any(each.grave for each in self.findings):
             raise FindingError(text)
@@ -78,10 +78,7 @@ class Observed:
 
 
 def written(found: Sequence[Finding]) -> str:
-    """Return findings as text of 100 columns."""
-    part = Section(id="findings", title="Findings", blocks=findings.told(found, str(Path.cwd())))
+    """Return findings as text, as wide as the terminal."""
     text = io.StringIO()
-    ids = ", ".join(dict.fromkeys(each.id for each in found))
-    page = Page(title=f"pipetrace: {ids}", subtitle="", sections=(part,))
-    terminal.show(page, file=text, width=100)
+    terminal.show(findings.alone(found), file=text, width=get_terminal_size((100, 24)).columns)
     return text.getvalue()

@@ -24,6 +24,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse what no rule is called, once and before any test."""
+    typed = {name: _typed(config, name) for name in ("select", "ignore")}
+    if not any(typed.values()):
+        return
+    from pipetrace.checks import judge, selecting
+    from pipetrace.errors import PipetraceError
+
+    try:
+        for name, words in typed.items():
+            selecting.read(words, judge.every_rule(), f"--pipetrace-{name}")
+    except PipetraceError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
 @pytest.fixture
 def assert_no_findings(request: pytest.FixtureRequest) -> Callable[..., list[Finding]]:
     """Return what checks a model as `pt.check` does, and fails the test on something grave.
@@ -42,6 +57,7 @@ def assert_no_findings(request: pytest.FixtureRequest) -> Callable[..., list[Fin
         from pipetrace.checking import check
         from pipetrace.checks import configuration, judge
         from pipetrace.integrations.observing import written
+        from pipetrace.runs import Findings
 
         chosen = configuration.selection(
             judge.every_rule(),
@@ -49,7 +65,9 @@ def assert_no_findings(request: pytest.FixtureRequest) -> Callable[..., list[Fin
             config.rootpath,
         )  # fmt: skip
         found = check(model, batch, target, select=chosen.select, ignore=chosen.ignore, **steps)
-        found = [each for each in found if not configuration.left_out(chosen, each.file, each.id)]
+        found = Findings(
+            each for each in found if not configuration.left_out(chosen, each.file, each.id)
+        )
         grave = [each for each in found if each.grave]
         if grave:
             pytest.fail(written(grave), pytrace=False)

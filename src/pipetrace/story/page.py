@@ -60,7 +60,7 @@ def page(recording: Recording) -> Page:
     Returns:
         The page. A section that raises is a `Crash` block; one with nothing to say is left out.
     """
-    return _page(recording, sections(entries(), recording))
+    return _page(recording, sections(_ordered(recording), recording))
 
 
 def head(recording: Recording) -> Page | None:
@@ -71,14 +71,24 @@ def head(recording: Recording) -> Page | None:
     wrong = [entry for entry in entries() if entry.id in ("failure", "broken")]
     if not recording.first(Training) or sections(wrong, recording):
         return None
-    chosen = [entry for entry in entries() if entry.id in HEAD]
+    chosen = [entry for entry in _ordered(recording) if entry.id in HEAD]
     return _page(recording, sections(chosen, recording, brief=True))
+
+
+def _ordered(recording: Recording) -> list[Entry[Recording]]:
+    """Return the sections in their order; of a check what it found comes first."""
+    first = "findings" if _checked(recording.first(Provenance)) else ""
+    return sorted(entries(), key=lambda entry: entry.id != first)
+
+
+def _checked(origin: Provenance | None) -> bool:
+    return origin is not None and origin.command[:1] == ("check",)
 
 
 def _page(recording: Recording, found: tuple[Section, ...]) -> Page:
     origin = recording.first(Provenance)
     return Page(
-        title=f"{_name(origin)} - pipeline trace",
+        title=f"{_name(origin)} - {'check' if _checked(origin) else 'pipeline trace'}",
         subtitle=_subtitle(recording),
         sections=found,
         contents=_contents(recording, origin),

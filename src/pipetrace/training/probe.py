@@ -12,7 +12,7 @@ from torch import nn
 from pipetrace.capture.guard import Snapshot
 from pipetrace.capture.guard import seed as reseed
 from pipetrace.capture.handlers import pass_on
-from pipetrace.capture.quiet import eagerly
+from pipetrace.capture.quiet import unheard
 from pipetrace.capture.replay import Call, Outcome, in_mode
 from pipetrace.parts import Units
 from pipetrace.records import Op, Probe, Score, Spectrum
@@ -117,7 +117,7 @@ def probe(fixed: Fixed, training: int, epoch: int) -> Probed:
     rectified = Rectified() if fixed.activations else None
     listening = distributions.Listening(model, fixed.leaves)
     try:
-        with torch.no_grad(), eagerly(), snapshot.kept():
+        with torch.no_grad(), unheard(), snapshot.kept():
             snapshot.switch(False)
             with rectified or contextlib.nullcontext(), listening.on():
                 off = [_predict(fixed, model, False)]

@@ -11,6 +11,7 @@ import torch
 
 from pipetrace.capture import replay
 from pipetrace.capture.handlers import pass_on
+from pipetrace.capture.quiet import unheard
 from pipetrace.records import Ranked, Ranking
 from pipetrace.training import scores
 from pipetrace.training.kept import Batch, Kept
@@ -159,7 +160,8 @@ def _losses(call: LossCall, given: torch.Tensor, batch: Batch) -> list[float | N
     target = batch.target.flatten(0, 1) if batch.parts else batch.target
     options = {name: value for name, value in call.options.items() if name not in _REDUCING}
     try:
-        each = original(call.name)(given, target, **options, reduction="none")
+        with unheard():
+            each = original(call.name)(given, target, **options, reduction="none")
     except Exception as error:  # it cannot do without, or these targets are other ones
         pass_on(error)
         return nothing

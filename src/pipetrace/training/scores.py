@@ -15,6 +15,7 @@ from torch import nn
 
 from pipetrace.capture import trees
 from pipetrace.capture.guard import identical
+from pipetrace.capture.quiet import unheard
 from pipetrace.training.signals import original
 from pipetrace.training.weights import by_class, weight
 
@@ -136,7 +137,8 @@ def thinned(call: LossCall, most: int = LARGE) -> LossCall:
 
 def apply(call: LossCall, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Call the same loss function with the same options on other tensors; return the mean."""
-    result: torch.Tensor = original(call.name)(prediction, target, **call.options)
+    with unheard():
+        result: torch.Tensor = original(call.name)(prediction, target, **call.options)
     return _mean(call.name, prediction, target, call.options, result)[0]
 
 

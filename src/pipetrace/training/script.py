@@ -43,50 +43,62 @@ class Ending(NamedTuple):
     error: BaseException | None
 
 
-def from_file(path: str, arguments: Sequence[str]) -> Script:
+def from_file(path: str, arguments: Sequence[str], verb: str = "run") -> Script:
     """Compile a script.
 
     Args:
         path: The file as it was typed: `sys.argv[0]` and tracebacks repeat it.
         arguments: What was typed after it.
+        verb: The command that was typed; messages repeat it.
 
     Raises:
         ScriptError: there is no such file, or it is not Python.
     """
     if os.path.isdir(path):
-        raise ScriptError(f"{path} is a folder. Name a Python file: pipetrace run train.py")
+        raise ScriptError(f"{path} is a folder. Name a Python file: pipetrace {verb} train.py")
+    if path.endswith(".ipynb"):
+        raise ScriptError(
+            f"{path} is a notebook. Write it as a script first: jupyter nbconvert --to script "
+            f"{path}; or use pipetrace in its cells: pt.record, pt.check, %%pipetrace"
+        )
     try:
         with open(path, "rb") as file:
             source = file.read()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it cannot be read"
         raise ScriptError(
-            f"{path}: {reason}. Name a Python file: pipetrace run train.py. "
+            f"{path}: {reason}. Name a Python file: pipetrace {verb} train.py. "
             "Options of pipetrace stand before it, options of the script after it."
         ) from None
     # Plain Python neither follows links nor removes dots here.
     absolute = os.path.join(os.getcwd(), path)
     folder = os.path.dirname(os.path.realpath(path))
-    return Script(absolute, (path, *arguments), folder, _compile(source, absolute, path))
+    return Script(absolute, (path, *arguments), folder, _compile(source, absolute, path, verb))
 
 
-def from_module(name: str, arguments: Sequence[str]) -> Script:
+def from_module(name: str, arguments: Sequence[str], verb: str = "run") -> Script:
     """Find a module, or a package's `__main__`, without running any of its code.
 
     Args:
         name: What was typed after `-m`.
         arguments: What was typed after it.
+        verb: The command that was typed; messages repeat it.
 
     Raises:
         ScriptError: there is no such module, or it is not Python source.
     """
     origin = _find(name)
     if origin is None or not origin.endswith(_SUFFIXES):
+        if origin is None and _find(f"{name}.__init__") is not None:
+            raise ScriptError(
+                f"{name} is a package without a module __main__, and cannot be run. Name one of "
+                f"its modules: pipetrace {verb} -m {name}.train"
+            )
         typed = name.removesuffix(".py").replace("/", ".").replace(os.sep, ".")
         hint = f"-m {typed}" if typed != name else "-m package.train"
         raise ScriptError(
             f"No module named {name} that could be run was found from {os.getcwd()}. "
-            f"Name a module as after `python -m`: pipetrace run {hint}"
+            f"Name a module as after `python -m`: pipetrace {verb} {hint}"
         )
     return Script(origin, (name, *arguments), os.getcwd(), None)
 
@@ -202,7 +214,7 @@ def _exit_announced(
         os._exit = original
 
 
-def _compile(source: bytes, path: str, name: str) -> CodeType | SyntaxError:
+def _compile(source: bytes, path: str, name: str, verb: str) -> CodeType | SyntaxError:
     try:
         return compile(source, path, "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
@@ -210,9 +222,10 @@ def _compile(source: bytes, path: str, name: str) -> CodeType | SyntaxError:
             return error
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        table = "; for a table: pipetrace fit TABLE --target COLUMN" if verb == "run" else ""
         raise ScriptError(
             f"{name}{line}: this is not Python ({reason}). Name a Python file: "
-            "pipetrace run train.py; for a table: pipetrace fit TABLE --target COLUMN"
+            f"pipetrace {verb} train.py{table}"
         ) from None
 
 
