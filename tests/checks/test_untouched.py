@@ -210,9 +210,9 @@ def test_what_a_step_raises_is_passed_on_and_all_comes_back():
 
 
 def test_a_mapping_of_inputs_names_the_arguments():
-    class Named(nn.Module):
-        def forward(self, *, x, scale=1.0):
-            return F.dropout(x) * scale
+    class Named(nn.Linear):
+        def forward(self, *, x, drops):
+            return super().forward(F.dropout(x, training=drops))
 
-    found = pt.check(Named(), {"x": torch.ones(4, 6), "scale": 2.0}, select=["PTR101"])
-    assert [each.id for each in found] == ["PTR101"]
+    inputs = {"x": torch.randn(4, 6), "drops": True}
+    assert [each.id for each in pt.check(Named(6, 2), inputs)] == ["PTR101"]

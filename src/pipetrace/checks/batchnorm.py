@@ -46,10 +46,11 @@ def in_eval(evidence: Evidence) -> Iterator[Found]:
 
 
 def _whole(evidence: Evidence, forward: Traced) -> bool:
-    """Tell whether the loop gives the model the same input at every step."""
-    model = forward.capture.model
+    """Tell whether the loop gives the model one input, at most steps or to evaluate it too."""
+    model, evaluated = forward.capture.model, forward.calls
     trained = [calls for calls in evidence.trained if calls.model == model and calls.count > 1]
-    return bool(trained) and all(calls.repeated >= calls.count - 1 for calls in trained)
+    at_steps = bool(trained) and all(2 * calls.repeated >= calls.count for calls in trained)
+    return at_steps or (evaluated is not None and evaluated.repeated == evaluated.count)
 
 
 @rule("PTR402", "sampling-moves-batch-norm", "warning")
