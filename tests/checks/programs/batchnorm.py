@@ -74,6 +74,19 @@ def silent_ptr401_nodes_of_one_graph():
     return {**made, "batch": (x,), "target": y, "loss_fn": loss, "train_step": train_step}
 
 
+def silent_ptr401_one_step_on_a_graph_and_a_look_at_it():
+    made = silent_ptr401_nodes_of_one_graph()
+    (x,), y, optimizer = made["batch"], made["target"], made["optimizer"]
+
+    def train_step(model):
+        model.train()
+        optimizer.zero_grad()
+        made["loss_fn"](model(x), y).backward()
+        optimizer.step()
+
+    return {**made, "train_step": train_step}
+
+
 def silent_ptr401_loss_in_the_forward():
     def run(net, x):
         h = net.inp(x)
