@@ -57,6 +57,8 @@ def calling(line: Line) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             line.close()
+            # Before its stdout is closed: it says what it ends with.
+            process.wait(60)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def in_eval(evidence: Evidence) -> Iterator[Found]:
     """
     for each in evidence.all(Company):
         forward = next((f for f in evidence.forwards if f.capture.id == each.capture), None)
-        if forward is None or each.apart < _APART or _whole(evidence, forward):
+        if forward is None or each.apart < _APART or _whole(forward):
             continue
         for op in (forward.ops[index] for index in each.ops if index < len(forward.ops)):
             yield Found(
@@ -45,16 +45,13 @@ def in_eval(evidence: Evidence) -> Iterator[Found]:
             )  # fmt: skip
 
 
-def _whole(evidence: Evidence, forward: Traced) -> bool:
-    """Tell whether the loop gives the model one input, to be trained on and to be judged.
+def _whole(forward: Traced) -> bool:
+    """Tell whether the loop evaluates the model on the very input that it was called with before.
 
-    In training the first of a round is new; a batch that goes through twice is no whole graph, for
-    the evaluation's rows are others then.
+    Nodes of one graph are given whole; a batch that goes through twice in training is no graph.
     """
-    here, model = forward.calls, forward.capture.model
-    trained = [calls for calls in evidence.trained if calls.model == model and calls.count > 1]
-    repeated = all(2 * calls.repeated >= calls.count for calls in trained)
-    return bool(trained) and repeated and here is not None and here.repeated == here.count
+    here = forward.calls
+    return here is not None and here.repeated == here.count
 
 
 @rule("PTR402", "sampling-moves-batch-norm", "warning")
