@@ -27,6 +27,7 @@ class Judged(NamedTuple):
 
     bug: str | None
     said: Said
+    case: str
     seconds: float
     """Beyond the case's own steps, as often as the checker runs them."""
 
@@ -73,7 +74,7 @@ def judged(checker: Checker, case: ModuleType, rounds: int) -> Judged:
                 print(f"{name}: {measure.problem(error)}", file=sys.stderr)
             spent.append(time.perf_counter() - start)
         costs.append(spent[0] - spent[1])
-    return Judged(case.build()["bug"], said, statistics.median(costs))
+    return Judged(case.build()["bug"], said, case.__name__, statistics.median(costs))
 
 
 def rows(name: str, found: list[Judged], right: dict[str, Any]) -> list[Result | Missing]:
@@ -102,9 +103,9 @@ def rows(name: str, found: list[Judged], right: dict[str, Any]) -> list[Result |
     seconds = [each.seconds for each in found]
     results.append(measure.median_of(seconds, f"{name}: seconds beyond the program's own, median",
                                      goal=SECONDS if ours else None, unit="s"))  # fmt: skip
-    slowest = max(seconds)
-    results.append(Result(f"{name}: the same, slowest case", slowest, SECONDS if ours else None,
-                          "lower", "s", slowest, slowest))  # fmt: skip
+    slowest, case = max((each.seconds, each.case) for each in found)
+    results.append(Result(f"{name}: the same, slowest ({case})", slowest,
+                          SECONDS if ours else None, "lower", "s", slowest, slowest))  # fmt: skip
     return results
 
 

@@ -46,7 +46,6 @@ class Captured(NamedTuple):
 
     call: replay.Call
     outcome: replay.Outcome
-    capture: int
     kind: int
     contrast: list[Contrast]
     """With the same batch in the other mode, told to every module."""
@@ -297,7 +296,7 @@ class Calling(Witness):
             kind.elsewhere = outcome.random and not moved
             # Now, at the weights that were captured: trials come when the program has ended.
             contrast = replay.other_mode(call, outcome, kind.capture)
-            self.captured.append(Captured(call, outcome, kind.capture, kind.id, contrast))
+            self.captured.append(Captured(call, outcome, kind.id, contrast))
         except Exception as error:
             self._missing(made, error)
 

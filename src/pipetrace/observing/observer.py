@@ -82,9 +82,10 @@ class Observer:
         self, call: Callable[..., Any], model: nn.Module, /, *args: Any, **kwargs: Any
     ) -> Any:  # fmt: skip
         """Make the outermost call of a module: what the program gets is what the call returns."""
-        made, graph = None, torch.is_grad_enabled()
-        if self._on:
-            made = self._heard(self._about, model, args, kwargs, graph, sys._getframe(1))
+        if not self._on:
+            return call(model, *args, **kwargs)
+        graph = torch.is_grad_enabled()
+        made = self._heard(self._about, model, args, kwargs, graph, sys._getframe(1))
         output = call(model, *args, **kwargs)
         if made is not None and self._on:
             self._heard(self._called, made, output)
@@ -135,11 +136,8 @@ class Observer:
         if self._on and self._recorder.watch.hears:
             self._heard(self._each, "stepped", optimizer)
             self._steps += 1
-            if (
-                self._on
-                and self._allowance is not None
-                and self._allowance.over(self.calls.playing)
-            ):
+            spared = self._allowance
+            if self._on and spared is not None and spared.over(self.calls.playing):
                 self._stop_early()
 
     def _each(self, signal: str, *heard: Any) -> None:
