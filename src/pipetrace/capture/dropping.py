@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import torch
 
 from pipetrace.capture import guard, replay, trees
+from pipetrace.capture.altered import spot
 from pipetrace.capture.handlers import pass_on
-from pipetrace.capture.switched import DROPPING, Switched, spot
+from pipetrace.capture.switched import DROPPING, Switched
 from pipetrace.parts import Link
 from pipetrace.probed import Draws, Outputs
 from pipetrace.records import Op

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch.overrides import TorchFunctionMode
 
-from pipetrace.capture import draws, names, trees, twins
-from pipetrace.records import Op
+from pipetrace.capture import draws, names, trees
+from pipetrace.capture.altered import Altered, Change, Spot
 
 DROPPING = {
     "dropout", "dropout_", "native_dropout", "dropout1d", "dropout2d", "dropout3d",
@@ -23,24 +21,6 @@ _WHOLE = {"dropout1d": 2, "dropout2d": 0, "dropout3d": 4, "feature_dropout": 0,
 """Those that drop channels, with the number of dimensions of an input without a batch."""
 _MODES = ("training", "train")
 _RATES = ("p", "dropout_p")
-
-Spot = tuple[str, int]
-"""A function's name, and how many ops of that name a forward has before."""
-
-
-def spot(ops: Sequence[Op], index: int) -> Spot:
-    """Say where in a forward an op is, so that a function mode finds it again.
-
-    Args:
-        ops: The ops of one capture, in order.
-        index: Which of them.
-
-    >>> ops = [Op(capture=0, index=i, function=f) for i, f in enumerate(("relu", "add", "relu"))]
-    >>> spot(ops, 2)
-    ('relu', 1)
-    """
-    name = ops[index].function
-    return name, sum(op.function == name and not op.opaque for op in ops[:index])
 
 
 def by_channel(name: str, tensor: torch.Tensor) -> torch.Tensor:
@@ -64,17 +44,16 @@ def by_channel(name: str, tensor: torch.Tensor) -> torch.Tensor:
     return tensor
 
 
-class Switched(TorchFunctionMode):
+class Switched(Altered):
     """Calls one op with another rate and mode, and keeps what it took, gave and dropped.
 
     Args:
         target: The op.
         p: The probability of being dropped; None for the one it is called with.
         training: Whether it drops; None for what it is called with.
-        following: An op whose output is kept too.
+        following: Another op, whose output is kept too.
 
     Attributes:
-        called: Whether the op was reached.
         rate: The probability that the program itself gave; None where that is no number.
         entered: What the op took; where it drops channels, the first element of each.
         kept: Which of these it kept, where it dropped at random.
@@ -87,11 +66,9 @@ class Switched(TorchFunctionMode):
         self, target: Spot, p: float | None = None, training: bool | None = None,
         *, following: Spot | None = None,
     ) -> None:  # fmt: skip
-        super().__init__()
-        self._target, self._following = target, following
-        self._p, self._training = p, training
-        self._counts: Counter[str] = Counter()
-        self.called = False
+        changes: dict[Spot, Change] = {} if following is None else {following: self._follow}
+        super().__init__(changes | {target: self._chosen})
+        self._target, self._p, self._training = target, p, training
         self.rate: float | None = None
         self.entered: torch.Tensor | None = None
         self.kept: torch.Tensor | None = None
@@ -99,34 +76,24 @@ class Switched(TorchFunctionMode):
         self.scale = 1.0
         self.made: torch.Tensor | None = None
 
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:  # fmt: skip
-        kwargs = kwargs or {}
-        plan = names.plan(func)
-        if plan.silent:
-            return func(*args, **kwargs)
-        if plan.composite:
-            with self:
-                return twins.unguarded(func)(*args, **kwargs)
-        here = plan.name, self._counts[plan.name]
-        chosen = here == self._target
-        call = self._chosen if chosen else _plainly
-        output = call(plan, func, args, kwargs)
-        # Counted as the tracer counts: what gives no tensor is no op.
-        made = trees.tensors(output) or (plan.inplace and trees.tensors(args)[:1])
+    @property
+    def called(self) -> bool:
+        """Whether the op was reached."""
+        return self._target in self.reached
+
+    def _follow(
+        self, plan: names.Plan, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]
+    ) -> Any:
+        output = func(*args, **kwargs)
+        made = trees.tensors([output]) or (plan.inplace and trees.tensors(args)[:1])
         if made:
-            self._counts[plan.name] += 1
-            if here == self._following:
-                with torch._C.DisableTorchFunction():
-                    self.made = made[0].detach().clone()
+            with torch._C.DisableTorchFunction():
+                self.made = made[0].detach().clone()
         return output
 
     def _chosen(
         self, plan: names.Plan, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]
     ) -> Any:
-        self.called = True
         given = trees.tensors(args) or trees.tensors(kwargs)
         rate = _argument(plan, args, kwargs, _RATES)
         self.rate = float(rate) if isinstance(rate, (int, float)) else None
@@ -152,10 +119,6 @@ class Switched(TorchFunctionMode):
             self.kept = ones != 0
             self.scale = float(ones[self.kept][0]) if bool(self.kept.any()) else 0.0
         return output
-
-
-def _plainly(plan: names.Plan, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    return func(*args, **kwargs)
 
 
 def _argument(

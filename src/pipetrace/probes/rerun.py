@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from pipetrace.capture import guard, replay, trees
+from pipetrace.capture.altered import spot
 from pipetrace.capture.dropping import draw, of_row
 from pipetrace.capture.handlers import pass_on
 from pipetrace.capture.kept import Kept
-from pipetrace.capture.switched import DROPPING, Switched, spot
+from pipetrace.capture.switched import DROPPING, Switched
 from pipetrace.errors import PipetraceError
 from pipetrace.probed import Outputs
 from pipetrace.records import Capture, Fact, Model, Op

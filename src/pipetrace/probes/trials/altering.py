@@ -1,60 +1,15 @@
-"""Some ops of a forward are made otherwise, and two outputs are told apart by one number."""
+"""Forwards are played with some ops made otherwise, and two outputs told apart by one number."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch.overrides import TorchFunctionMode
 
-from pipetrace.capture import names, replay, trees, twins
+from pipetrace.capture import replay, trees
+from pipetrace.capture.altered import Altered, Change, Spot
 from pipetrace.capture.guard import Modes
-from pipetrace.capture.switched import Spot
-
-Change = Callable[[names.Plan, Callable[..., Any], Any, Any], Any]
-"""Makes an op: is given its plan, the function, and its arguments by position and keyword."""
-
-
-class Altered(TorchFunctionMode):
-    """Makes some ops of a forward otherwise.
-
-    Args:
-        changes: What makes them, by where they are.
-
-    Attributes:
-        reached: The ops that were reached.
-    """
-
-    def __init__(self, changes: Mapping[Spot, Change]) -> None:
-        super().__init__()
-        self._changes = changes
-        self._counts: Counter[str] = Counter()
-        self.reached: set[Spot] = set()
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:  # fmt: skip
-        kwargs = kwargs or {}
-        plan = names.plan(func)
-        if plan.silent:
-            return func(*args, **kwargs)
-        if plan.composite:
-            with self:
-                return twins.unguarded(func)(*args, **kwargs)
-        here = plan.name, self._counts[plan.name]
-        change = self._changes.get(here)
-        if change is None:
-            output = func(*args, **kwargs)
-        else:
-            self.reached.add(here)
-            output = change(plan, func, args, kwargs)
-        # Counted as the tracer counts: what gives no tensor is no op.
-        if trees.tensors([output]) or (plan.inplace and trees.tensors(args)[:1]):
-            self._counts[plan.name] += 1
-        return output
 
 
 def altered(

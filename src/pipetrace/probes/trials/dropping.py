@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from pipetrace.capture import names, replay, trees
-from pipetrace.capture.switched import DROPPING, spot, turned
-from pipetrace.probes.trials.altering import Change, altered, apart, flat
+from pipetrace.capture.altered import Change, spot
+from pipetrace.capture.switched import DROPPING, turned
+from pipetrace.probes.trials.altering import altered, apart, flat
 from pipetrace.probes.trials.trial import Subject
 from pipetrace.records import Fact, Op
 from pipetrace.tried import Aliased, Scaling, Survival
