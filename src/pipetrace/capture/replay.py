@@ -11,7 +11,7 @@ import msgspec
 import torch
 from torch import nn
 
-from pipetrace.capture import failures, quiet, telling, trees
+from pipetrace.capture import failures, quiet, roots, telling, trees
 from pipetrace.capture.comparing import compared, equal
 from pipetrace.capture.contrast import contrast
 from pipetrace.capture.copies import copied
@@ -102,6 +102,14 @@ class Later:
         self._hook.remove()
         with contextlib.suppress(Exception):
             self._call = prepare(model, args, kwargs)
+
+
+def ahead(model: nn.Module, args: Any, kwargs: Any) -> Call | Later:
+    """Keep what a replay of the call that is about to be made needs, behind any wrapper."""
+    plain = roots.unwrapped(model)
+    if isinstance(model, nn.parallel.DistributedDataParallel) and model.module is plain:
+        return Later(plain)
+    return prepare(plain, args, kwargs)
 
 
 def replay(

@@ -117,7 +117,7 @@ class _Before(NamedTuple):
     kind: Kind
     stream: int
     buffers: dict[str, Buffer]
-    call: replay.Call | None
+    call: replay.Call | replay.Later | None
 
 
 class Calling(Witness):
@@ -198,9 +198,10 @@ class Calling(Witness):
         if len(kind.ends) < _STATES:
             kind.ends.add(stream)
         kind.moved.update(dict.fromkeys(_moved(before.buffers, made.model)))
-        if before.call is not None:
+        call = before.call.take() if isinstance(before.call, replay.Later) else before.call
+        if call is not None:
             started = time.thread_time()
-            self._capture(kind, before.call, made, output, moved)
+            self._capture(kind, call, made, output, moved)
             self.playing += time.thread_time() - started
         kind.drew += moved or kind.elsewhere
         if moved:
@@ -272,10 +273,10 @@ class Calling(Witness):
                 return False
         return known < self._most
 
-    def _prepared(self, made: Made) -> replay.Call | None:
+    def _prepared(self, made: Made) -> replay.Call | replay.Later | None:
         with torch.set_grad_enabled(made.graph):
             try:
-                return replay.prepare(made.model, made.args, made.kwargs)
+                return replay.ahead(made.root.ref() or made.model, made.args, made.kwargs)
             except Exception as error:
                 self._missing(made, error)
                 return None

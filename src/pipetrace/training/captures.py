@@ -56,11 +56,7 @@ class Captures:
             return None
         started = time.perf_counter()
         try:
-            plain = roots.unwrapped(model)
-            wrapped = isinstance(model, nn.parallel.DistributedDataParallel)
-            if wrapped and model.module is plain:
-                return replay.Later(plain)
-            return replay.prepare(plain, args, kwargs)
+            return replay.ahead(model, args, kwargs)
         except Exception as error:
             pass_on(error)
             root.tries[purpose] = 0
