@@ -34,6 +34,8 @@ READERS = (
         "tried",
         "prepared",
         "blocks",
+        "exercises",
+        "learned",
         "checks",
         "errors",
         "tracefile",

@@ -2,18 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
-import msgspec
-
-
-class Piece(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A piece of a block: never on a page alone."""
-
-
-class Block(Piece, frozen=True, kw_only=True, tag_field="block", tag=str.lower):
-    """A thing that a view can render without looking at its neighbours."""
+from pipetrace.exercises import Block, Card, Cards, Exam, Mode, Option, Piece, Question
+from pipetrace.learned import Event
 
 
 class Text(Block, frozen=True):
@@ -322,29 +312,6 @@ class Bars(Block, frozen=True):
     title: str = ""
 
 
-class Option(Piece, frozen=True):
-    """One answer; letters A, B, C, ... follow from the order."""
-
-    text: str
-    correct: bool
-    feedback: str
-
-
-class Question(Block, frozen=True):
-    """A question that the page grades."""
-
-    id: str
-    level: str
-    text: str
-    options: tuple[Option, ...]
-    code: str = ""
-    hint: str = ""
-    steps: tuple[str, ...] = ()
-    answer: str = ""
-    check: str = ""
-    mistakes: tuple[str, ...] = ()
-
-
 class Crash(Block, frozen=True):
     """A section of ours that failed; the rest of the page stands."""
 
@@ -369,9 +336,60 @@ class Tabs(Block, frozen=True):
     tabs: tuple[Tab, ...]
 
 
+class Step(Piece, frozen=True):
+    """What a reader is shown once it has been asked for."""
+
+    label: str
+    """What is done, as a button says it: `Run the check`."""
+    blocks: tuple[AnyBlock, ...]
+    again: str = ""
+    """Names it to the action `again`, where a host offers it; empty if it cannot be done again."""
+
+
+class Steps(Block, frozen=True):
+    """Blocks that are revealed one step after the other."""
+
+    title: str
+    blocks: tuple[AnyBlock, ...]
+    """What stands there from the beginning."""
+    steps: tuple[Step, ...]
+
+
+class Knob(Piece, frozen=True):
+    """A setting of an experiment. `values` as they are shown."""
+
+    id: str
+    label: str
+    values: tuple[str, ...]
+    chosen: int = 0
+    note: str = ""
+
+
+class Attempt(Piece, frozen=True):
+    """What one choice of settings came to. `choices`: for each knob the place of its value."""
+
+    choices: tuple[int, ...]
+    blocks: tuple[AnyBlock, ...]
+    reached: bool = False
+    """Whether it reached the target."""
+
+
+class Experiment(Block, frozen=True):
+    """Settings to try until a target is reached.
+
+    A choice that no attempt is recorded for is asked of the action `experiment`, which is given
+    `choices` and `seed`, where a host offers it.
+    """
+
+    title: str
+    target: str
+    knobs: tuple[Knob, ...]
+    attempts: tuple[Attempt, ...] = ()
+
+
 AnyBlock = (
     Text | Facts | Checks | Table | Chart | Remarks | Code | Flow | Bars | Question | Crash
-    | Distributions | Draws | Network | Graph | Tabs
+    | Distributions | Draws | Network | Graph | Tabs | Exam | Cards | Steps | Experiment
 )  # fmt: skip
 
 
@@ -382,6 +400,8 @@ class Section(Piece, frozen=True):
     title: str
     blocks: tuple[AnyBlock, ...]
     intro: str = ""
+    mode: str = ""
+    """The id of the mode it belongs to, on a page that has modes."""
 
 
 class Page(Piece, frozen=True):
@@ -393,24 +413,19 @@ class Page(Piece, frozen=True):
     contents: str = ""
     """What the file carries: rows of values, source text."""
     generator: str = ""
+    modes: tuple[Mode, ...] = ()
+    """Where there are any, a page shows the sections of one at a time."""
+    learner: str = ""
+    """Under which name answers are kept, that of a lesson for example; empty: they are not kept."""
+    events: tuple[Event, ...] = ()
+    """What this learner has answered before, the oldest first."""
 
 
-def plain(value: Any) -> Any:
-    """Turn a struct into lists, dicts and numbers that any JSON reader accepts.
-
-    JSON has no NaN and no infinity: they become the strings "NaN", "Infinity" and "-Infinity".
-
-    >>> plain(Line(label="loss", values=(1.0, float("nan"))))
-    {'label': 'loss', 'values': [1.0, 'NaN']}
-    """
-    return _finite(msgspec.to_builtins(value))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return value
+__all__ = [
+    "AnyBlock", "Attempt", "Bar", "Bars", "Block", "Card", "Cards", "Chart", "Check", "Checks",
+    "Code", "Column", "Crash", "Distributions", "Draws", "Effect", "Event", "Exam", "Experiment",
+    "Fact", "Facts", "Flow", "Graph", "Head", "Histogram", "Knob", "Line", "Mode", "Network",
+    "Node", "Option", "Page", "Panel", "Picture", "Piece", "Pin", "Question", "Remark", "Remarks",
+    "Section", "Spot", "Stage", "Step", "Steps", "Strip", "Tab", "Table", "Tabs", "Text", "Tokens",
+    "Wires",
+]  # fmt: skip

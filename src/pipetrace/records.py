@@ -376,7 +376,7 @@ class Question(Record, frozen=True):
     id: str
     """Permanent id of its template."""
     group: str
-    """`quiz` or `practice`."""
+    """`quiz`, `practice`, `challenge` or `test`."""
     level: str
     """`easy`, `medium` or `hard`."""
     text: str
@@ -387,6 +387,10 @@ class Question(Record, frozen=True):
     check: str = ""
     hint: str = ""
     mistakes: tuple[str, ...] = ()
+    form: int = 0
+    """The seed of its numbers and of the order of its choices."""
+    subject: str = ""
+    place: str = ""
 
 
 class Notice(Record, frozen=True):

@@ -90,7 +90,7 @@ def _settle(draft: Draft, execute: Execute, seed: int) -> Question:
     ]
     _distinguish([choice.text for choice in choices])
     _level(choices)
-    Random(f"{seed}/{draft.id}/order").shuffle(choices)
+    Random(f"{seed}/{draft.form}/{draft.id}/order").shuffle(choices)
     key = next(index for index, choice in enumerate(choices) if choice.correct)
     names |= {"key": choices[key].text, "letter": LETTERS[key]}
     return Question(
@@ -105,6 +105,9 @@ def _settle(draft: Draft, execute: Execute, seed: int) -> Question:
         check=fill(draft.check, names),
         hint=fill(draft.hint, names),
         mistakes=tuple(fill(mistake, names) for mistake in draft.mistakes),
+        form=draft.form,
+        subject=draft.subject,
+        place=draft.place,
     )
 
 

@@ -55,7 +55,11 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     id: str = ""
     group: str = ""
     level: str = ""
-    """The registry writes id, group and level."""
+    subject: str = ""
+    """The registry writes id, group, level and subject."""
+    place: str = ""
+    """Where on the page the answer can be seen: `flow`, `training`; else that of the template."""
+    form: int = 0
 
 
 def claim(

@@ -14,7 +14,7 @@ from pipetrace.tracefile import Recording
 Write = Callable[[Recording, Random], Draft | None]
 """Drafts a question from a run; None where the run lacks the facts."""
 
-GROUPS = ("quiz", "practice")
+GROUPS = ("quiz", "practice", "challenge")
 LEVELS = ("easy", "medium", "hard")
 
 
@@ -25,32 +25,47 @@ class Template(msgspec.Struct, frozen=True, kw_only=True):
     group: str
     level: str
     needs: str
-    """What of a run it rests on: `dropout`, `run`, or `nothing` beyond torch itself."""
+    """What of a run it rests on: `subject`, `run`, or `nothing` beyond torch itself."""
     words: str
     """The first line of the function's docstring."""
     write: Write
+    place: str = ""
+    """The section of the page where the answer can be seen, unless the draft names a stage."""
+
+    @property
+    def lesson(self) -> str:
+        """The folder that it stands in."""
+        return self.write.__module__.rpartition(".")[0].rpartition(".")[2]
 
     def draft(self, recording: Recording, seed: int) -> Draft | None:
         """Draft the question; the same seed gives the same draft."""
         draft = self.write(recording, Random(f"{seed}/{self.id}"))
         if draft is None:
             return None
-        return msgspec.structs.replace(draft, id=self.id, group=self.group, level=self.level)
+        return msgspec.structs.replace(
+            draft, id=self.id, group=self.group, level=self.level, form=seed,
+            subject=self.words.rstrip("."), place=draft.place or self.place,
+        )  # fmt: skip
 
 
-NEEDS = ("dropout", "run", "nothing")
+NEEDS = ("subject", "run", "nothing")
 _templates: dict[str, Template] = {}
 _misconceptions: dict[str, str] = {}
 
 
-def question(*, id: str, group: str, level: str, needs: str) -> Callable[[Write], Write]:
-    """Register a template; its docstring says what the learner is asked.
+def question(
+    *, id: str, group: str, level: str, needs: str, place: str = ""
+) -> Callable[[Write], Write]:
+    """Register a template; its docstring says what the learner is asked, in a few words.
 
     Args:
         id: permanent and unique, `D101` for example; recorded answers refer to it.
-        group: `quiz` or `practice`.
+        group: `quiz` (about this run), `practice` (with common mistakes) or `challenge` (code to
+            read or to mend).
         level: `easy`, `medium` or `hard`.
-        needs: `dropout` (an active mask in the run), `run` (other recorded facts) or `nothing`.
+        needs: `subject` (the subject of its lesson, in the run: an active mask), `run` (other recorded facts) or `nothing`.
+        place: the section of a run's page where the answer can be seen: `flow`, `training`,
+            `prediction`, `metrics`, `contrast`, `lab`, `network`, `findings`, `provenance`.
 
     Raises:
         LessonError: the id is taken, a word is unknown or the docstring is missing.
@@ -66,7 +81,7 @@ def question(*, id: str, group: str, level: str, needs: str) -> Callable[[Write]
                 f"of {NEEDS}; got {group!r}, {level!r}, {needs!r}."
             )
         _templates[id] = Template(
-            id=id, group=group, level=level, needs=needs, words=words, write=write
+            id=id, group=group, level=level, needs=needs, words=words, write=write, place=place
         )
         return write
 

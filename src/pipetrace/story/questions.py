@@ -36,7 +36,12 @@ def block(question: Question) -> QuestionBlock:
         level=question.level,
         text=question.text,
         options=tuple(
-            Option(text=choice.text, correct=choice.correct, feedback=_feedback(choice))
+            Option(
+                text=choice.text,
+                correct=choice.correct,
+                feedback=_feedback(choice),
+                misconception=choice.misconception,
+            )
             for choice in question.choices
         ),
         code=question.code,
@@ -45,6 +50,9 @@ def block(question: Question) -> QuestionBlock:
         answer=question.answer,
         check=question.check,
         mistakes=question.mistakes,
+        form=question.form,
+        subject=question.subject,
+        place=question.place,
     )
 
 

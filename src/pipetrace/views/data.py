@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
 
-from pipetrace import blocks
 from pipetrace.blocks import Page
 from pipetrace.views import text
 
@@ -48,15 +48,30 @@ def encoded(value: Any, digits: int | None = None) -> str:
 def plain(value: Any, digits: int | None = None) -> Any:
     """Turn a page, or any part of one, into what any JSON reader accepts.
 
+    JSON has no NaN and no infinity: they become the strings "NaN", "Infinity" and "-Infinity".
+
     Args:
         value: A page, a section, a block, or lists and dicts of them.
         digits: Significant digits that numbers keep; None for all.
 
-    >>> plain(blocks.Bar(label="a", share=1 / 3, value=""), digits=4)
+    >>> from pipetrace.blocks import Bar, Line
+    >>> plain(Bar(label="a", share=1 / 3, value=""), digits=4)
     {'label': 'a', 'share': 0.3333, 'value': ''}
+    >>> plain(Line(label="loss", values=(1.0, float("nan"))))
+    {'label': 'loss', 'values': [1.0, 'NaN']}
     """
-    value = blocks.plain(value)
+    value = _finite(msgspec.to_builtins(value))
     return value if digits is None else _rounded(value, f".{digits}g")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value
 
 
 def _rounded(value: Any, form: str) -> Any:

@@ -14,7 +14,7 @@ _MANY = 5000
 """Elements up to which a question draws many masks: the cost must stay under a millisecond."""
 
 
-@question(id="D102", group="quiz", level="medium", needs="dropout")
+@question(id="D102", group="quiz", level="medium", needs="subject")
 def expected_drops(recording: Recording, random: Random) -> Draft | None:
     """How many elements a mask is expected to drop, and whether it must hit that number."""
     found = [
@@ -91,7 +91,7 @@ def expected_drops(recording: Recording, random: Random) -> Draft | None:
     )
 
 
-@question(id="D107", group="quiz", level="medium", needs="dropout")
+@question(id="D107", group="quiz", level="medium", needs="subject")
 def two_masks(recording: Recording, random: Random) -> Draft | None:
     """What two forwards of the same rows have in common."""
     found = [

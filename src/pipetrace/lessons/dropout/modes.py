@@ -10,7 +10,7 @@ from pipetrace.lessons.registry import question
 from pipetrace.tracefile import Recording
 
 
-@question(id="D103", group="quiz", level="medium", needs="dropout")
+@question(id="D103", group="quiz", level="medium", needs="subject")
 def loss_of_modes(recording: Recording, random: Random) -> Draft | None:
     """Which of two losses of the same weights was measured with dropout on."""
     probe = told_apart(recording)
@@ -56,7 +56,7 @@ def loss_of_modes(recording: Recording, random: Random) -> Draft | None:
     )
 
 
-@question(id="D104", group="quiz", level="easy", needs="dropout")
+@question(id="D104", group="quiz", level="easy", needs="subject")
 def in_eval(recording: Recording, random: Random) -> Draft | None:
     """What the same stage returns for one real element in eval mode."""
     places = [

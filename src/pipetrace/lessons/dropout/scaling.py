@@ -11,7 +11,7 @@ from pipetrace.lessons.registry import question
 from pipetrace.tracefile import Recording
 
 
-@question(id="D101", group="quiz", level="easy", needs="dropout")
+@question(id="D101", group="quiz", level="easy", needs="subject")
 def survivor(recording: Recording, random: Random) -> Draft | None:
     """What a dropout stage makes of one real element that its mask kept."""
     places = [
@@ -81,7 +81,7 @@ def survivor(recording: Recording, random: Random) -> Draft | None:
     )
 
 
-@question(id="D105", group="quiz", level="easy", needs="dropout")
+@question(id="D105", group="quiz", level="easy", needs="subject")
 def scale(recording: Recording, random: Random) -> Draft | None:
     """What number survivors are multiplied with."""
     found = droppings(recording)[:4]
@@ -137,7 +137,7 @@ def scale(recording: Recording, random: Random) -> Draft | None:
     )
 
 
-@question(id="D106", group="quiz", level="easy", needs="dropout")
+@question(id="D106", group="quiz", level="easy", needs="subject")
 def parameters(recording: Recording, random: Random) -> Draft | None:
     """How many parameters a dropout stage has."""
     wide = [
