@@ -63,7 +63,8 @@ def question(
         group: `quiz` (about this run), `practice` (with common mistakes) or `challenge` (code to
             read or to mend).
         level: `easy`, `medium` or `hard`.
-        needs: `subject` (the subject of its lesson, in the run: an active mask), `run` (other recorded facts) or `nothing`.
+        needs: `subject` (the lesson's own subject, met in the run: an active mask for dropout),
+            `run` (other recorded facts) or `nothing`.
         place: the section of a run's page where the answer can be seen: `flow`, `training`,
             `prediction`, `metrics`, `contrast`, `lab`, `network`, `findings`, `provenance`.
 
