@@ -9,12 +9,13 @@ import sys
 import msgspec
 import pytest
 
-from pipetrace.blocks import Crash, Page, Question, Remarks, plain
+from pipetrace.blocks import Crash, Page, Question, Remarks
 from pipetrace.records import Capture, Op, Provenance, Tensor
 from pipetrace.story import registry
 from pipetrace.story.page import head, page
 from pipetrace.story.registry import Content, section
 from pipetrace.tracefile import Recording
+from pipetrace.views.data import plain
 
 RUNS = (
     "dropout_run", "regression_run", "big_run", "failed_run", "table_run", "folds_run", "empty_run",

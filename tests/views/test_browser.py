@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 from pipetrace import blocks
 from pipetrace.blocks import Page
-from pipetrace.views import demo, html, notebook, text
+from pipetrace.views import data, demo, html, notebook, text
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Any]
@@ -343,7 +343,7 @@ def test_the_module_follows_a_model_that_changes(browser: Any):
     source = html.module().replace("export default", "window.viewer =")
     tab.add_script_tag(content=source, type="module")
     tab.wait_for_function("window.viewer")
-    first = blocks.plain(demo.page())
+    first = data.plain(demo.page())
     titles = tab.evaluate(
         """(first) => {
             let page = first, change;

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from pipetrace import blocks
-from pipetrace.views import demo_models, html, text
+from pipetrace.views import data, demo_models, html, text
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Any]
@@ -259,7 +259,7 @@ def lively(browser: Any) -> Any:
             const act = async (name, given) => (asked.push([name, given]), window.answer(given));
             window.viewer.render({ model: { get: (key) => ({ page })[key], act }, el });
         }""",
-        blocks.plain(page),
+        data.plain(page),
     )
     yield tab
     tab.close()
@@ -271,7 +271,7 @@ def test_a_live_run_is_shown_as_the_current_mask(lively: Any):
         names=BLOCK.names,
         effects=(blocks.Effect(label="output", off=(1.0, 2.0), draws=(((3.0, 4.0),),)),),
     )  # fmt: skip
-    answer = [blocks.plain(result), blocks.plain(blocks.Text(text="It ran again."))]
+    answer = [data.plain(result), data.plain(blocks.Text(text="It ran again."))]
     lively.evaluate(f"void (window.answer = () => ({json.dumps(answer)}))")
     lively.get_by_label("p", exact=True).last.fill("0.45")
     lively.get_by_label("seed").fill("7")

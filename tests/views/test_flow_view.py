@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 
 from pipetrace import blocks
 from pipetrace.blocks import Page, Section, Spot, Stage, Strip
-from pipetrace.views import html
+from pipetrace.views import data, html
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Any]
@@ -141,7 +141,7 @@ def hosted(browser: Any) -> Iterator[Open]:
         tab.set_content(f"<style>{html.style()}</style><div id='el'></div>")
         tab.add_script_tag(content=VIEWER, type="module")
         tab.wait_for_function("window.viewer")
-        tab.evaluate(HOST, {"page": blocks.plain(page_of(flow)), "failing": failing})
+        tab.evaluate(HOST, {"page": data.plain(page_of(flow)), "failing": failing})
         return tab
 
     yield open_page
@@ -402,7 +402,7 @@ def test_a_page_that_grows_keeps_what_the_reader_chose(hosted: Open):
     tab.get_by_role("searchbox", name="Find").fill("d")
     first = Stage(id="first", name="Prepared")
     grown = msgspec.structs.replace(FLOW, stages=(first, *FLOW.stages))
-    tab.evaluate("page => window.renew(page)", blocks.plain(page_of(grown)))
+    tab.evaluate("page => window.renew(page)", data.plain(page_of(grown)))
     assert heading(tab) == "Dropout"
     assert tab.get_by_role("searchbox", name="Find").input_value() == "d"
     assert tab.get_by_role("radio", name="Histograms").is_checked()
