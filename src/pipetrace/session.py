@@ -34,7 +34,6 @@ from pipetrace.probes.execute import execute
 from pipetrace.probes.trials.every import TRIALS
 from pipetrace.probes.trials.trial import carried_out, subjects
 from pipetrace.records import (
-    Capture,
     Ended,
     Fact,
     Failure,
@@ -212,14 +211,7 @@ class Session:
 
     def _questions(self) -> Sequence[Fact]:
         """Ask about the forwards that the page shows."""
-        recording = self.writer.recording()
-        apart = {each.id for each in recording.all(Capture) if each.apart}
-        recording.facts = [
-            fact for fact in recording.facts
-            if not (isinstance(fact, Op) and fact.capture in apart)
-            and not (isinstance(fact, Capture) and fact.apart)
-        ]  # fmt: skip
-        return select.questions(recording, execute).questions
+        return select.questions(self.writer.recording(), execute).questions
 
     def _ended(self, status: str, code: int, seconds: float) -> Ended:
         return Ended(status=status, code=code, seconds=seconds, costs=dict(self.recorder.costs))

@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 
 from pipetrace.lessons.answering import Answers, answer
 from pipetrace.lessons.registry import templates
-from pipetrace.lessons.select import draft, questions
+from pipetrace.lessons.select import questions
 from pipetrace.probes.execute import execute
 from pipetrace.records import Capture, Fact, Mask, Op, Question
 from pipetrace.tracefile import Recording
 
 SEEDS = 200
 LEVELS = ["easy", "easy", "medium", "medium", "hard"]
+TEST = ["easy"] * 3 + ["medium"] * 4 + ["hard"] * 3
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +33,10 @@ def sets(seed_run: Recording) -> list[Answers]:
 
 def sound(answers: Answers, quiz: int = 3) -> None:
     asked = answers.questions
-    assert [question.group for question in asked] == ["quiz"] * quiz + ["practice"] * 5
-    assert [question.level for question in asked[quiz:]] == LEVELS
+    groups = ["quiz"] * quiz + ["practice"] * 5 + ["test"] * 10
+    assert [question.group for question in asked] == groups
+    assert [question.level for question in asked[quiz : quiz + 5]] == LEVELS
+    assert [question.level for question in asked[quiz + 5 :]] == TEST
     assert len({question.id for question in asked}) == len(asked)
     for question in asked:
         assert len(question.choices) == 4
@@ -114,13 +117,6 @@ def test_every_template_is_asked_of_some_run(seed_run: Recording) -> None:
         )
 
 
-def test_drafts_are_the_same_choice_before_execution(seed_run: Recording) -> None:
-    drafts = draft(seed_run, 3)
-    assert [each.group for each in drafts] == ["quiz"] * 3 + ["practice"] * 5
-    assert len({each.id for each in drafts}) == 8
-    assert msgspec.json.decode(msgspec.json.encode(drafts), type=list[type(drafts[0])]) == drafts
-
-
 @pytest.mark.parametrize("seed", range(20))
 def test_a_run_without_dropout(plain_run: Recording, bare_run: Recording, seed: int) -> None:
     for run in (plain_run, bare_run):
@@ -131,7 +127,6 @@ def test_a_run_without_dropout(plain_run: Recording, bare_run: Recording, seed: 
 
 def test_a_run_without_a_forward_is_asked_nothing() -> None:
     empty = Recording([], {}, None)
-    assert draft(empty) == []
     assert questions(empty, execute).questions == ()
 
 

@@ -17,6 +17,7 @@ import pytest
 from pipetrace.errors import PipetraceError
 from pipetrace.serving import VARIABLE
 from pipetrace.serving.app import Desk
+from pipetrace.serving.channel import RunSource
 from pipetrace.serving.errands import Line
 from pipetrace.serving.followed import Followed
 from pipetrace.serving.process import served
@@ -108,7 +109,7 @@ def test_a_page_offers_the_actions_and_answers_with_blocks(line: Line, tmp_path:
     write(path)
     write(tmp_path / "b.pipetrace")
     begun = Followed(lambda: [path])
-    desk = Desk(Shelf(tmp_path), begun, lambda: line if line.connected else None)
+    desk = Desk(Shelf(tmp_path), RunSource(begun, lambda: line if line.connected else None))
     with served(lambda: desk, path="/run/live") as server:
         client = Client(server.url)
         assert embedded(client.ask("/run/live").text)["actions"] == []

@@ -100,10 +100,14 @@ def misconceptions(sentences: Mapping[str, str]) -> None:
             raise LessonError(f"two misconceptions have the id {name}: give one another.")
 
 
-def templates(group: str | None = None) -> list[Template]:
-    """Return the registered templates in the order of their ids."""
+def templates(group: str | None = None, level: str | None = None) -> list[Template]:
+    """Return the registered templates, of a group and of a level, in the order of their ids."""
     found = sorted(_templates.values(), key=lambda template: template.id)
-    return [template for template in found if group in (None, template.group)]
+    return [
+        template
+        for template in found
+        if group in (None, template.group) and level in (None, template.level)
+    ]
 
 
 def belief(misconception: str) -> str:

@@ -1,48 +1,40 @@
-"""Three questions for the quiz and five for practice are chosen by what a run can be asked."""
+"""Which questions a run is asked: a quiz, practice and a test, or all that a lesson can ask."""
 
 from __future__ import annotations
 
 from collections import Counter
-from itertools import islice
+from collections.abc import Iterable, Sequence
 from random import Random
+
+import msgspec
 
 from pipetrace.lessons import anymodel, dropout
 from pipetrace.lessons.answering import Answers, Execute, Rejection, answer
-from pipetrace.lessons.drafts import Draft
 from pipetrace.lessons.registry import LEVELS, NEEDS, Template, templates
 from pipetrace.records import Capture, Op, Prediction, Question
 from pipetrace.tracefile import Recording
 
 FAMILIES = (dropout, anymodel)
 """The lessons whose templates are drawn: importing a family registers them."""
+GENERAL = "anymodel"
+"""The family whose templates any run can be asked."""
 
 QUIZ = 3
 PRACTICE = {"easy": 2, "medium": 2, "hard": 1}
+EXAM = {"easy": 3, "medium": 4, "hard": 3}
 _ATTEMPTS = 3
 """Draws of one template before another takes its place."""
-
-
-def draft(recording: Recording, seed: int = 0) -> list[Draft]:
-    """Draft three quiz questions and five for practice, before anything is executed.
-
-    Their templates are different. Those about what this run shows come first, and of those the
-    ones about dropout; the quiz takes subjects (files of a lesson) in turn. A run without a
-    captured forward is asked nothing.
-
-    Args:
-        recording: the run.
-        seed: of the choice and of the numbers in it.
-    """
-    recording = _of_chosen(recording)
-    found: list[Draft] = []
-    for count, candidates in _slots(recording, seed):
-        drafts = (template.draft(recording, seed) for template in candidates)
-        found += islice((each for each in drafts if each is not None), count)
-    return found
+_APART = 1_000_003
+"""Between the seeds of two draws."""
 
 
 def questions(recording: Recording, execute: Execute, seed: int = 0) -> Answers:
-    """Draft and execute the questions of a run, replacing each draft that is rejected.
+    """Draft and execute the questions of a run's own page: quiz, practice and a test.
+
+    Three for the quiz, about what the run shows, of different subjects (files of a lesson); five
+    for practice and ten for the test, of the lesson that the run is about, filled up with what any
+    run can be asked. No template is asked twice. A draft that is rejected is replaced. A run
+    without a captured forward is asked nothing.
 
     Args:
         recording: the run.
@@ -50,23 +42,138 @@ def questions(recording: Recording, execute: Execute, seed: int = 0) -> Answers:
         seed: of the choice, the numbers and the order of the options.
     """
     recording = _of_chosen(recording)
-    asked: list[Question] = []
-    rejections: list[Rejection] = []
-    for count, candidates in _slots(recording, seed):
-        open_places = count
+    if recording.first(Capture) is None:
+        return Answers(questions=(), rejections=())
+    drawn = _Drawn(recording, execute, seed)
+    random = Random(f"{seed}/choice")
+    about = subject(recording)
+    drawn.take(QUIZ, _preferred(templates("quiz"), random), "quiz")
+    for level, count in PRACTICE.items():
+        drawn.take(count, _of_lesson(about, templates("practice", level), random), "practice")
+    for level, count in EXAM.items():
+        drawn.take(count, _of_lesson(about, templates(level=level), random), "test")
+    return drawn.answers()
+
+
+def bank(
+    recording: Recording, execute: Execute, seed: int = 0, lesson: str | None = None
+) -> Answers:  # fmt: skip
+    """Draw and execute every template that a run can be asked, each once, in random order.
+
+    Args:
+        recording: the run.
+        execute: `pipetrace.probes.execute.execute`.
+        seed: of the numbers and the order of the options: another seed is a parallel form.
+        lesson: the lesson to ask about; by default that of the run's subject and what any run can
+            be asked.
+    """
+    recording = _of_chosen(recording)
+    if recording.first(Capture) is None:
+        return Answers(questions=(), rejections=())
+    asked = (subject(recording), GENERAL) if lesson is None else (lesson,)
+    drawn = _Drawn(recording, execute, seed)
+    found = [template for template in templates() if template.lesson in asked]
+    Random(f"{seed}/bank").shuffle(found)
+    drawn.take(len(found), found)
+    return drawn.answers()
+
+
+def exam(asked: Sequence[Question], seed: int = 0) -> list[Question]:
+    """Choose a test of ten from a bank: three easy ones, four medium and three hard, in this order.
+
+    Where a level has too few, its neighbours help out.
+
+    Args:
+        asked: the questions to choose from.
+        seed: another seed is a parallel form.
+    """
+    return exams(asked, 1, seed)[0]
+
+
+def exams(asked: Sequence[Question], count: int, seed: int = 0) -> list[list[Question]]:
+    """Choose several tests from a bank; two share a question only once the bank is used up.
+
+    >>> exams([], 2)
+    [[], []]
+    """
+    random = Random(f"{seed}/exam")
+    rank = {id(question): random.random() for question in asked}
+    used: Counter[int] = Counter()
+    forms = []
+    for _ in range(count):
+        form: list[Question] = []
+        for level, wanted in EXAM.items():
+            near = sorted(
+                (question for question in asked if question not in form),
+                key=lambda each: (
+                    abs(LEVELS.index(each.level) - LEVELS.index(level)),
+                    used[id(each)],
+                    rank[id(each)],
+                ),
+            )
+            form += near[:wanted]
+        used.update(map(id, form))
+        forms.append(sorted(form, key=lambda each: LEVELS.index(each.level)))
+    return forms
+
+
+def subject(recording: Recording) -> str:
+    """Return the lesson that a run is about: the first whose own subject it met.
+
+    It is `anymodel` where none was met.
+    """
+    for template in templates():
+        drafts = template.needs == NEEDS[0] and template.draft(recording, 0) is not None
+        if drafts:
+            return template.lesson
+    return GENERAL
+
+
+class _Drawn:
+    """Questions that stood their execution, and the templates that were used up for them."""
+
+    def __init__(self, recording: Recording, execute: Execute, seed: int) -> None:
+        self._recording, self._execute, self._seed = recording, execute, seed
+        self._used: set[str] = set()
+        self._questions: list[Question] = []
+        self._rejections: list[Rejection] = []
+
+    def take(self, count: int, candidates: Iterable[Template], group: str = "") -> None:
+        """Ask so many of these templates, the first ones first, as questions of a group."""
         for template in candidates:
-            if not open_places:
+            if not count:
+                return
+            if template.id in self._used:
+                continue
+            for question in self._ask(template):
+                self._used.add(template.id)
+                count -= 1
+                self._questions.append(_grouped(question, group or question.group))
+
+    def answers(self) -> Answers:
+        return Answers(questions=tuple(self._questions), rejections=tuple(self._rejections))
+
+    def _ask(self, template: Template) -> tuple[Question, ...]:
+        """Draw a template until a draft of it stands its execution, a few times at most."""
+        for attempt in range(_ATTEMPTS):
+            drawn = template.draft(self._recording, self._seed + _APART * attempt)
+            if drawn is None:
                 break
-            answers = _ask(template, recording, execute, seed)
-            asked += answers.questions
-            rejections += answers.rejections
-            open_places -= len(answers.questions)
-    return Answers(questions=tuple(asked), rejections=tuple(rejections))
+            answers = answer([drawn], self._execute, self._seed)
+            self._rejections += answers.rejections
+            if answers.questions:
+                return answers.questions
+        return ()
+
+
+def _grouped(question: Question, group: str) -> Question:
+    return msgspec.structs.replace(question, group=group)
 
 
 def _of_chosen(recording: Recording) -> Recording:
     """Leave out what is known of other samples than the chosen one: nobody is asked about them."""
     others = {item.capture for item in recording.all(Prediction) if item.role != "chosen"}
+    others |= {item.id for item in recording.all(Capture) if item.apart}
     if not others:
         return recording
     facts = [
@@ -78,32 +185,6 @@ def _of_chosen(recording: Recording) -> Recording:
     return Recording(facts, recording.series, recording.path, recording.written, recording.ranks)
 
 
-def _ask(template: Template, recording: Recording, execute: Execute, seed: int) -> Answers:
-    """Draw a template until a draft of it stands its execution, a few times at most."""
-    rejections: list[Rejection] = []
-    for attempt in range(_ATTEMPTS):
-        drawn = template.draft(recording, seed + 1_000_003 * attempt)
-        if drawn is None:
-            break
-        answers = answer([drawn], execute, seed)
-        rejections += answers.rejections
-        if answers.questions:
-            return Answers(questions=answers.questions, rejections=tuple(rejections))
-    return Answers(questions=(), rejections=tuple(rejections))
-
-
-def _slots(recording: Recording, seed: int) -> list[tuple[int, list[Template]]]:
-    """Return how many questions to ask of which templates, the preferred ones first."""
-    if recording.first(Capture) is None:
-        return []
-    random = Random(f"{seed}/choice")
-    slots = [(QUIZ, _preferred(templates("quiz"), random))]
-    for level in LEVELS:
-        of_level = [template for template in templates("practice") if template.level == level]
-        slots.append((PRACTICE[level], _preferred(of_level, random)))
-    return slots
-
-
 def _preferred(candidates: list[Template], random: Random) -> list[Template]:
     """Shuffle templates; put first what rests on more of the run, and take subjects in turn."""
     seen: Counter[str] = Counter()
@@ -113,3 +194,13 @@ def _preferred(candidates: list[Template], random: Random) -> list[Template]:
         turns[template.id] = (NEEDS.index(template.needs), seen[subject], len(turns))
         seen[subject] += 1
     return sorted(candidates, key=lambda template: turns[template.id])
+
+
+def _of_lesson(about: str, candidates: list[Template], random: Random) -> list[Template]:
+    """Shuffle templates; put first those of a lesson, then those that any run can be asked."""
+    order = {about: 0, GENERAL: 1}
+    mixed = random.sample(candidates, len(candidates))
+    return sorted(
+        (template for template in mixed if template.lesson in order),
+        key=lambda template: order[template.lesson],
+    )

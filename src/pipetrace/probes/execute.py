@@ -44,7 +44,7 @@ def execute(code: str, names: Mapping[str, Any] | None = None, *, seed: int = 0)
     space.update(names or {})
     printed = io.StringIO()
     try:
-        with _apart(seed), contextlib.redirect_stdout(printed):
+        with apart(seed), contextlib.redirect_stdout(printed):
             statements, last = _compiled(code)
             exec(statements, space)
             value = None if last is None else eval(last, space)
@@ -72,7 +72,7 @@ def _compiled(code: str) -> tuple[CodeType, CodeType | None]:
 
 
 @contextlib.contextmanager
-def _apart(seed: int) -> Iterator[None]:
+def apart(seed: int) -> Iterator[None]:
     """Give a snippet its own world of random streams and defaults, and put the old one back."""
     generator = torch.default_generator
     streams = (generator.get_state(), numpy.random.get_state(), random.getstate())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from starlette.routing import Route
 from pipetrace.errors import PipetraceError, RunFileError
 from pipetrace.following import load_together
 from pipetrace.serving import documents
-from pipetrace.serving.channel import Channel, Errands, RunSource, Source
+from pipetrace.serving.channel import Channel, Errands, LessonSource, RunSource, Source
 from pipetrace.serving.door import Door
 from pipetrace.serving.followed import Followed
 from pipetrace.serving.listing import Listing
@@ -44,17 +43,12 @@ class Desk:
 
     Args:
         shelf: The runs.
-        begun: The run that was begun with this server; None where none was.
-        errands: What may be asked of its process.
+        begun: What this server was started for: a run that was begun with it, or a lesson.
     """
 
-    def __init__(
-        self, shelf: Shelf, begun: Followed | None = None,
-        errands: Callable[[], Errands | None] = lambda: None,
-    ) -> None:  # fmt: skip
+    def __init__(self, shelf: Shelf, begun: RunSource | LessonSource | None = None) -> None:
         self._shelf = shelf
-        self._begun = None if begun is None else RunSource(begun, errands)
-        self._errands = errands
+        self._begun = begun
         self._channels: dict[str, Channel] = {}
         # What a process is asked for may take long: it must not wait in line with pages.
         self._asking = ThreadPoolExecutor(1, "errand")
@@ -110,7 +104,7 @@ class Desk:
         """Ask the process behind a run, and answer with the blocks that it answers."""
         channel = self._channel(request.path_params["id"])
         source = None if channel is None else channel.source
-        errands = source.errands() if isinstance(source, RunSource) else None
+        errands = source.errands() if isinstance(source, (RunSource, LessonSource)) else None
         if errands is None:
             return _wrong("No process stands behind this run any more: nothing can be re-run.", 409)
         body = b""
@@ -179,10 +173,14 @@ class Desk:
         if not files:
             return None
         followed = Followed(lambda: self._shelf.files(id))
-        return RunSource(followed, lambda: self._errands() if self._is_begun(files) else None)
+        return RunSource(followed, lambda: self._asked_of(files))
 
-    def _is_begun(self, files: list[Path]) -> bool:
-        return self._begun is not None and list(self._begun.followed.paths) == files
+    def _asked_of(self, files: list[Path]) -> Errands | None:
+        """Return what may be asked of the process behind a run: that which was begun here."""
+        begun = self._begun
+        if not isinstance(begun, RunSource) or list(begun.followed.paths) != files:
+            return None
+        return begun.errands()
 
 
 def _no_run() -> Response:

@@ -100,6 +100,54 @@ class RunSource:
         return () if errands is None else errands.actions
 
 
+class LessonSource:
+    """The page of a lesson, which its tutor makes in this process.
+
+    Args:
+        page: Returns the page as it is now.
+        errands: What may be asked of the tutor.
+    """
+
+    pace = 0.05
+
+    def __init__(self, page: Callable[[], Page], errands: Errands) -> None:
+        self._page = page
+        self._errands = errands
+        self._sheet = Sheet()
+        self._renewed = True
+
+    @property
+    def version(self) -> int:
+        """The version of the page."""
+        return self._sheet.version
+
+    @property
+    def title(self) -> str:
+        """The title of the page."""
+        return self._sheet.title
+
+    def renew(self) -> None:
+        """Hear that the page has become another."""
+        self._renewed = True
+
+    def errands(self) -> Errands:
+        """Return what may be asked."""
+        return self._errands
+
+    def stirred(self) -> bool:
+        """Tell whether the page may have changed."""
+        return self._renewed
+
+    def make(self) -> bool:
+        """Make the page, and tell whether it has changed."""
+        self._renewed = False
+        return self._sheet.put(self._page(), self._errands.actions)
+
+    def message(self, since: int) -> str:
+        """Return what has changed since a version."""
+        return self._sheet.message(since)
+
+
 def _broken(error: Exception) -> Page:
     text = f"{type(error).__name__}: {error}. It is made again when the run goes on."
     crash = Crash(title="The page could not be made", text=text)

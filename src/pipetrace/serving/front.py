@@ -89,8 +89,9 @@ def run_live(words: Sequence[str], out: Path, *, say: Callable[[str], None],
 
     def make() -> Desk:
         from pipetrace.serving.app import Desk
+        from pipetrace.serving.channel import RunSource
 
-        return Desk(Shelf(out), begun, lambda: line if line.connected else None)
+        return Desk(Shelf(out), RunSource(begun, lambda: line if line.connected else None))
 
     try:
         with served(make, path="/run/live") as server, _pressed() as pressed:

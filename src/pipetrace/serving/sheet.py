@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pipetrace.blocks import Page, Section
 from pipetrace.views import data, html
 
+_HEAD = ("title", "subtitle", "contents", "generator", "modes", "learner", "events")
+
 
 class Sheet:
     """The page of one run as JSON, version by version.
@@ -40,9 +42,7 @@ class Sheet:
             actions: What a reader may ask of the process behind the page.
         """
         version = self.version + 1
-        head: dict[str, object] = {
-            name: getattr(page, name) for name in ("title", "subtitle", "contents", "generator")
-        }
+        head: dict[str, object] = {name: getattr(page, name) for name in _HEAD}
         head["actions"] = list(actions)
         sections: dict[str, tuple[int, Section, str]] = {}
         for section in page.sections:

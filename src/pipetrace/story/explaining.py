@@ -29,9 +29,9 @@ def page(rule: Rule) -> Page:
             Section(id="why", title="Why it matters", blocks=(Text(text=why), known)),
             Section(id="found", title="How it is found", blocks=(Text(text=" ".join(found)),)),
             Section(id="instead", title="What to write instead", blocks=(Text(text=instead),)),
-            Section(id="fires", title="Here it fires", blocks=(_program(rule.fires, rule.silent),)),
+            Section(id="fires", title="Here it fires", blocks=(program(rule.fires, rule.silent),)),
             Section(id="silent", title="This it leaves in peace",
-                    blocks=(_program(rule.silent, rule.fires),)),
+                    blocks=(program(rule.silent, rule.fires),)),
             Section(
                 id="ignore", title="Where it is meant", blocks=(Code(text=silence),),
                 intro="Say so on the statement:",
@@ -40,7 +40,7 @@ def page(rule: Rule) -> Page:
     )  # fmt: skip
 
 
-def _program(text: str, other: str) -> Code:
+def program(text: str, other: str) -> Code:
     """Show a program, with the lines marked in which it differs from another one like it."""
     lines, others = text.splitlines(), other.splitlines()
     matcher = difflib.SequenceMatcher(None, others, lines, autojunk=False)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from pipetrace.blocks import Option
+from collections.abc import Sequence
+
+from pipetrace.blocks import Exam, Option
 from pipetrace.blocks import Question as QuestionBlock
+from pipetrace.learner import verdict
+from pipetrace.lessons import select
 from pipetrace.records import Choice, Op, Question
 from pipetrace.story.registry import Content, section
 from pipetrace.tracefile import Recording
@@ -27,6 +31,39 @@ def practice(recording: Recording) -> Content | None:
     if not any(op.mask is not None for op in recording.all(Op)):
         intro += " No dropout was captured in this run: the numbers are of the questions' own code."
     return _content(recording, "practice", intro)
+
+
+@section(id="exam", title="Test", order=72)
+def test(recording: Recording) -> Content | None:
+    """Test what the quiz and the practice are about, over easy, medium and hard."""
+    form = [question for question in recording.all(Question) if question.group == "test"]
+    made = exam("run", [form])
+    intro = "Ten questions, graded together: the verdict comes with its 95 % interval."
+    return None if made is None else Content((made,), intro)
+
+
+def exam(id: str, forms: Sequence[Sequence[Question]]) -> Exam | None:
+    """Make a test of parallel forms; None where there is not enough to ask.
+
+    Args:
+        id: Names the test in what is recorded of it.
+        forms: The questions of each form.
+    """
+    whole = [form for form in forms if len(form) == sum(select.EXAM.values())]
+    if not whole:
+        return None
+    asked = list({(each.id, each.form): each for form in whole for each in form}.values())
+    total = len(whole[0])
+    return Exam(
+        id=id,
+        title=f"Test of {total} questions",
+        questions=tuple(map(block, asked)),
+        forms=tuple(tuple(asked.index(each) for each in form) for form in whole),
+        intervals=tuple(verdict.interval(right, total) for right in range(total + 1)),
+        strong=verdict.STRONG,
+        hard=verdict.HARD,
+        growing=verdict.GROWING,
+    )
 
 
 def block(question: Question) -> QuestionBlock:

@@ -14,14 +14,16 @@ PROMPT = "Your answer ({letters}, h for a hint, q to stop): "
 
 
 def ask(
-    questions: Sequence[Question], reader: Callable[[str], str], console: Console
-) -> tuple[int, int]:
+    questions: Sequence[Question], reader: Callable[[str], str], console: Console,
+    answered: Callable[[Question, int], None] = lambda question, chosen: None,
+) -> tuple[int, int]:  # fmt: skip
     """Ask questions and grade the answers.
 
     Args:
         questions: What to ask, in order. One without options cannot be graded and is left out.
         reader: Gives the reader's line for a prompt, as `input` does; EOFError means the end.
         console: Where to print.
+        answered: Called with each question and the place of the option that was chosen.
 
     Returns:
         How many answers were right, and how many were given.
@@ -41,18 +43,19 @@ def ask(
     for number, question in enumerate(asked, 1):
         head = Text(f"\nQuestion {number} of {len(asked)}\n", "dim")
         console.print(head)
-        console.print(terminal.block(_unhinted(question)))
-        chosen = _answer(question, reader, console)
+        console.print(terminal.block(unhinted(question)))
+        chosen = choose(question, reader, console)
         if chosen is None:
             break
+        answered(question, chosen)
         given += 1
         right += question.options[chosen].correct
-        _explain(question, chosen, console)
+        explain(question, chosen, console)
     console.print(Text(f"\n{right} of {given} right, {len(asked)} in all.", "bold"))
     return right, given
 
 
-def _unhinted(question: Question) -> Question:
+def unhinted(question: Question) -> Question:
     """Leave the hint out until somebody asks for it."""
     return Question(
         id=question.id,
@@ -63,7 +66,8 @@ def _unhinted(question: Question) -> Question:
     )
 
 
-def _answer(question: Question, reader: Callable[[str], str], console: Console) -> int | None:
+def choose(question: Question, reader: Callable[[str], str], console: Console) -> int | None:
+    """Let the reader choose an option, and return its place; None at the end."""
     letters = [text.letter(index) for index in range(len(question.options))]
     named = letters[0] if len(letters) == 1 else f"{letters[0]}-{letters[-1]}"
     prompt = PROMPT.format(letters=named)
@@ -82,7 +86,8 @@ def _answer(question: Question, reader: Callable[[str], str], console: Console) 
             console.print(Text(f"Type one of {', '.join(letters)}, h or q.", "dim"))
 
 
-def _explain(question: Question, chosen: int, console: Console) -> None:
+def explain(question: Question, chosen: int, console: Console) -> None:
+    """Say whether an answer was right, why, and how it is found."""
     option = question.options[chosen]
     _say(console, *(("✓ Right. ", "green") if option.correct else ("✗ Not right. ", "red")), option)
     if not option.correct:

@@ -1,0 +1,189 @@
+"""Lessons: `pipetrace learn` opens one, in the browser or the terminal; `lessons` lists them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipetrace import printing
+
+if TYPE_CHECKING:
+    from pipetrace.tutoring.tutor import Tutor
+
+Later = Callable[[], int]
+_TICK = 0.05
+_GRACE = 5.0
+"""Seconds after the last reader after which a page that no terminal can end is served no more."""
+
+
+@click.command(
+    short_help="Open a lesson on a fresh run of its example, or on your own.",
+    epilog="\b\npipetrace learn\npipetrace learn dropout practice --terminal\n"
+    "pipetrace learn --run pipetrace-runs/train.pipetrace",
+)
+@click.argument("lesson", required=False, default="dropout")
+@click.argument("mode", required=False, default="")
+@click.option("--run", "file", metavar="FILE", type=click.Path(path_type=Path),
+              help="Teach on this run; by default the lesson's example is run.")  # fmt: skip
+@click.option("--terminal", is_flag=True, help="Teach in the terminal, without a browser.")
+@click.option("--output", "-o", metavar="PATH", type=click.Path(dir_okay=False, path_type=Path),
+              help="Write the lesson as one HTML file that works offline, and end.")  # fmt: skip
+@click.option("--out", default="pipetrace-runs", metavar="DIR", show_default=True,
+              type=click.Path(file_okay=False, path_type=Path),
+              help="Folder for the run of the example.")  # fmt: skip
+@click.option("--seed", default=None, metavar="N", type=click.IntRange(min=0, max=2**32 - 1),
+              help="Of the questions; another parallel form each time by default.")  # fmt: skip
+@click.option("--port", default=0, metavar="N", type=click.IntRange(0, 65_535),
+              help="Where to listen; a free port by default.")  # fmt: skip
+def learn(
+    lesson: str, mode: str, file: Path | None, terminal: bool, output: Path | None, out: Path,
+    seed: int | None, port: int,
+) -> Later:  # fmt: skip
+    """Open LESSON, dropout by default, in one of its ten MODEs.
+
+    Modes are why, deep, trace, training, predict, metrics, checks, practice, experiment, review.
+    LESSON may be a folder of your own: see docs/writing-a-lesson.md. What you answer is kept in
+    your own file on this machine: `pipetrace progress` shows it.
+    """
+
+    def later() -> int:
+        from pipetrace.lessons.content import MODES
+
+        name, wanted = (lesson, mode) if lesson not in MODES or mode else ("dropout", lesson)
+        if wanted and wanted not in MODES:
+            raise click.UsageError(f"{wanted} is no mode. Modes are: {', '.join(MODES)}.")
+        if output is not None:
+            printing.require_writable(output)
+        tutor = _tutor(name, file, out, seed)
+        if terminal:
+            return _in_terminal(tutor, wanted)
+        if output is not None:
+            return _written(tutor, output)
+        return _served(tutor, wanted, out, port)
+
+    return later
+
+
+@click.command(short_help="List the lessons.")
+@click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
+def lessons(as_json: bool) -> Later:
+    """List the lessons that `pipetrace learn` opens."""
+
+    def later() -> int:
+        import msgspec
+
+        from pipetrace.lessons import folder
+        from pipetrace.lessons.registry import templates
+
+        known = folder.every()
+        counts = {one.id: sum(t.lesson == one.id for t in templates()) for one in known}
+        if as_json:
+            listed = [
+                {"id": one.id, "title": one.about.title, "words": one.about.words,
+                 "questions": counts[one.id], "cards": len(one.cards)}
+                for one in known
+            ]  # fmt: skip
+            printing.write(msgspec.json.format(msgspec.json.encode(listed), indent=1) + b"\n")
+            return 0
+        for one in known:
+            print(f"{one.id:12} {one.about.title}: {one.about.words}")
+            print(f"{'':12} {counts[one.id]} questions, {len(one.cards)} cards")
+        return 0
+
+    return later
+
+
+def _tutor(name: str, file: Path | None, out: Path, seed: int | None) -> Tutor:
+    """Run the example unless a run was named, and make of the lesson what a learner needs first."""
+    from pipetrace import api
+    from pipetrace.learner import schedule
+    from pipetrace.learner.log import Log
+    from pipetrace.lessons import folder
+    from pipetrace.tutoring.tutor import Tutor, run_example
+
+    lesson = folder.named(name)
+    log = Log()
+    weights = schedule.weights()
+    recording = run_example(lesson, out) if file is None else api.load(file).recording
+    drawn = time.time_ns() // 1_000_000 % 2**32 if seed is None else seed
+    tutor = Tutor(lesson, recording, log=log, own=file is not None, seed=drawn, weights=weights)
+    tutor.first()
+    return tutor
+
+
+def _in_terminal(tutor: Tutor, mode: str) -> int:
+    from rich.console import Console
+
+    from pipetrace.tutoring.lectern import Lectern
+
+    lectern = Lectern(tutor, input, Console())
+    if mode:
+        lectern.show(mode)
+    else:
+        lectern.menu()
+    return 0
+
+
+def _written(tutor: Tutor, output: Path) -> int:
+    from pipetrace.views import html
+
+    for _ in tutor.rest():
+        pass
+    printing.export(output, html.document(tutor.page()))
+    print(output, flush=True)
+    return 0
+
+
+def _served(tutor: Tutor, mode: str, out: Path, port: int) -> int:
+    """Serve the page while the rest is made, until Ctrl-C, or until nobody looks at it."""
+    from pipetrace.serving.process import served
+
+    def make() -> Any:
+        from pipetrace.serving.app import Desk
+        from pipetrace.serving.channel import LessonSource
+        from pipetrace.serving.shelf import Shelf
+
+        source = LessonSource(tutor.page, _Errands(tutor))
+        tutor.renewed = source.renew
+        return Desk(Shelf(out), source)
+
+    out.mkdir(parents=True, exist_ok=True)
+    with served(make, port, "/run/live") as server:
+        url = f"{server.url}#on-{mode}" if mode else server.url
+        print(f"pipetrace: the lesson is at {url}", file=sys.stderr)
+        person = sys.stdin is not None and sys.stdin.isatty()
+        print("pipetrace: Ctrl-C ends it; what you answered is kept.", file=sys.stderr, flush=True)
+        printing.open_address(url)
+        started = looked = time.monotonic()
+        try:
+            for _ in tutor.rest():
+                looked = time.monotonic() if server.readers else looked
+            while person or time.monotonic() - max(looked, started) < _GRACE:
+                time.sleep(_TICK)
+                looked = time.monotonic() if server.readers else looked
+        except KeyboardInterrupt:
+            print(file=sys.stderr)
+    return 0
+
+
+class _Errands:
+    """What the page may ask of its tutor."""
+
+    def __init__(self, tutor: Tutor) -> None:
+        self._actions = tutor.actions
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """The names of what may be asked."""
+        return tuple(self._actions)
+
+    def ask(self, name: str, arguments: dict[str, Any]) -> list[Any]:
+        """Do it, and return blocks as plain values."""
+        from pipetrace.views import data
+
+        return [data.plain(block) for block in self._actions[name](arguments)]

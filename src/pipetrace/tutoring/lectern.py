@@ -1,0 +1,157 @@
+"""A lesson in the terminal: the modes are printed, and what asks is asked there."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+
+from msgspec.structs import replace
+from rich.console import Console
+from rich.text import Text
+
+from pipetrace.blocks import AnyBlock, Cards, Exam, Experiment, Page, Question, Section
+from pipetrace.learned import Answer, Reached, Review, Sitting
+from pipetrace.learner import schedule
+from pipetrace.learner.verdict import verdict
+from pipetrace.lessons.content import MODES
+from pipetrace.tutoring.tutor import Tutor
+from pipetrace.views import quiz, sitting, terminal
+
+Reader = Callable[[str], str]
+_WAITS = {"why": "studies", "checks": "checks", "experiment": "experiment"}
+"""What a mode shows that is made last."""
+_ASKING = (Question, Exam, Cards, Experiment)
+
+
+class Lectern:
+    """Shows one mode after the other.
+
+    Args:
+        tutor: Makes the lesson.
+        reader: Gives the learner's line for a prompt, as `input` does.
+        console: Where to print.
+    """
+
+    def __init__(self, tutor: Tutor, reader: Reader, console: Console) -> None:
+        self._tutor, self._reader, self._console = tutor, reader, console
+        self._rest = tutor.rest()
+
+    def menu(self) -> None:
+        """Let the learner choose modes until there is no more to say."""
+        page = self._tutor.page()
+        self._console.print(terminal.render(replace(page, sections=())))
+        while True:
+            self._console.print()
+            for number, mode in enumerate(page.modes, 1):
+                self._console.print(Text(f"{number:3}  {mode.label}", "bold"), Text(mode.words))
+            try:
+                said = self._reader("Mode, 1 to 10 (q to stop): ").strip().lower()
+            except EOFError:
+                return
+            if said in ("q", "quit"):
+                return
+            names = list(MODES)
+            if said in names:
+                self.show(said)
+            elif said.isdecimal() and 1 <= int(said) <= len(names):
+                self.show(names[int(said) - 1])
+            else:
+                self._console.print(Text("Type a number from 1 to 10, or q.", "dim"))
+
+    def show(self, mode: str) -> None:
+        """Print a mode, and ask what it asks."""
+        self._wait(mode)
+        page = self._tutor.page()
+        for section in (each for each in page.sections if each.mode == mode):
+            told = tuple(each for each in section.blocks if not isinstance(each, _ASKING))
+            self._print(page, replace(section, blocks=told))
+            self._ask(section.blocks)
+
+    def _wait(self, mode: str) -> None:
+        """Make as much of the lesson as the mode shows."""
+        wanted = _WAITS.get(mode, "")
+        while wanted in self._tutor.taught.pending:
+            if next(self._rest, self._rest) is self._rest:
+                return
+
+    def _print(self, page: Page, section: Section) -> None:
+        shown = Page(title="", subtitle="", sections=(section,))
+        self._console.print(terminal.render(shown))
+
+    def _ask(self, blocks: Sequence[AnyBlock]) -> None:
+        questions = [each for each in blocks if isinstance(each, Question)]
+        if questions:
+            quiz.ask(questions, self._reader, self._console, self._answered)
+        for each in blocks:
+            if isinstance(each, Exam):
+                self._examine(each)
+            elif isinstance(each, Cards):
+                self._review(each)
+            elif isinstance(each, Experiment):
+                self._experiment(each)
+
+    def _answered(self, question: Question, chosen: int, sat: str = "") -> None:
+        option = question.options[chosen]
+        self._tutor.learned(
+            Answer(
+                lesson=self._tutor.taught.lesson.id,
+                at=_now(),
+                question=question.id,
+                form=question.form,
+                option=chosen,
+                right=option.correct,
+                level=question.level,
+                misconception=option.misconception,
+                sitting=sat,
+            )
+        )
+
+    def _examine(self, exam: Exam) -> None:
+        lesson = self._tutor.taught.lesson.id
+        sat = [each.form for each in self._tutor.events if isinstance(each, Sitting)]
+        form = min(range(len(exam.forms)), key=sat.count)
+        begun = Sitting(lesson=lesson, at=_now(), sitting=uuid.uuid4().hex, form=form)
+        given = sitting.sit(exam, form, self._reader, self._console)
+        if len(given) < len(exam.forms[form]):
+            return
+        self._tutor.learned(begun)
+        for question, chosen in given:
+            self._answered(question, chosen, begun.sitting)
+        right = [question for question, chosen in given if question.options[chosen].correct]
+        hard = sum(question.level == "hard" for question in right)
+        said = verdict(len(right), len(given), hard)
+        self._tutor.learned(
+            replace(begun, at=_now(), right=len(right), total=len(given), hard=hard, verdict=said)
+        )
+        sitting.tell(exam, given, said, self._console)
+
+    def _review(self, block: Cards) -> None:
+        lesson = self._tutor.taught.lesson.id
+        known = {card.id: card for card in block.cards}
+        reviews = [each for each in self._tutor.events if isinstance(each, Review)]
+        order = schedule.due(known, reviews, _now())
+        if not order:
+            self._console.print(Text("No card is due now.", "dim"))
+        sitting.review(
+            [known[name] for name in order], self._reader, self._console,
+            lambda card, rating: self._tutor.learned(
+                Review(lesson=lesson, at=_now(), card=card.id, rating=rating)
+            ),
+        )  # fmt: skip
+
+    def _experiment(self, block: Experiment) -> None:
+        reached = sitting.experiment(block, self._reader, self._console, self._tutor.experiment)
+        if reached is not None:
+            self._tutor.learned(
+                Reached(
+                    lesson=self._tutor.taught.lesson.id,
+                    at=_now(),
+                    experiment=block.title,
+                    choices=reached,
+                )
+            )
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

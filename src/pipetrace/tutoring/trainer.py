@@ -1,0 +1,88 @@
+"""The script of a study is trained with other settings, apart from the program that was watched."""
+
+from __future__ import annotations
+
+import runpy
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pipetrace.lessons.drafts import LessonError
+from pipetrace.lessons.folder import Comparison, Lesson, Setting, Study
+from pipetrace.lessons.taught import Curves, Measured, Tried
+from pipetrace.probes.execute import apart
+
+Train = Callable[..., Any]
+
+
+class Trainer:
+    """Trains what a lesson's study asks for.
+
+    Raises:
+        LessonError: the script has no function `train`, or cannot be run.
+    """
+
+    def __init__(self, lesson: Lesson) -> None:
+        study = lesson.about.study
+        assert study is not None
+        self.study: Study = study
+        self._path = (lesson.folder / study.script).resolve()
+        self._train = _function(self._path)
+
+    def compared(self, comparison: Comparison) -> Iterator[Measured | None]:
+        """Train both arms for every seed; yield None between, and what was measured at the end."""
+        started = time.perf_counter()
+        usual = self.study.settings(self.study.start())
+        arms: tuple[list[Curves], list[Curves]] = ([], [])
+        for seed in range(comparison.seeds):
+            for curves, own in zip(arms, (comparison.with_, comparison.without), strict=True):
+                curves.append(self.curves({**usual, **own}, seed))
+                self._require(curves[-1], comparison.measure)
+                yield None
+        yield Measured(
+            comparison=comparison, with_=tuple(arms[0]), without=tuple(arms[1]),
+            seconds=time.perf_counter() - started,
+        )  # fmt: skip
+
+    def tried(self, choices: tuple[int, ...], seed: int = 0) -> Tried:
+        """Train one choice of settings."""
+        settings, target = self.study.settings(choices), self.study.target
+        assert target is not None
+        curves = self.curves(settings, seed)
+        self._require(curves, target.measure)
+        reached = target.reached(curves[target.measure][-1])
+        return Tried(choices=choices, settings=settings, seed=seed, curves=curves, reached=reached)
+
+    def curves(self, settings: dict[str, Setting], seed: int) -> Curves:
+        """Call `train`, and return what it measured in each epoch.
+
+        Raises:
+            LessonError: it returned something else than numbers of each epoch.
+        """
+        with apart(seed):
+            found = self._train(seed=seed, **settings)
+        try:
+            curves = {str(name): [float(value) for value in found[name]] for name in found}
+            whole = bool(curves) and min(map(len, curves.values())) > 0
+        except (TypeError, ValueError, KeyError):
+            whole = False
+        if not whole or len(set(map(len, curves.values()))) > 1:
+            raise LessonError(
+                f"{self._path}: train() must return a dict of lists, a number for each epoch; "
+                f"got {type(found).__name__}."
+            )
+        return curves
+
+    def _require(self, curves: Curves, measure: str) -> None:
+        if measure not in curves:
+            raise LessonError(
+                f"{self._path}: train() measured {', '.join(curves)}, and no {measure!r}."
+            )
+
+
+def _function(path: Path) -> Train:
+    train: Train | None = runpy.run_path(str(path), run_name="study").get("train")
+    if train is None:
+        raise LessonError(f"{path}: a study needs a function train(*, seed, ...).")
+    return train
