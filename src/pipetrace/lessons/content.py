@@ -209,7 +209,7 @@ def _pieces(path: Path) -> Iterator[tuple[int, str, str]]:
     """Yield line, kind and text of what stands between empty lines, and fenced code as it is."""
     gathered: list[str] = []
     first = 0
-    fence = ""
+    fence = kind = ""
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         if fence:
             if line.strip() == "```":
@@ -219,10 +219,11 @@ def _pieces(path: Path) -> Iterator[tuple[int, str, str]]:
                 gathered.append(line)
             continue
         opened = _FENCE.match(line)
-        heading = line.startswith(("## ", "### ", "!")) or opened
-        if gathered and (heading or not line.strip()):
+        begins = line.startswith(("## ", "### ", "!", "[if ")) or _kind(line) != kind or opened
+        if gathered and (begins or not line.strip()):
             yield first, "text", "\n".join(gathered)
             gathered = []
+        kind = _kind(line)
         if opened:
             first, fence = number, f"code {opened.group(1)} {opened.group(2)}"
         elif line.startswith("### "):
@@ -238,6 +239,11 @@ def _pieces(path: Path) -> Iterator[tuple[int, str, str]]:
         raise _wrong(path, first, "this code is never closed: write ``` behind it.")
     if gathered:
         yield first, "text", "\n".join(gathered)
+
+
+def _kind(line: str) -> str:
+    """Return what begins a list, a table or a key sentence; a list's item may go on indented."""
+    return "-" if line.startswith(("- ", "  ")) else line[:1] if line[:1] in ("|", ">") else ""
 
 
 def _part(path: Path, line: int, kind: str, text: str) -> AnyPart:

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import msgspec
 
@@ -192,6 +193,8 @@ def _imported(folder: Path, id: str) -> None:
     )
     assert spec is not None
     assert spec.loader is not None
+    parent = sys.modules.setdefault(_OWN, ModuleType(_OWN))
+    parent.__path__ = []
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

@@ -54,8 +54,9 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
         differences = self.differences
         free = len(differences) - 1
         reach = _T[free - 1] if free <= len(_T) else _NORMAL
-        half = reach * statistics.stdev(differences) / math.sqrt(len(differences))
         mean = statistics.fmean(differences)
+        variance = math.fsum((each - mean) ** 2 for each in differences) / free
+        half = reach * math.sqrt(variance / len(differences))
         return mean - half, mean + half
 
     @property
@@ -70,7 +71,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
         """Return what a text may name of it."""
         differences = self.differences
         low, high = self.interval
-        better = sum((value < 0) == self.less_is_better and value != 0 for value in differences)
+        better = sum(value < 0 if self.less_is_better else value > 0 for value in differences)
         numbers = {
             "with": statistics.fmean(self.last(self.with_)),
             "without": statistics.fmean(self.last(self.without)),
