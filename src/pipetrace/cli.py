@@ -11,6 +11,7 @@ import click
 import pipetrace
 from pipetrace import checkup, printing
 from pipetrace import live as following
+from pipetrace import progress as learning
 from pipetrace.errors import PipetraceError
 
 Later = Callable[[], int]
@@ -364,7 +365,9 @@ def quiz(file: Path | None) -> Later:
     return later
 
 
-for command in (following.serve, checkup.check, checkup.rules, checkup.explain):
+for command in (
+    following.serve, checkup.check, checkup.rules, checkup.explain, learning.progress,
+):  # fmt: skip
     commands.add_command(command)
 
 
