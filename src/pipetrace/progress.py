@@ -106,8 +106,8 @@ def _anew(log: Log, lesson: str | None, *, delete: bool, yes: bool) -> int:
             print("Nothing was changed.", flush=True)
             return 1
     if delete:
-        gone = log.delete()
-        print(*(f"deleted  {path}" for path in gone), sep="\n", flush=True)
+        said = [f"deleted  {path}" for path in log.delete()]
+        print(*said or ["There was nothing to delete."], sep="\n", flush=True)
         return 0
     copy = log.reset(lesson)
     print("There was nothing to take out." if copy is None else f"copy  {copy}", flush=True)

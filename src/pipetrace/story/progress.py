@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from pipetrace.blocks import AnyBlock, Fact, Facts, Head, Page, Section, Table, Text
-from pipetrace.learner.account import Account, Share, Tested
+from pipetrace.learner.account import Account, Ended, Share
 from pipetrace.learner.verdict import Weakness
 from pipetrace.lessons.drafts import LessonError
 from pipetrace.lessons.registry import belief, templates
@@ -54,8 +54,8 @@ def _facts(account: Account) -> Iterable[Fact]:
     yield Fact(label="answers", value=str(account.answers))
     if account.answers:
         yield Fact(
-            label="right at once", value=f"{account.first.right} of {account.first.total}",
-            note=f"{_share(account.first)}; first answers only",
+            label="right at first", value=f"{account.first.right} of {account.first.total}",
+            note=f"{_share(account.first)}; of each question and its numbers",
         )  # fmt: skip
     if account.begun:
         yield Fact(label="tests not ended", value=str(account.begun))
@@ -66,7 +66,7 @@ def _facts(account: Account) -> Iterable[Fact]:
         yield Fact(label="cards due now", value=f"{account.due} of {account.cards}", note=note)
 
 
-def _tested(test: Tested) -> tuple[str, ...]:
+def _tested(test: Ended) -> tuple[str, ...]:
     right = f"{test.share.right} of {test.share.total}"
     return _when(test.at), right, _share(test.share), str(test.hard), test.verdict
 
@@ -88,6 +88,8 @@ def _share(share: Share) -> str:
     >>> _share(Share(right=8, total=10, low=0.4902, high=0.9433))
     '80 %, 49 % to 94 %'
     """
+    if not share.total:
+        return "no answers"
     return f"{share.right / share.total:.0%}, {share.low:.0%} to {share.high:.0%}".replace(
         "%", " %"
     )
