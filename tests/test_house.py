@@ -36,6 +36,7 @@ READERS = (
         "blocks",
         "exercises",
         "learned",
+        "learner",
         "checks",
         "errors",
         "tracefile",
@@ -61,6 +62,8 @@ OPTIONAL = {
     "traitlets": ("integrations/widget.py",),
     "starlette": ("serving/",),
     "uvicorn": ("serving/process.py",),
+    "fsrs": ("learner/",),
+    "platformdirs": ("learner/",),
 }
 """Where a package that is not always installed may be imported."""
 

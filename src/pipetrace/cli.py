@@ -11,6 +11,7 @@ import click
 import pipetrace
 from pipetrace import checkup, learning, printing
 from pipetrace import live as following
+from pipetrace import progress as learning
 from pipetrace.errors import PipetraceError
 
 Later = Callable[[], int]
@@ -365,8 +366,7 @@ def quiz(file: Path | None) -> Later:
 
 
 for command in (
-    following.serve, checkup.check, checkup.rules, checkup.explain,
-    learning.learn, learning.lessons,
+    following.serve, checkup.check, checkup.rules, checkup.explain, learning.progress,
 ):  # fmt: skip
     commands.add_command(command)
 

@@ -21,7 +21,7 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
     high: float
 
 
-class Tested(msgspec.Struct, frozen=True, kw_only=True):
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """A test that was ended."""
 
     sitting: str
@@ -39,7 +39,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     """All answers, also to questions that had been answered before."""
     first: Share
     """First answers only, one to each form of a question: the others say what is remembered."""
-    tests: tuple[Tested, ...]
+    tests: tuple[Ended, ...]
     begun: int
     """Tests that were begun and not ended."""
     practise: tuple[Weakness, ...]
@@ -92,7 +92,7 @@ def _account(lesson: str, events: list[Event], now_ms: int) -> Account:
         answers=len(answers),
         first=share(sum(answer.right for answer in fresh), len(fresh)),
         tests=tuple(
-            Tested(sitting=each.sitting, at=each.at, share=share(each.right, each.total),
+            Ended(sitting=each.sitting, at=each.at, share=share(each.right, each.total),
                    hard=each.hard, verdict=each.verdict)
             for each in ended
         ),
