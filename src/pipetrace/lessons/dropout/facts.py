@@ -58,7 +58,7 @@ def mask_dropped(recording: Recording) -> str | None:
 def mask_expected(recording: Recording) -> str | None:
     """How many elements such masks drop on average."""
     found = _first(recording)
-    return None if found is None else number(found.mask.total * found.mask.p)
+    return None if found is None else figure(found.mask.total * found.mask.p)
 
 
 @fact("drop_share")
