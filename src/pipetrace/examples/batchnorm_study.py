@@ -88,7 +88,5 @@ def train(
             logits = model(x_held_out)
         measured["training loss"].append(total / len(x))
         measured["held-out loss"].append(F.cross_entropy(logits, y_held_out).item())
-        measured["held-out accuracy"].append(
-            (logits.argmax(1) == y_held_out).float().mean().item()
-        )
+        measured["held-out accuracy"].append((logits.argmax(1) == y_held_out).float().mean().item())
     return measured
