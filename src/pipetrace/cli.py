@@ -11,7 +11,7 @@ import click
 import pipetrace
 from pipetrace import checkup, learning, printing
 from pipetrace import live as following
-from pipetrace import progress as learning
+from pipetrace import progress as account
 from pipetrace.errors import PipetraceError
 
 Later = Callable[[], int]
@@ -366,7 +366,8 @@ def quiz(file: Path | None) -> Later:
 
 
 for command in (
-    following.serve, checkup.check, checkup.rules, checkup.explain, learning.progress,
+    following.serve, checkup.check, checkup.rules, checkup.explain,
+    learning.learn, learning.lessons, account.progress,
 ):  # fmt: skip
     commands.add_command(command)
 

@@ -8,13 +8,13 @@ from random import Random
 
 import msgspec
 
-from pipetrace.lessons import anymodel, dropout
+from pipetrace.lessons import anymodel, batchnorm, dropout
 from pipetrace.lessons.answering import Answers, Execute, Rejection, answer
 from pipetrace.lessons.registry import LEVELS, NEEDS, Template, templates
 from pipetrace.records import Capture, Op, Prediction, Question
 from pipetrace.tracefile import Recording
 
-FAMILIES = (dropout, anymodel)
+FAMILIES = (dropout, batchnorm, anymodel)
 """The lessons whose templates are drawn: importing a family registers them."""
 GENERAL = "anymodel"
 """The family whose templates any run can be asked."""

@@ -1,5 +1,5 @@
 """The first lesson: what `nn.Dropout` does in training, in evaluation, and why."""
 
-from pipetrace.lessons.dropout import beliefs, masks, modes, practice, scaling
+from pipetrace.lessons.dropout import beliefs, facts, masks, modes, practice, scaling
 
-__all__ = ["beliefs", "masks", "modes", "practice", "scaling"]
+__all__ = ["beliefs", "facts", "masks", "modes", "practice", "scaling"]
