@@ -44,7 +44,6 @@ _SOURCE = click.option(
     "--no-source", "source", flag_value=False, default=True, type=bool,
     help="Keep no source text in the run file.",
 )  # fmt: skip
-_FILE = click.argument("file", required=False, type=click.Path(path_type=Path))
 _FILES = click.argument("files", nargs=-1, metavar="[FILE]...", type=click.Path(path_type=Path))
 
 
@@ -343,31 +342,9 @@ def export(
     return later
 
 
-@commands.command(short_help="Ask the questions of a run, and grade the answers.")
-@_FILE
-def quiz(file: Path | None) -> Later:
-    """Ask the questions of a run FILE in the terminal, and grade the answers."""
-
-    def later() -> int:
-        from rich.console import Console
-
-        from pipetrace import api
-        from pipetrace.blocks import Question
-        from pipetrace.views.quiz import ask
-
-        sections = api.load(*_chosen((file,) if file else ())[:1]).page().sections
-        questions = [b for s in sections for b in s.blocks if isinstance(b, Question)]
-        if not questions:
-            raise PipetraceError("This run has no questions: it has no captured forward.")
-        ask(questions, input, Console())
-        return 0
-
-    return later
-
-
 for command in (
     following.serve, checkup.check, checkup.rules, checkup.explain,
-    learning.learn, learning.lessons, account.progress,
+    learning.learn, learning.lessons, learning.quiz, account.progress,
 ):  # fmt: skip
     commands.add_command(command)
 

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipetrace import printing
+from pipetrace.errors import PipetraceError
 
 if TYPE_CHECKING:
+    from pipetrace.blocks import Event
     from pipetrace.tutoring.tutor import Tutor
 
 Later = Callable[[], int]
+_FOLDER = "pipetrace-runs"
 _TICK = 0.05
 _GRACE = 5.0
 """Seconds after the last reader after which a page that no terminal can end is served no more."""
@@ -33,7 +36,7 @@ _GRACE = 5.0
 @click.option("--terminal", is_flag=True, help="Teach in the terminal, without a browser.")
 @click.option("--output", "-o", metavar="PATH", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the lesson as one HTML file that works offline, and end.")  # fmt: skip
-@click.option("--out", default="pipetrace-runs", metavar="DIR", show_default=True,
+@click.option("--out", default=_FOLDER, metavar="DIR", show_default=True,
               type=click.Path(file_okay=False, path_type=Path),
               help="Folder for the run of the example.")  # fmt: skip
 @click.option("--seed", default=None, metavar="N", type=click.IntRange(min=0, max=2**32 - 1),
@@ -96,6 +99,55 @@ def lessons(as_json: bool) -> Later:
         return 0
 
     return later
+
+
+@click.command(short_help="Ask the questions of a run, and grade the answers.")
+@click.argument("file", required=False, metavar="[FILE]", type=click.Path(path_type=Path))
+@click.option("--test", is_flag=True,
+              help="Take the test of ten questions, with a verdict at its end.")  # fmt: skip
+def quiz(file: Path | None, test: bool) -> Later:
+    """Ask the questions of a run FILE in the terminal, and grade the answers.
+
+    They are those of its page: about this run, and to practise. The newest run is asked about where
+    none is named.
+    """
+
+    def later() -> int:
+        from rich.console import Console
+
+        from pipetrace import api
+        from pipetrace.blocks import Exam, Question
+        from pipetrace.naming import newest
+        from pipetrace.tutoring.notes import Notes
+        from pipetrace.views import quiz as asking
+
+        page = api.load(file or newest(Path(_FOLDER))).page()
+        blocks = [block for section in page.sections for block in section.blocks]
+        exams = [block for block in blocks if isinstance(block, Exam)]
+        questions = [block for block in blocks if isinstance(block, Question)]
+        if not (exams if test else questions):
+            raise PipetraceError(
+                "This run has no test: there is too little to ask about it." if test
+                else "This run has no questions: it has no captured forward."
+            )  # fmt: skip
+        notes = Notes(page.learner, _keep())
+        if test:
+            notes.examine(exams[0], 0, input, Console())
+        else:
+            asking.ask(questions, input, Console(), notes.answered)
+        return 0
+
+    return later
+
+
+def _keep() -> Callable[[Event], None]:
+    """Return what keeps an event in the learner's file, where there can be one."""
+    try:
+        from pipetrace.learner.log import Log
+
+        return Log().append
+    except PipetraceError:
+        return lambda event: None
 
 
 def _tutor(name: str, file: Path | None, out: Path, seed: int | None) -> Tutor:

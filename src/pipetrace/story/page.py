@@ -14,6 +14,7 @@ from pipetrace.records import (
     Epoch,
     Model,
     Provenance,
+    Question,
     SourceText,
     Training,
     Weights,
@@ -93,7 +94,15 @@ def _page(recording: Recording, found: tuple[Section, ...]) -> Page:
         sections=found,
         contents=_contents(recording, origin),
         generator=f"pipetrace {pipetrace.__version__}",
+        learner=_learner(recording, origin),
     )
+
+
+def _learner(recording: Recording, origin: Provenance | None) -> str:
+    """Name what is answered on this page: the run, and when it began; empty if it asks nothing."""
+    if origin is None or recording.first(Question) is None:
+        return ""
+    return f"{origin.name} {origin.started[:19]}".strip()
 
 
 def sections(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-import uuid
 from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
@@ -11,10 +9,10 @@ from rich.console import Console
 from rich.text import Text
 
 from pipetrace.blocks import AnyBlock, Cards, Exam, Experiment, Page, Question, Section
-from pipetrace.learned import Answer, Reached, Review, Sitting
+from pipetrace.learned import Review, Sitting
 from pipetrace.learner import schedule
-from pipetrace.learner.verdict import verdict
 from pipetrace.lessons.content import MODES
+from pipetrace.tutoring.notes import Notes, now
 from pipetrace.tutoring.tutor import Tutor
 from pipetrace.views import quiz, sitting, terminal
 
@@ -36,6 +34,7 @@ class Lectern:
     def __init__(self, tutor: Tutor, reader: Reader, console: Console) -> None:
         self._tutor, self._reader, self._console = tutor, reader, console
         self._rest = tutor.rest()
+        self._notes = Notes(tutor.taught.lesson.id, tutor.learned)
 
     def menu(self) -> None:
         """Let the learner choose modes until there is no more to say."""
@@ -82,7 +81,7 @@ class Lectern:
     def _ask(self, blocks: Sequence[AnyBlock]) -> None:
         questions = [each for each in blocks if isinstance(each, Question)]
         if questions:
-            quiz.ask(questions, self._reader, self._console, self._answered)
+            quiz.ask(questions, self._reader, self._console, self._notes.answered)
         for each in blocks:
             if isinstance(each, Exam):
                 self._examine(each)
@@ -91,67 +90,21 @@ class Lectern:
             elif isinstance(each, Experiment):
                 self._experiment(each)
 
-    def _answered(self, question: Question, chosen: int, sat: str = "") -> None:
-        option = question.options[chosen]
-        self._tutor.learned(
-            Answer(
-                lesson=self._tutor.taught.lesson.id,
-                at=_now(),
-                question=question.id,
-                form=question.form,
-                option=chosen,
-                right=option.correct,
-                level=question.level,
-                misconception=option.misconception,
-                sitting=sat,
-            )
-        )
-
     def _examine(self, exam: Exam) -> None:
-        lesson = self._tutor.taught.lesson.id
         sat = [each.form for each in self._tutor.events if isinstance(each, Sitting)]
         form = min(range(len(exam.forms)), key=sat.count)
-        begun = Sitting(lesson=lesson, at=_now(), sitting=uuid.uuid4().hex, form=form)
-        given = sitting.sit(exam, form, self._reader, self._console)
-        if len(given) < len(exam.forms[form]):
-            return
-        self._tutor.learned(begun)
-        for question, chosen in given:
-            self._answered(question, chosen, begun.sitting)
-        right = [question for question, chosen in given if question.options[chosen].correct]
-        hard = sum(question.level == "hard" for question in right)
-        said = verdict(len(right), len(given), hard)
-        self._tutor.learned(
-            replace(begun, at=_now(), right=len(right), total=len(given), hard=hard, verdict=said)
-        )
-        sitting.tell(exam, given, said, self._console)
+        self._notes.examine(exam, form, self._reader, self._console)
 
     def _review(self, block: Cards) -> None:
-        lesson = self._tutor.taught.lesson.id
         known = {card.id: card for card in block.cards}
         reviews = [each for each in self._tutor.events if isinstance(each, Review)]
-        order = schedule.due(known, reviews, _now())
+        order = schedule.due(known, reviews, now())
         if not order:
             self._console.print(Text("No card is due now.", "dim"))
-        sitting.review(
-            [known[name] for name in order], self._reader, self._console,
-            lambda card, rating: self._tutor.learned(
-                Review(lesson=lesson, at=_now(), card=card.id, rating=rating)
-            ),
-        )  # fmt: skip
+        cards = [known[name] for name in order]
+        sitting.review(cards, self._reader, self._console, self._notes.reviewed)
 
     def _experiment(self, block: Experiment) -> None:
         reached = sitting.experiment(block, self._reader, self._console, self._tutor.experiment)
         if reached is not None:
-            self._tutor.learned(
-                Reached(
-                    lesson=self._tutor.taught.lesson.id,
-                    at=_now(),
-                    experiment=block.title,
-                    choices=reached,
-                )
-            )
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
+            self._notes.reached(block.title, reached)
