@@ -12,6 +12,12 @@ from pipetrace.records import Metrics, Prediction
 from pipetrace.tracefile import Recording
 
 
+@fact("dropout")
+def dropout(recording: Recording) -> str | None:
+    """Whether a mask dropped elements in this run: `yes` or `no`."""
+    return "no" if _first(recording) is None else "yes"
+
+
 @fact("p")
 def p(recording: Recording) -> str | None:
     """The probability with which the first dropout stage drops an element."""
