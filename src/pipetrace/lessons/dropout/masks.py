@@ -27,7 +27,7 @@ def expected_drops(recording: Recording, random: Random) -> Draft | None:
         return None
     dropping, count, dropped = random.choice(found)
     p = dropping.mask.p
-    draws = min(200, max(20, 50_000 // count))
+    draws = min(200, max(20, 25_000 // count))
     away = 4 * math.sqrt(p * (1 - p) / count / draws)
     if abs(1 - 2 * p) < 3 * away:
         return None  # the two shares could not be told apart by so few draws
