@@ -9,11 +9,15 @@ from pipetrace.lessons.dropout import (
     masks,
     modes,
     noise,
+    outputs,
     passes,
     places,
     practice,
+    repairs,
     scaling,
+    stops,
     switches,
+    traps,
 )
 
 __all__ = [
@@ -25,9 +29,13 @@ __all__ = [
     "masks",
     "modes",
     "noise",
+    "outputs",
     "passes",
     "places",
     "practice",
+    "repairs",
     "scaling",
+    "stops",
     "switches",
+    "traps",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 from random import Random
@@ -114,5 +115,5 @@ def apart(values: Iterable[float], least: float) -> bool:
     (True, False)
     """
     ordered = sorted(values)
-    pairs = zip(ordered, ordered[1:], strict=False)
+    pairs = itertools.pairwise(ordered)
     return all(b - a > least * max(abs(a), abs(b)) for a, b in pairs)

@@ -147,7 +147,7 @@ def sequence(recording: Recording, random: Random) -> Draft | None:
         (named, "`train(False)` is `eval()`.", "train-false-trains"),
         ([not each for each in truth], "The two modes are exchanged.", "mode-mixed-up"),
         ([truth[0]] * 4, "Each call sets the mode again.", "first-call-wins"),
-        ([True] + truth[:3], "The mode is looked at after the call.", "mode-lags"),
+        ([True, *truth[:3]], "The mode is looked at after the call.", "mode-lags"),
         ([True] * 4, "`eval()` ends train mode.", "fresh-forever"),
     ]  # fmt: skip
     wrong: dict[str, Option] = {}
