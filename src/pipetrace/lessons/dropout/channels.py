@@ -16,6 +16,33 @@ def decisions(recording: Recording, random: Random) -> Draft | None:
     rows, features = random.choice((8, 16, 32, 50)), random.choice((5, 10, 12, 20))
     p = literal(rates(recording, random))
     made = f"rows = torch.ones({rows}, {features})\n"
+    wrong = [
+        result(
+            f"{made}rows.shape[1]",
+            "The mask differs from row to row, it is not one for all.",
+            misconception="one-mask-for-rows",
+        ),
+        result(
+            f"{made}rows.shape[0]",
+            "Rows are not dropped as a whole.",
+            misconception="drops-rows",
+        ),
+        result(
+            f"{made}sum(rows.shape)",
+            "Rows times features, not plus.",
+            misconception="counts-added",
+        ),
+        result(
+            f"{made}2 * rows.numel()",
+            "One mask is drawn in a forward, and none on the way back.",
+            misconception="counts-in-and-out",
+        ),
+        result(
+            f"{made}rows.numel() * rows.shape[1]",
+            "Rows times features, once.",
+            misconception="counts-in-and-out",
+        ),
+    ]
     return Draft(
         text="A batch of {rows} rows with {features} features goes through `nn.Dropout({p})` in "
         "train mode. On how many elements does the mask decide, each on its own?",
@@ -25,30 +52,7 @@ def decisions(recording: Recording, random: Random) -> Draft | None:
                 "Each number of each row has a draw of its own.",
                 correct=True,
             ),
-            result(
-                f"{made}rows.shape[1]",
-                "The mask differs from row to row, it is not one for all.",
-                misconception="one-mask-for-rows",
-            ),
-            result(
-                f"{made}rows.shape[0]",
-                "Rows are not dropped as a whole.",
-                misconception="drops-rows",
-            ),
-            random.choice(
-                (
-                    result(
-                        f"{made}sum(rows.shape)",
-                        "Rows times features, not plus.",
-                        misconception="counts-added",
-                    ),
-                    result(
-                        "nn.Dropout(0.5)(torch.ones(1)).numel()",
-                        "One draw would drop all or nothing.",
-                        misconception="one-draw-for-all",
-                    ),
-                )
-            ),
+            *random.sample(wrong, 3),
         ),
         given={"rows": str(rows), "features": str(features), "p": p},
         experiments={"differ": f"len(set((nn.Dropout(0.5)(torch.ones({rows}, 20))).sum(1).tolist()"

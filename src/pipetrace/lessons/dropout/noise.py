@@ -30,6 +30,8 @@ def gradients(recording: Recording, random: Random) -> Draft | None:
                    "gradient-unscaled"),
         "shrunk": (f"{weight} * torch.tensor([0.0, 1 - {literal(p)}])",
                    "Gradients are multiplied by 1 / (1 - p), as elements are.", "scale-inverted"),
+        "turned": (f"{weight} * torch.tensor([0.0, 1 / {literal(p)}])",
+                   "The factor is 1 / (1 - p).", "p-is-keep"),
         "none": ("[0.0]", "Dropout does not cut the path of gradients.", "cuts-gradients"),
     }  # fmt: skip
     right = "plain" if mode == "eval" else "scaled"
@@ -152,7 +154,7 @@ def through_relu(recording: Recording, random: Random) -> Draft | None:
         "ReLU(first - second). In eval mode that is 0. What is it in train mode, on average over "
         "many masks?",
         options=(
-            option(right, "One mask in four kinds lets something through."),
+            option(right, "Only one of the four possible masks lets something through."),
             *(option(*each) for each in picked),
         ),
         given={"p": literal(p), "size": number(size)},
@@ -201,6 +203,16 @@ def input_noise(recording: Recording, random: Random) -> Draft | None:
             f"torch.tensor([0.0, (1 - {share}) * {value}])",
             "Survivors grow.",
             misconception="scale-inverted",
+        ),
+        result(
+            f"torch.tensor([0.0, {value} / {share}])",
+            "The factor is 1 / (1 - p).",
+            misconception="p-is-keep",
+        ),
+        result(
+            f"torch.tensor([{value}, {value} / (1 - {share})])",
+            "What is not kept becomes zero.",
+            misconception="rescale-without-drop",
         ),
     ]
     return Draft(
@@ -276,7 +288,7 @@ def decay(recording: Recording, random: Random) -> Draft | None:
                 random.choice(
                     (
                         "It makes each weight smaller by a fixed share",
-                        "It shrinks each weight by the same share in each of the steps",
+                        "It shrinks each weight by the same share in each step",
                     )
                 ),
                 f"{decayed}torch.allclose(w, torch.full((100,), 1 - 0.1 * {rate}))",

@@ -62,7 +62,12 @@ def two_eval_passes(recording: Recording, random: Random) -> Draft | None:
         "inputs is executed for each option.)",
         options=(
             claim(
-                "The same scores, to the last bit",
+                random.choice(
+                    (
+                        "The same scores, to the last bit",
+                        "Scores equal to the first, bit by bit",
+                    )
+                ),
                 f"{made}torch.equal(first, second)",
                 "In eval mode dropout is the identity. The run compared two passes of its own.",
                 correct=True,
@@ -121,13 +126,32 @@ def train_pass(recording: Recording, random: Random) -> Draft | None:
             misconception="drops-outputs",
         ),
     ]
+    wrong += [
+        claim(
+            "Train mode adds a random number to each of the scores",
+            f"{made}model.train()\nlinear.train()(x).ne(linear(x)).any().item()",
+            "The linear stage alone gives the same in train mode, twice.",
+            misconception="noise-is-added",
+        ),
+        claim(
+            "In train mode the sample's row is shuffled at random",
+            f"{made}bool((model.train()[0](x).sort().values == x.sort().values).all())",
+            "The elements stay in their places; some become zero, the others grow.",
+            misconception="train-shuffles",
+        ),
+    ]
     return Draft(
         text="The chosen sample was scored in eval mode, and then in train mode by the same "
         "weights. Some score moved by {difference}. What made the difference at {stage}, where "
         "p = {p}?",
         options=(
             claim(
-                "A mask dropped some elements and scaled the others",
+                random.choice(
+                    (
+                        "A mask dropped some elements and scaled the others",
+                        "A mask set some elements to zero and scaled all others",
+                    )
+                ),
                 f"{made}seen = model.train()[0](x)\n"
                 "bool((seen == 0).any() and (seen > 1).any() and (seen[seen > 0] > 1).all())",
                 "Zeros and scaled survivors went on to the next stage.",
@@ -314,7 +338,12 @@ def same_seed(recording: Recording, random: Random) -> Draft | None:
         "before another one on the same rows. What does the second mask drop?",
         options=(
             claim(
-                "The same elements as the first mask",
+                random.choice(
+                    (
+                        "The same elements as the first mask did",
+                        "Exactly those elements that the first one dropped",
+                    )
+                ),
                 f"{made}torch.equal(first, second)",
                 "Same generator, same start, same number of draws: same mask.",
                 correct=True,

@@ -54,8 +54,8 @@ def on_scores(recording: Recording, random: Random) -> Draft | None:
             claim(
                 random.choice(
                     (
-                        "At times it erases the best score, and another class wins",
-                        "It may erase the best score: another class then wins",
+                        "It sometimes erases the best score, and another class wins",
+                        "It may erase the best score: another then wins",
                     )
                 ),
                 f"{made}bool((best != 0).any() and (best == 0).any())",

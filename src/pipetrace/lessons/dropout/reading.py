@@ -32,6 +32,7 @@ class Losses(NamedTuple):
 
     epoch: int
     rows: int
+    masks: int
     on: float
     off: float
     heldout: float | None
@@ -79,7 +80,9 @@ def told_apart(recording: Recording) -> list[Losses]:
             continue
         low = probe.on_low if probe.on_low is not None else on
         if math.isfinite(on) and math.isfinite(off) and low > off and round(on - off, 3) > 0:
-            found.append(Losses(probe.epoch, probe.off.rows, on, off, heldout.get(probe.epoch)))
+            found.append(
+                Losses(probe.epoch, probe.off.rows, probe.masks, on, off, heldout.get(probe.epoch))
+            )
     return found
 
 

@@ -168,11 +168,11 @@ def mixed(recording: Recording, random: Random) -> Draft | None:
     replacements = {
         first: [
             (f"h = F.dropout(x, {p}, self.training)", "", ""),
-            (f"h = F.dropout(x, {p}, training=self.drop.training)", "", ""),
+            (f"h = F.dropout(x, {p}, self.drop.training)", "", ""),
             (f"h = F.dropout(x, {p}, True)", "This is the default: it drops always.",
              "functional-sees-mode"),
             ("h = F.dropout(x, self.training)", "The mode stands in the place of p.", "mode-as-p"),
-            (f"h = F.dropout(x.detach(), {p})", "Gradients are no mode.", "detach-is-eval"),
+            (f"h = F.dropout(x.detach(), p={p})", "Gradients are no mode.", "detach-is-eval"),
             (f"h = nn.Dropout({p})(x)", "A layer made in each forward is always new, and trains.",
              "fresh-is-eval"),
         ],
@@ -254,9 +254,7 @@ def own(recording: Recording, random: Random) -> Draft | None:
         ]  # fmt: skip
         wanted = "has the wrong size of survivors"
     body = (gap, other) if in_mask else (other, gap)
-    program = (
-        f"def drop(x, p):\n    {body[0]}\n    {body[1]}\ny = drop(torch.ones(8000), {p})\n"
-    )
+    program = f"def drop(x, p):\n    {body[0]}\n    {body[1]}\ny = drop(torch.ones(8000), {p})\n"
     return Draft(
         text="Somebody wrote dropout by hand, and it {wanted}. It should do what `nn.Dropout` does "
         "in train mode. Which line mends it, in the place of `{gap}`?",
@@ -315,7 +313,9 @@ def skip_path(recording: Recording, random: Random) -> Draft | None:
     gap, line = random.choice(good)
     check = f"bool((y >= 1).all()) and 0 < (y == 1).sum() < {size}"
     picked = [(gap, (line, "x comes through whole, and the branch is dropped.", ""))]
-    picked += [(place, tuple(rest)) for place, *rest in random.sample(bad, 3)]  # type: ignore[misc]  # three texts
+    # a long line among short ones would give itself away
+    others = [*random.sample(bad[:-1], 2), bad[-1]] if gap == make else random.sample(bad, 3)
+    picked += [(place, (text, words, belief)) for place, text, words, belief in others]
     options = [each for place, rest in picked for each in mending(program, place, check, [rest])]
     return Draft(
         text="A block should add its input to a dropped copy of it, so that x comes through whole. "

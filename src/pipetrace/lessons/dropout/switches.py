@@ -32,11 +32,11 @@ def functional(recording: Recording, random: Random) -> Draft | None:
          "functional-sees-mode"),
         (f"F.dropout({name}, {p}, training=True)", "It drops in eval mode, too.",
          "functional-sees-mode"),
-        (f"F.dropout({name}, {p}, self.training is None)", "It never drops: `training` is a bool.",
-         "mode-is-none"),
+        (f"F.dropout({name}, {p}, training=self.training is None)",
+         "It never drops: `training` is True or False.", "mode-is-none"),
         (f"F.dropout({name}, self.training)", "The mode stands in the place of p: all dropped.",
          "mode-as-p"),
-        (f"F.dropout({name}, {p}, not self.training)", "The two modes are exchanged.",
+        (f"F.dropout({name}, {p}, training=not self.training)", "The two modes are exchanged.",
          "mode-mixed-up"),
         (f"F.dropout({name}, {p}, inplace=self.training)", "`inplace` is not the mode.",
          "inplace-is-whole"),
@@ -299,7 +299,7 @@ def dropout_alone(recording: Recording, random: Random) -> Draft | None:
         (
             "model.eval(); model[3].train()",
             "model.train(); model[1].eval()",
-            "model.eval(); model[-1].train(True)",
+            "model.eval(); model[-1].train()",
         )
     )
     wrong = [

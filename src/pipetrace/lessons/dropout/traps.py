@@ -104,10 +104,7 @@ def epochs(recording: Recording, random: Random) -> Draft | None:
         + "    modes.append(model[0].training)\n"
         + f"    if epoch % {every} == {every - 1}:\n        evaluate()\n"
     )
-    if place == "before":
-        truth = [epoch < every for epoch in range(count)]
-    else:
-        truth = [True] * count
+    truth = [epoch < every or place != "before" for epoch in range(count)]
     found: list[tuple[object, str, str]] = [
         ([True] * count, "Evaluation left the model in eval mode.", "train-once"),
         ([False] * count, "The model starts in train mode.", "fresh-is-eval"),
@@ -176,6 +173,10 @@ def two_backwards(recording: Recording, random: Random) -> Draft | None:
         ([twice] if not clear else [scaled], "Some were dropped, and have no gradient.",
          "gradient-ignores-mask"),
         ([scaled, twice], "Some were dropped both times.", "gradient-ignores-mask"),
+        ([float(number(each * (1 - p) ** 2)) for each in truth],
+         "Gradients are divided by 1 - p, as elements are.", "scale-inverted"),
+        ([float(number(each * (1 - p) / p)) for each in truth],
+         "The factor is 1 / (1 - p), not 1 / p.", "p-is-keep"),
     ]  # fmt: skip
     return Draft(
         text="Which different values are in `w.grad` at the end?",
@@ -221,9 +222,7 @@ def alias(recording: Recording, random: Random) -> Draft | None:
         )
     )
     inplace = random.choice((True, True, False))
-    program = (
-        f"drop = nn.Dropout({p}, inplace={inplace})\nx = torch.full((2,), {value})\n{line}\n"
-    )
+    program = f"drop = nn.Dropout({p}, inplace={inplace})\nx = torch.full((2,), {value})\n{line}\n"
     gone = inplace and p == 1.0 and "clone" not in line
     truth = [0.0 if gone else value + (0.0 if p else value)] * 2
     found: list[tuple[object, str, str]] = [
