@@ -161,6 +161,10 @@ def record(
     if epochs:
         model.eval()
         more, scores = forward(model, held[0], 1, "evaluation")
+        again = model(held[0])
+        model.train()
+        moved = model(held[0])
+        model.eval()
         facts += more
         facts.append(
             Prediction(
@@ -172,6 +176,8 @@ def record(
                 probabilities=tuple(scores[0].softmax(0).tolist()),
                 predicted=int(scores[0].argmax()),
                 truth=float(held[1][0]),
+                passes_equal=torch.equal(scores, again),
+                train_difference=(moved - scores)[0].abs().max().item(),
             )
         )
     return Recording(facts, {}, None)

@@ -1,5 +1,43 @@
 """The first lesson: what `nn.Dropout` does in training, in evaluation, and why."""
 
-from pipetrace.lessons.dropout import beliefs, facts, masks, modes, practice, scaling
+from pipetrace.lessons.dropout import (
+    beliefs,
+    chances,
+    channels,
+    elements,
+    facts,
+    layers,
+    masks,
+    modes,
+    noise,
+    outputs,
+    passes,
+    places,
+    practice,
+    repairs,
+    scaling,
+    stops,
+    switches,
+    traps,
+)
 
-__all__ = ["beliefs", "facts", "masks", "modes", "practice", "scaling"]
+__all__ = [
+    "beliefs",
+    "chances",
+    "channels",
+    "elements",
+    "facts",
+    "layers",
+    "masks",
+    "modes",
+    "noise",
+    "outputs",
+    "passes",
+    "places",
+    "practice",
+    "repairs",
+    "scaling",
+    "stops",
+    "switches",
+    "traps",
+]

@@ -14,7 +14,7 @@ _MANY = 5000
 """Elements up to which a question draws many masks: the cost must stay under a millisecond."""
 
 
-@question(id="D102", group="quiz", level="medium", needs="subject")
+@question(id="D102", group="quiz", level="medium", needs="subject", place="flow")
 def expected_drops(recording: Recording, random: Random) -> Draft | None:
     """How many elements a mask is expected to drop, and whether it must hit that number."""
     found = [
@@ -27,7 +27,7 @@ def expected_drops(recording: Recording, random: Random) -> Draft | None:
         return None
     dropping, count, dropped = random.choice(found)
     p = dropping.mask.p
-    draws = min(200, max(20, 50_000 // count))
+    draws = min(200, max(20, 25_000 // count))
     away = 4 * math.sqrt(p * (1 - p) / count / draws)
     if abs(1 - 2 * p) < 3 * away:
         return None  # the two shares could not be told apart by so few draws
@@ -45,6 +45,38 @@ def expected_drops(recording: Recording, random: Random) -> Draft | None:
             misconception=belief,
         )
 
+    wrong = [
+        option(
+            p,
+            varies=False,
+            feedback=f"{draws} masks were drawn, and their numbers differed.",
+            belief="fixed-share",
+        ),
+        option(
+            1 - p,
+            varies=True,
+            feedback="This is how many are kept on average.",
+            belief="p-is-keep",
+        ),
+        option(
+            1 - p,
+            varies=False,
+            feedback="This is how many are kept on average, and the number varies.",
+            belief="p-is-keep",
+        ),
+        option(
+            0.5,
+            varies=True,
+            feedback="This would be the mean at p = 0.5.",
+            belief="half-is-dropped",
+        ),
+        option(
+            p / 2,
+            varies=False,
+            feedback="This is half of what is dropped on average, and the number varies.",
+            belief="fixed-share",
+        ),
+    ]
     return Draft(
         text="In {forward}, the mask of {stage} covered {count} elements{where} with p = {p}. How "
         "many of {count} does such a mask drop?",
@@ -55,24 +87,7 @@ def expected_drops(recording: Recording, random: Random) -> Draft | None:
                 feedback="Each element is dropped on its own with probability p: the number varies "
                 f"around {round(count * p, 2):g}. This mask dropped {dropped}.",
             ),
-            option(
-                p,
-                varies=False,
-                feedback=f"{draws} masks were drawn, and their numbers differed.",
-                belief="fixed-share",
-            ),
-            option(
-                1 - p,
-                varies=True,
-                feedback="This is how many are kept on average.",
-                belief="p-is-keep",
-            ),
-            option(
-                1 - p,
-                varies=False,
-                feedback="This is how many are kept on average, and the number varies.",
-                belief="p-is-keep",
-            ),
+            *random.sample(wrong, 3),
         ),
         given=describe(dropping)
         | {
@@ -91,7 +106,7 @@ def expected_drops(recording: Recording, random: Random) -> Draft | None:
     )
 
 
-@question(id="D107", group="quiz", level="medium", needs="subject")
+@question(id="D107", group="quiz", level="medium", needs="subject", place="flow")
 def two_masks(recording: Recording, random: Random) -> Draft | None:
     """What two forwards of the same rows have in common."""
     found = [
@@ -104,6 +119,38 @@ def two_masks(recording: Recording, random: Random) -> Draft | None:
     dropping, width = random.choice(found)
     p, height = literal(dropping.mask.p), 4000 // width + 10
     drawn = f"layer = nn.Dropout({p})\nrows = torch.ones({height}, {width})\n"
+    wrong = [
+        claim(
+            "The same elements would be dropped",
+            f"{drawn}torch.equal(layer(rows), layer(rows))",
+            "Two forwards of the same rows gave different zeros.",
+            misconception="fixed-mask",
+        ),
+        claim(
+            "Each row would lose equally many",
+            f"{drawn}lost = (layer(rows) == 0).sum(1)\nbool((lost == lost[0]).all())",
+            "Rows of the same forward lost different numbers.",
+            misconception="one-draw-per-row",
+        ),
+        claim(
+            "The kept ones would pass unchanged",
+            f"{drawn}outputs = layer(rows)\nbool((outputs[outputs != 0] == 1).all())",
+            "Survivors are multiplied by 1 / (1 - p).",
+            misconception="no-rescale",
+        ),
+        claim(
+            "Those kept before would be dropped",
+            f"{drawn}torch.equal(layer(rows) == 0, layer(rows) != 0)",
+            "Masks take no turns: each draw stands for itself.",
+            misconception="masks-take-turns",
+        ),
+        claim(
+            "As many would be dropped as before",
+            f"{drawn}bool((layer(rows) == 0).sum() == (layer(rows) == 0).sum())",
+            "The number dropped varies from mask to mask.",
+            misconception="fixed-share",
+        ),
+    ]
     return Draft(
         text="In {forward}, the mask of {stage} with p = {p} kept {kept} of {total} elements. If "
         "the same rows went through the stage again in train mode, what would hold?",
@@ -114,24 +161,7 @@ def two_masks(recording: Recording, random: Random) -> Draft | None:
                 "A mask is drawn in each forward.",
                 correct=True,
             ),
-            claim(
-                "The same elements would be dropped",
-                f"{drawn}torch.equal(layer(rows), layer(rows))",
-                "Two forwards of the same rows gave different zeros.",
-                misconception="fixed-mask",
-            ),
-            claim(
-                "Each row would lose equally many",
-                f"{drawn}lost = (layer(rows) == 0).sum(1)\nbool((lost == lost[0]).all())",
-                "Rows of the same forward lost different numbers.",
-                misconception="one-draw-per-row",
-            ),
-            claim(
-                "The kept ones would pass unchanged",
-                f"{drawn}outputs = layer(rows)\nbool((outputs[outputs != 0] == 1).all())",
-                "Survivors are multiplied by 1 / (1 - p).",
-                misconception="no-rescale",
-            ),
+            *random.sample(wrong, 3),
         ),
         given=describe(dropping)
         | {"kept": str(dropping.mask.kept), "total": str(dropping.mask.total)},

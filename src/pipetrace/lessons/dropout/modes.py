@@ -5,18 +5,20 @@ from __future__ import annotations
 from random import Random
 
 from pipetrace.lessons.drafts import Draft, Option, claim, literal, number, result
-from pipetrace.lessons.reading import droppings, name_stage, passings, speaking, told_apart
+from pipetrace.lessons.dropout.reading import told_apart
+from pipetrace.lessons.reading import droppings, name_stage, passings, speaking
 from pipetrace.lessons.registry import question
 from pipetrace.tracefile import Recording
 
 
-@question(id="D103", group="quiz", level="medium", needs="subject")
+@question(id="D103", group="quiz", level="medium", needs="subject", place="training")
 def loss_of_modes(recording: Recording, random: Random) -> Draft | None:
     """Which of two losses of the same weights was measured with dropout on."""
-    probe = told_apart(recording)
-    if probe is None or not droppings(recording):
+    measured = told_apart(recording)
+    if not measured or not droppings(recording):
         return None
-    on, off = round(probe.on.loss or 0.0, 3), round(probe.off.loss or 0.0, 3)
+    now = random.choice(measured)
+    on, off = round(now.on, 3), round(now.off, 3)
     recorded = f"measured = torch.tensor([{on}, {off}])  # dropout on, dropout off\n"
 
     def option(first: float, second: float, feedback: str, belief: str = "") -> Option:
@@ -39,11 +41,11 @@ def loss_of_modes(recording: Recording, random: Random) -> Draft | None:
             option(off, off, "The two losses differed.", "mode-is-harmless"),
         ),
         given={
-            "epoch": str(probe.epoch),
-            "rows": str(probe.off.rows),
+            "epoch": str(now.epoch),
+            "rows": str(now.rows),
             "low": f"{off:.3f}",
             "high": f"{on:.3f}",
-            "masks": str(probe.masks),
+            "masks": str(now.masks),
         },
         steps=(
             "Weights and rows are the same, so only dropout can make the difference.",
@@ -56,7 +58,7 @@ def loss_of_modes(recording: Recording, random: Random) -> Draft | None:
     )
 
 
-@question(id="D104", group="quiz", level="easy", needs="subject")
+@question(id="D104", group="quiz", level="easy", needs="subject", place="prediction")
 def in_eval(recording: Recording, random: Random) -> Draft | None:
     """What the same stage returns for one real element in eval mode."""
     places = [

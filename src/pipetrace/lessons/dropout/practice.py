@@ -6,7 +6,7 @@ import textwrap
 from random import Random
 
 from pipetrace.lessons.drafts import Draft, Option, claim, literal, number, result
-from pipetrace.lessons.reading import SOME_P, probability
+from pipetrace.lessons.dropout.reading import rate
 from pipetrace.lessons.registry import question
 from pipetrace.tracefile import Recording
 
@@ -40,10 +40,48 @@ for epoch in range(3):
 """
 
 
-@question(id="D201", group="practice", level="easy", needs="nothing")
+@question(id="D201", group="practice", level="easy", needs="nothing", place="flow")
 def purpose(recording: Recording, random: Random) -> Draft | None:
     """What dropout is for."""
-    p = literal(_rate(recording))
+    p = literal(rate(recording))
+    wrong = [
+        claim(
+            "To make the network smaller by removing weak units",
+            f"layer = nn.Dropout({p})\nlayer(torch.ones(1000))\n"
+            "bool((layer.eval()(torch.ones(1000)) == 0).any())",
+            "After a forward in train mode, eval mode had all 1000 elements back.",
+            misconception="removes-for-good",
+        ),
+        claim(
+            "To make each step cheaper by skipping some units",
+            f"rows = torch.ones(32, 20)\nnn.Dropout({p})(rows).numel() < rows.numel()",
+            "The output has as many elements as the input, and the next layer multiplies the "
+            "zeros too.",
+            misconception="skips-work",
+        ),
+        claim(
+            "To bring all of the features to the same scale",
+            "rows = torch.randn(1000, 2) * torch.tensor([1.0, 100.0])\n"
+            f"small, large = nn.Dropout({p})(rows).std(0)\nbool(large < 2 * small)",
+            "Two features whose spreads differ a hundredfold still did so behind the layer.",
+            misconception="normalises",
+        ),
+        claim(
+            "To draw new weights for some units in each step",
+            f"drop, linear = nn.Dropout({p}), nn.Linear(20, 3)\n"
+            "before = linear.weight.clone()\nlinear(drop(torch.ones(50, 20)))\n"
+            "not torch.equal(before, linear.weight)",
+            "A forward with a mask left every weight as it was.",
+            misconception="train-changes-weights",
+        ),
+        claim(
+            "To get several different answers from eval mode",
+            f"layer = nn.Dropout({p}).eval()\nrows = torch.ones(1000)\n"
+            "not torch.equal(layer(rows), layer(rows))",
+            "Two passes in eval mode were equal. Who wants several answers leaves it on.",
+            misconception="drops-in-eval",
+        ),
+    ]
     return Draft(
         text="What does one put dropout between the layers of a network for?",
         options=(
@@ -54,27 +92,7 @@ def purpose(recording: Recording, random: Random) -> Draft | None:
                 "dropout, training spread it to {with_dropout}; without, it stayed at {without}.",
                 correct=True,
             ),
-            claim(
-                "To make the network smaller by removing weak units",
-                f"layer = nn.Dropout({p})\nlayer(torch.ones(1000))\n"
-                "bool((layer.eval()(torch.ones(1000)) == 0).any())",
-                "After a forward in train mode, eval mode had all 1000 elements back.",
-                misconception="removes-for-good",
-            ),
-            claim(
-                "To make each step cheaper by skipping some units",
-                f"rows = torch.ones(32, 20)\nnn.Dropout({p})(rows).numel() < rows.numel()",
-                "The output has as many elements as the input, and the next layer multiplies the "
-                "zeros too.",
-                misconception="skips-work",
-            ),
-            claim(
-                "To bring all of the features to the same scale",
-                "rows = torch.randn(1000, 2) * torch.tensor([1.0, 100.0])\n"
-                f"small, large = nn.Dropout({p})(rows).std(0)\nbool(large < 2 * small)",
-                "Two features whose spreads differ a hundredfold still did so behind the layer.",
-                misconception="normalises",
-            ),
+            *random.sample(wrong, 3),
         ),
         experiments={
             "with_dropout": f"{_PURPOSE}weight",
@@ -100,11 +118,43 @@ def purpose(recording: Recording, random: Random) -> Draft | None:
     )
 
 
-@question(id="D202", group="practice", level="easy", needs="nothing")
+@question(id="D202", group="practice", level="easy", needs="nothing", place="network")
 def call(recording: Recording, random: Random) -> Draft | None:
     """Which call makes a layer that drops with the run's p."""
-    p = _rate(recording)
+    p = rate(recording)
     share, percent = literal(p), f"{p * 100:g}"
+    kept = literal(round(1 - rate(recording), 4))
+    wrong = [
+        _raising(f"nn.Dropout({percent})", "ValueError", "percent", "p must lie in [0, 1]."),
+        _raising(
+            f"nn.Dropout(p={percent})",
+            "ValueError",
+            "percent",
+            "The keyword is right, the number is not: p must lie in [0, 1].",
+        ),
+        _raising(
+            f"nn.Dropout(rate={share})",
+            "TypeError",
+            "other-keyword",
+            "The keyword is `p`; `rate` is what Keras calls it.",
+        ),
+        _raising(
+            f"nn.Dropout(keep_prob={kept})",
+            "TypeError",
+            "other-keyword",
+            "The keyword is `p`, and it says what is dropped.",
+        ),
+        _raising(f"nn.Dropout(-{share})", "ValueError", "negative-p", "p must lie in [0, 1]."),
+    ]
+    if kept != share:
+        wrong.append(
+            result(
+                f"nn.Dropout({kept}).p",
+                "This layer keeps with probability {share}; its p is {outcome}.",
+                misconception="p-is-keep",
+                text=f"`nn.Dropout({kept})`",
+            )
+        )
     return Draft(
         text="Which call makes a layer that drops each element with probability {share}?",
         options=(
@@ -115,19 +165,7 @@ def call(recording: Recording, random: Random) -> Draft | None:
                 expected=share,
                 text="`nn.Dropout({share})`",
             ),
-            _raising(f"nn.Dropout({percent})", "ValueError", "percent", "p must lie in [0, 1]."),
-            _raising(
-                f"nn.Dropout(p={percent})",
-                "ValueError",
-                "percent",
-                "The keyword is right, the number is not: p must lie in [0, 1].",
-            ),
-            _raising(
-                f"nn.Dropout(rate={share})",
-                "TypeError",
-                "other-keyword",
-                "The keyword is `p`; `rate` is what Keras calls it.",
-            ),
+            *random.sample(wrong, 3),
         ),
         given={"share": share, "percent": percent},
         experiments={"zero": "nn.Dropout(0).p", "one": "nn.Dropout(1).p"},
@@ -149,7 +187,7 @@ def call(recording: Recording, random: Random) -> Draft | None:
     )
 
 
-@question(id="D203", group="practice", level="medium", needs="nothing")
+@question(id="D203", group="practice", level="medium", needs="nothing", place="prediction")
 def eval_output(recording: Recording, random: Random) -> Draft | None:
     """What a layer in eval mode returns for ones."""
     p, count = random.choice((0.2, 0.25, 0.4, 0.5, 0.6)), random.choice((4, 5))
@@ -199,10 +237,10 @@ def eval_output(recording: Recording, random: Random) -> Draft | None:
     )
 
 
-@question(id="D204", group="practice", level="medium", needs="nothing")
+@question(id="D204", group="practice", level="medium", needs="nothing", place="flow")
 def no_effect(recording: Recording, random: Random) -> Draft | None:
     """Why a dropout layer shows no effect."""
-    p = literal(_rate(recording, least=0.05))
+    p = literal(rate(recording, least=0.05))
     silent = {
         f"layer = nn.Dropout({p}).eval(); y = layer(x)": "the layer was in eval mode",
         f"layer = nn.Dropout({p}); layer(x); y = x": "the output of the layer was never used",
@@ -271,10 +309,10 @@ def no_effect(recording: Recording, random: Random) -> Draft | None:
     )
 
 
-@question(id="D205", group="practice", level="hard", needs="nothing")
+@question(id="D205", group="practice", level="hard", needs="nothing", place="training")
 def discipline(recording: Recording, random: Random) -> Draft | None:
     """Where train() and eval() belong in a loop that trains and evaluates."""
-    p = literal(_rate(recording, least=0.05))
+    p = literal(rate(recording, least=0.05))
     train, switch_off = "model.train()", "model.eval()"
     wrong = [
         _loop(
@@ -299,6 +337,18 @@ def discipline(recording: Recording, random: Random) -> Draft | None:
             "`model.eval()` once before all epochs, `torch.no_grad()` around each evaluation",
             (p, switch_off, "", "", "torch.no_grad()"),
             "Nothing is ever dropped",
+            "train-once",
+        ),
+        _loop(
+            "`model.train()` before each epoch, and no call besides",
+            (p, "", train, "", "torch.enable_grad()"),
+            "Evaluation draws masks: nothing switched them off",
+            "drops-never-in-eval",
+        ),
+        _loop(
+            "`model.eval()` before each evaluation, and no call besides",
+            (p, "", "", switch_off, "torch.no_grad()"),
+            "From the second epoch on the model trains in eval mode",
             "train-once",
         ),
     ]
@@ -358,9 +408,3 @@ def _raising(code: str, error: str, misconception: str, feedback: str) -> Option
     return Option(
         text=f"`{code}`", code=code, feedback=feedback, misconception=misconception, raises=error
     )
-
-
-def _rate(recording: Recording, least: float = 0.02) -> float:
-    """Return the run's p, to four decimals, or a usual one where that would not show."""
-    p = probability(recording)
-    return round(p, 4) if p is not None and least <= p <= 0.95 else SOME_P

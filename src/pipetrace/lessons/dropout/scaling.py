@@ -11,7 +11,7 @@ from pipetrace.lessons.registry import question
 from pipetrace.tracefile import Recording
 
 
-@question(id="D101", group="quiz", level="easy", needs="subject")
+@question(id="D101", group="quiz", level="easy", needs="subject", place="flow")
 def survivor(recording: Recording, random: Random) -> Draft | None:
     """What a dropout stage makes of one real element that its mask kept."""
     places = [
@@ -81,7 +81,7 @@ def survivor(recording: Recording, random: Random) -> Draft | None:
     )
 
 
-@question(id="D105", group="quiz", level="easy", needs="subject")
+@question(id="D105", group="quiz", level="easy", needs="subject", place="flow")
 def scale(recording: Recording, random: Random) -> Draft | None:
     """What number survivors are multiplied with."""
     found = droppings(recording)[:4]
@@ -137,7 +137,7 @@ def scale(recording: Recording, random: Random) -> Draft | None:
     )
 
 
-@question(id="D106", group="quiz", level="easy", needs="subject")
+@question(id="D106", group="quiz", level="easy", needs="subject", place="network")
 def parameters(recording: Recording, random: Random) -> Draft | None:
     """How many parameters a dropout stage has."""
     wide = [
@@ -150,6 +150,33 @@ def parameters(recording: Recording, random: Random) -> Draft | None:
         return None
     dropping, width = random.choice(wide)
     count = "sum(each.numel() for each in layer.parameters())"
+    wrong = [
+        result(
+            f"layer = nn.PReLU()\n{count}",
+            "A layer with one trained number is `nn.PReLU()`.",
+            misconception="p-is-learned",
+        ),
+        result(
+            f"layer = nn.PReLU({width})\n{count}",
+            f"A layer with a trained number per feature is `nn.PReLU({width})`.",
+            misconception="has-weights",
+        ),
+        result(
+            f"layer = nn.Linear({width}, {width}, bias=False)\n{count}",
+            f"A layer with such a matrix is `nn.Linear({width}, {width}, bias=False)`.",
+            misconception="has-matrix",
+        ),
+        result(
+            f"layer = nn.LayerNorm({width})\n{count}",
+            f"A layer with a factor and a shift per feature is `nn.LayerNorm({width})`.",
+            misconception="normalises",
+        ),
+        result(
+            f"layer = nn.Linear({width}, {width})\n{count}",
+            f"This is what `nn.Linear({width}, {width})` holds.",
+            misconception="has-matrix",
+        ),
+    ]
     return Draft(
         text="{stage_first} has p = {p} and works on tensors of shape {shape}. How many parameters "
         "does it hold?",
@@ -160,21 +187,7 @@ def parameters(recording: Recording, random: Random) -> Draft | None:
                 correct=True,
                 expected="0",
             ),
-            result(
-                f"layer = nn.PReLU()\n{count}",
-                "A layer with one trained number is `nn.PReLU()`.",
-                misconception="p-is-learned",
-            ),
-            result(
-                f"layer = nn.PReLU({width})\n{count}",
-                f"A layer with a trained number per feature is `nn.PReLU({width})`.",
-                misconception="has-weights",
-            ),
-            result(
-                f"layer = nn.Linear({width}, {width}, bias=False)\n{count}",
-                f"A layer with such a matrix is `nn.Linear({width}, {width}, bias=False)`.",
-                misconception="has-matrix",
-            ),
+            *random.sample(wrong, 3),
         ),
         given=describe(dropping) | {"shape": shape_text(dropping.op.outputs[0].shape)},
         steps=(
