@@ -201,9 +201,10 @@ def test_a_hundred_thousand_events_are_read_in_a_second(log: Log):
     line = msgspec.json.encode(answer(1, misconception="no-rescale", level="medium")) + b"\n"
     with log.path.open("ab") as file:
         file.write(line * 100_000)
-    start = time.perf_counter()
+    # The processor's time: others may work on the machine meanwhile.
+    start = time.process_time()
     assert len(log.events()) == 100_001
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
