@@ -169,9 +169,11 @@ def test_deleted_is_deleted_with_its_copies(log: Log):
     log.append(answer(1))
     copy = log.reset()
     log.append(answer(2))
+    half = log.path.with_name(".answers-2026-01-31-120000.jsonl.k7x")
+    half.write_text("D101")
     other = log.path.with_name("notes.txt")
     other.write_text("mine")
-    assert sorted(log.delete()) == sorted([log.path, copy])
+    assert log.delete() == [log.path, copy, half]
     assert log.events() == []
     assert other.read_text() == "mine"
     assert b"D101" not in b"".join(path.read_bytes() for path in log.path.parent.iterdir())
@@ -199,9 +201,10 @@ def test_a_hundred_thousand_events_are_read_in_a_second(log: Log):
     line = msgspec.json.encode(answer(1, misconception="no-rescale", level="medium")) + b"\n"
     with log.path.open("ab") as file:
         file.write(line * 100_000)
-    start = time.perf_counter()
+    # The processor's time: others may work on the machine meanwhile.
+    start = time.process_time()
     assert len(log.events()) == 100_001
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
@@ -267,6 +270,32 @@ def test_a_lesson_can_be_taken_out_while_others_write(tmp_path: Path):
     # What is no longer in the file is in a copy.
     gone = {event.at for each in [*copies, path] if each for event in Log(each).events("gone")}
     assert gone == set(range(150))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_a_kill_while_a_lesson_is_taken_out_leaves_all_or_none_of_it(tmp_path: Path):
+    path, draws = tmp_path / "answers.jsonl", random.Random(1)
+    lessons = [f"gone{place}" for place in range(40)]
+    log = Log(path)
+    log.append(answer(0, "kept", question="Q" * 100_000))
+    for lesson in lessons:
+        log.append(answer(1, lesson))
+        log.append(answer(2, lesson))
+    program = (
+        "import sys; from pathlib import Path; from pipetrace.learner.log import Log; "
+        "[print(Log(Path(sys.argv[1])).reset(name), flush=True) for name in sys.argv[2:]]"
+    )
+    for turn in range(5):
+        mine = lessons[turn * 8 : turn * 8 + 8]
+        command = [sys.executable, "-c", program, str(path), *mine]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(draws.uniform(0, 0.02))
+            process.kill()
+    found = [event.lesson for event in log.events()]
+    assert found.count("kept") == 1
+    assert {found.count(lesson) for lesson in lessons} == {0, 2}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limits")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -114,9 +115,11 @@ class Log:
         if not self.path.parent.is_dir():
             return []
         with self._written(), keeping.locked(self._lock):
-            stem, kind = self.path.stem, self.path.suffix
+            stem, kind = glob.escape(self.path.stem), glob.escape(self.path.suffix)
             gone = [self.path] if self.path.exists() else []
-            gone += sorted(self.path.parent.glob(f"{stem}-[0-9]*{kind}"))
+            # The second pattern is what a process that was killed had not put in its place yet.
+            for names in (f"{stem}-[0-9]*{kind}", f".{stem}*{kind}.*"):
+                gone += sorted(self.path.parent.glob(names))
             for path in gone:
                 path.unlink()
             return gone

@@ -40,10 +40,10 @@ def interval(right: int, total: int) -> tuple[float, float]:
         (p + z²/2n ± z sqrt(p (1 - p)/n + z²/4n²)) / (1 + z²/n)
 
     These are the two shares s from which p is just z standard errors away:
-    (p - s)² = z² s (1 - s)/n. Another choice, Clopper and Pearson's, is never too narrow, but for
-    ten questions it is far too wide; Wilson's holds the true share in about 95 % of tests, also
-    where all answers are right, and needs no more than a square root, so that a page computes the
-    same.
+    (p - s)² = z² s (1 - s)/n. Another choice, Clopper and Pearson's, holds the true share in at
+    least 95 % of tests whatever it is, and is much too wide for ten questions in most cases.
+    Wilson's holds it in 95 % on average over the shares, in 90 to 98 % for one of them, and needs
+    no more than a square root, so that a page computes the same.
 
     Args:
         right: Right answers.
