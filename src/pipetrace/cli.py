@@ -351,11 +351,11 @@ def quiz(file: Path | None) -> Later:
         from rich.console import Console
 
         from pipetrace import api
-        from pipetrace.blocks import Question
+        from pipetrace.views.lesson import asked
         from pipetrace.views.quiz import ask
 
         sections = api.load(*_chosen((file,) if file else ())[:1]).page().sections
-        questions = [b for s in sections for b in s.blocks if isinstance(b, Question)]
+        questions = [each for s in sections for block in s.blocks for each in asked(block)]
         if not questions:
             raise PipetraceError("This run has no questions: it has no captured forward.")
         ask(questions, input, Console())

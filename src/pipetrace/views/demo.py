@@ -79,15 +79,17 @@ def page() -> Page:
 
 
 def lesson() -> Page:
-    """Build the same as a page that teaches, in ten modes; its summary stands in all of them.
+    """Build the same as a page that teaches, in ten modes; its notice stands in all of them.
 
     >>> [mode.id for mode in lesson().modes][:3]
     ['why', 'deep', 'trace']
     """
     modes = {
-        "network": "why", "lab": "deep", "flow": "trace", "training": "training",
+        "summary": "why", "network": "why", "lab": "deep", "flow": "trace", "training": "training",
         "prediction": "predict", "samples": "metrics", "code": "checks", "quiz": "practice",
     }  # fmt: skip
+    words = "This stands in every mode."
+    notice = Section(id="notice", title="Notice", blocks=(Text(text=words, tone="muted"),))
     sections = (
         msgspec.structs.replace(section, mode=modes.get(section.id, section.mode))
         for section in page().sections
@@ -95,7 +97,7 @@ def lesson() -> Page:
     return msgspec.structs.replace(
         page(),
         title="A lesson in ten modes",
-        sections=tuple(sections),
+        sections=(*sections, notice),
         modes=demo_lesson.MODES,
         learner="demo",
     )

@@ -74,7 +74,7 @@ def interval(right: int, total: int) -> tuple[float, float]:
     share, size = right / total, 1 + z * z / total
     middle = (share + z * z / (2 * total)) / size
     reach = z * math.sqrt(share * (1 - share) / total + (z / (2 * total)) ** 2) / size
-    return middle - reach, middle + reach
+    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 def exam() -> Exam:
@@ -91,12 +91,12 @@ def exam() -> Exam:
 
 def _questions() -> Iterator[Question]:
     for form, shift in enumerate((0.0, 0.05)):
-        for p in (0.1, 0.2, 0.4, 0.5):
-            yield _scale(round(p + shift, 2), form)
+        for number, p in enumerate((0.1, 0.2, 0.4, 0.6)):
+            yield _scale(number, round(p + shift, 2), form)
         for rows in (50, 100, 200):
             yield _kept(rows, round(0.2 + shift, 2), form)
-        for p in (0.2, 0.5, 0.8):
-            yield _spread(round(p + shift, 2), form)
+        for number, p in enumerate((0.2, 0.5, 0.8)):
+            yield _spread(number, round(p + shift, 2), form)
 
 
 def _ask(
@@ -116,14 +116,14 @@ def _ask(
     )  # fmt: skip
 
 
-def _scale(p: float, form: int) -> Question:
+def _scale(number: int, p: float, form: int) -> Question:
     others = {
         "no-scaling": (2.0, "Survivors are scaled."),
         "keeps-p": (2 / p, "p is the share that is dropped."),
         "shrinks": (2 * (1 - p), "Dropout divides by 1 - p."),
     }
     words = f"`nn.Dropout({p})` in train mode keeps an element of 2. What comes out?"
-    return _ask(f"scale-{p:g}", "easy", words, 2 / (1 - p), others, form)
+    return _ask(f"scale-{number}", "easy", words, 2 / (1 - p), others, form)
 
 
 def _kept(rows: int, p: float, form: int) -> Question:
@@ -136,14 +136,14 @@ def _kept(rows: int, p: float, form: int) -> Question:
     return _ask(f"kept-{rows}", "medium", words, rows * (1 - p), others, form)
 
 
-def _spread(p: float, form: int) -> Question:
+def _spread(number: int, p: float, form: int) -> Question:
     others = {
         "binomial": (p * (1 - p) + 0.001, "That is the variance of the mask before scaling."),
         "keeps-p": ((1 - p) / p + 0.002, "p is the share that is dropped."),
         "no-spread": (0.0, "Only the mean stays as it was."),
     }
     words = f"What is the variance of an element of 1 after `nn.Dropout({p})` in train mode?"
-    return _ask(f"spread-{p:g}", "hard", words, p / (1 - p), others, form)
+    return _ask(f"spread-{number}", "hard", words, p / (1 - p), others, form)
 
 
 def cards() -> Cards:

@@ -3,14 +3,18 @@ import { make, sign, words } from "./dom.js";
 import { answerEvent, answersTo, asking, letter, placeLink, solution } from "./question.js";
 
 const VERDICTS = {
-  strong: ["good", "Strong"],
-  growing: ["warning", "Growing"],
-  "not yet": ["bad", "Not yet"],
+  strong: ["●●●", "Strong"],
+  growing: ["●●○", "Growing"],
+  "not yet": ["●○○", "Not yet"],
 };
 
 export const formOf = (block, form) =>
   (block.forms[form] ?? []).map((at) => block.questions[at]).filter(Boolean);
 
+const marked = (verdict) => {
+  const [dots, said] = VERDICTS[verdict] ?? ["", verdict];
+  return [make("span.dots", { "aria-hidden": "true" }, dots), said];
+};
 const percent = (share) => `${Math.round(Number(share) * 100)} %`;
 const countOf = (number, one) => `${number} ${one}${number === 1 ? "" : "s"}`;
 
@@ -98,8 +102,7 @@ export function exam(block, context) {
     const which = sittings.some((each) => each.form === form)
       ? ", the one you sat longest ago"
       : "";
-    const rule = (verdict, text) =>
-      make("li", sign(VERDICTS[verdict][0]), make("strong", VERDICTS[verdict][1]), `: ${text}`);
+    const rule = (verdict, text) => make("li", make("strong", marked(verdict)), `: ${text}`);
     return [
       heading(...words(block.title)),
       make("p", `${countOf(asked.length, "question")}: ${levels.join(", ")}. `, rest),
@@ -237,7 +240,6 @@ export function exam(block, context) {
     const asked = formOf(block, sitting.form);
     const { right = 0, total = asked.length, hard = 0, verdict } = sitting;
     const hards = asked.filter((each) => each.level === "hard").length;
-    const [tone, said] = VERDICTS[verdict] ?? ["", verdict];
     const limits = limitsOf(block);
     const interval = block.intervals[right];
     const wrong = asked.filter((each) => !each.options[givenIn(sitting.sitting, each)]?.correct);
@@ -247,7 +249,7 @@ export function exam(block, context) {
         : "";
     const next = nextForm(block, sittings);
     return [
-      heading(sign(tone), said),
+      heading(marked(verdict)),
       make(
         "p.total",
         make("strong", `${right} of ${total} right`),

@@ -52,7 +52,10 @@ export function learnerOf(model, told) {
   let pause = PAUSE;
   let waiting = 0;
   let last = 0;
-  const store = { events: [], element: make("div.kept", { hidden: true }) };
+  const store = {
+    events: [],
+    element: make("div.kept", { role: "region", "aria-label": "Your answers", hidden: true }),
+  };
   const key = (part = "") => `pipetrace/${lesson}${part}`;
 
   const merge = () => {

@@ -6,7 +6,7 @@ export function modesOf(choose, onward) {
   const uid = unique("modes");
   const panel = make("div", { id: uid, role: "tabpanel" });
   const intro = make("p.intro");
-  const element = make("div.modes", { hidden: true });
+  const element = make("div.modes", { role: "region", "aria-label": "Modes", hidden: true });
   const next = make("button", { type: "button" });
   const further = make("p.onward", next);
   let modes = [];
@@ -33,6 +33,11 @@ export function modesOf(choose, onward) {
       if (!modes.length) return;
       const index = modes.findIndex((mode) => mode.id === id);
       bar.mark(index);
+      // Where the tabs do not fit, the chosen one is in sight.
+      const chosen = bar.buttons[index];
+      requestAnimationFrame(() => {
+        bar.list.scrollLeft = chosen.offsetLeft - bar.list.offsetLeft - 16;
+      });
       panel.setAttribute("aria-labelledby", bar.buttons[index].id);
       intro.replaceChildren(...words(modes[index].words ?? ""));
       const following = modes[index + 1];

@@ -75,8 +75,7 @@ export function steps(block, context) {
     memory[SHOWN] = shown;
     next.hidden = shown === count;
     if (shown < count) next.replaceChildren(...words(block.steps[shown].label));
-    const all = count > 1 ? `all ${count} steps are shown` : "";
-    done.textContent = shown === count ? all : count > 1 ? `step ${shown + 1} of ${count}` : "";
+    done.textContent = shown === count ? "All steps are shown." : `Step ${shown + 1} of ${count}`;
   };
   next.addEventListener("click", () => {
     const shown = memory[SHOWN] + 1;

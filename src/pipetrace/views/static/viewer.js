@@ -195,7 +195,7 @@ export function render({ model, el }) {
   };
 
   const spy = () => {
-    if (Date.now() < still || sought) return;
+    if (Date.now() < still || sought || printed) return;
     const line = Math.min(innerHeight * 0.3, 240);
     const past = views.filter((view) => view.body.getBoundingClientRect().top <= line);
     const end = innerHeight + scrollY >= document.documentElement.scrollHeight - 2 && scrollY > 0;
@@ -238,11 +238,14 @@ export function render({ model, el }) {
   // On paper the sections of every mode follow each other.
   const unfold = () => {
     const before = current;
+    const height = scrollY;
     printed = true;
     show();
     return () => {
       printed = false;
+      still = Date.now() + 400;
       show();
+      scrollTo(scrollX, height);
       if (views.includes(before)) arrive(before);
     };
   };
