@@ -11,7 +11,8 @@ import pytest
 
 from pipetrace import blocks
 from pipetrace.blocks import AnyBlock, Page, Section
-from pipetrace.views import demo, html
+from pipetrace.views import demo, demo_lesson, html
+from views import learner
 
 HOSTILE = (
     "[bold red]markup[/bold red] [/] [link=file:///etc]x",
@@ -26,7 +27,7 @@ HOSTILE = (
 )
 
 
-MODELS = ("lab", "network", "samples")
+MODELS = ("lab", "network", "samples", *(each.id for each in demo_lesson.sections()))
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def whole() -> Page:
 
 @pytest.fixture
 def page() -> Page:
-    """Return the page with one flow, one chart and one tree: those of models are left out."""
+    """Return the page with one flow, chart and tree: what models and lessons add is left out."""
     sections = (each for each in demo.page().sections if each.id not in MODELS)
     return msgspec.structs.replace(demo.page(), sections=tuple(sections))
 
@@ -117,6 +118,31 @@ def shown(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     yield open_blocks
     for tab in tabs:
         tab.close()
+    assert noise == []
+
+
+@pytest.fixture
+def lesson(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Open the lesson from its file; anything in the console fails the test."""
+    contexts: list[Any] = []
+    noise: list[str] = []
+
+    def open_page(page: Page | None = None, hash: str = "", width: int = 1200, **more: Any) -> Any:
+        path = tmp_path / "lesson.html"
+        html.write(page or demo.lesson(), path)
+        size: Any = {"width": width, "height": 900}
+        context = browser.new_context(viewport=size, reduced_motion="reduce", **more)
+        contexts.append(context)
+        tab = context.new_page()
+        tab.on("console", lambda message: noise.append(message.text))
+        tab.on("pageerror", lambda error: noise.append(str(error)))
+        tab.goto(path.as_uri() + hash)
+        learner.settle(tab)
+        return tab
+
+    yield open_page
+    for context in contexts:
+        context.close()
     assert noise == []
 
 

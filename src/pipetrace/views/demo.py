@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import random
 
+import msgspec
+
 from pipetrace.blocks import (
     AnyBlock,
     Bar,
@@ -32,7 +34,7 @@ from pipetrace.blocks import (
     Table,
     Text,
 )
-from pipetrace.views import demo_models, demo_samples
+from pipetrace.views import demo_lesson, demo_models, demo_samples
 
 RATE = 0.3
 CODE = """\
@@ -50,7 +52,7 @@ model = nn.Sequential(
 def page() -> Page:
     """Build the page: plain Python computes its values, no model was trained.
 
-    >>> [section.id for section in page().sections]
+    >>> [section.id for section in page().sections[:9]]
     ['summary', 'flow', 'training', 'prediction', 'quiz', 'lab', 'network', 'samples', 'code']
     """
     return Page(
@@ -71,7 +73,33 @@ def page() -> Page:
             Section(id="quiz", title="Quiz, 2 questions", blocks=_questions()),
             *_models(),
             Section(id="code", title="Code and crash", blocks=_code()),
+            *demo_lesson.sections(),
         ),
+    )
+
+
+def lesson() -> Page:
+    """Build the same as a page that teaches, in ten modes; its notice stands in all of them.
+
+    >>> [mode.id for mode in lesson().modes][:3]
+    ['why', 'deep', 'trace']
+    """
+    modes = {
+        "summary": "why", "network": "why", "lab": "deep", "flow": "trace", "training": "training",
+        "prediction": "predict", "samples": "metrics", "code": "checks", "quiz": "practice",
+    }  # fmt: skip
+    words = "This stands in every mode."
+    notice = Section(id="notice", title="Notice", blocks=(Text(text=words, tone="muted"),))
+    sections = (
+        msgspec.structs.replace(section, mode=modes.get(section.id, section.mode))
+        for section in page().sections
+    )
+    return msgspec.structs.replace(
+        page(),
+        title="A lesson in ten modes",
+        sections=(*sections, notice),
+        modes=demo_lesson.MODES,
+        learner="demo",
     )
 
 
@@ -284,7 +312,12 @@ def _questions() -> tuple[AnyBlock, ...]:
             text="`nn.Dropout(0.3)` in train mode keeps an element of 0.5. What comes out?",
             options=(
                 Option(text="0.5", correct=False, feedback="That is eval mode."),
-                Option(text="0.15", correct=False, feedback="0.5 × 0.3: p is the share dropped."),
+                Option(
+                    text="0.15",
+                    correct=False,
+                    feedback="0.5 × 0.3: p is the share dropped.",
+                    misconception="keeps-p",
+                ),
                 Option(text="0.35", correct=False, feedback="0.5 × 0.7 shrinks; dropout divides."),
                 Option(text="0.7143", correct=True, feedback="0.5 / 0.7 = 0.7143."),
             ),
@@ -293,6 +326,7 @@ def _questions() -> tuple[AnyBlock, ...]:
             answer="0.7143",
             check="0.7143 × 0.7 + 0 × 0.3 = 0.5, the value that went in.",
             mistakes=("Taking p for the share that is kept.",),
+            place="flow/0",
         ),
         Question(
             id="mode",

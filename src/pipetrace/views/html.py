@@ -18,12 +18,13 @@ from pipetrace.views import data, text
 
 MODULES = (
     "dom.js", "address.js", "chart.js", "distributions.js", "code.js", "rerun.js", "stage.js",
-    "flow.js", "question.js", "tabs.js", "draws.js", "network.js", "graph.js", "blocks.js",
-    "section.js", "paper.js", "viewer.js",
+    "flow.js", "question.js", "tabs.js", "draws.js", "network.js", "graph.js", "exam.js",
+    "fsrs.js", "cards.js", "steps.js", "experiment.js", "blocks.js", "section.js", "paper.js",
+    "learner.js", "modes.js", "viewer.js",
 )  # fmt: skip
 SHEETS = (
     "viewer.css", "blocks.css", "choices.css", "code.css", "stage.css", "draws.css", "network.css",
-    "flow.css",
+    "lesson.css", "flow.css",
 )  # fmt: skip
 HOSTS = {
     "live": (*MODULES, "live.js"),

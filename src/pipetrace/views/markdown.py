@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from pipetrace import blocks
 from pipetrace.blocks import Page, Stage
-from pipetrace.views import packed, text
+from pipetrace.views import lesson, packed, text
 
 SIGNS = {"key": "**Key point:** ", "good": "✓ ", "warning": "**!** ", "bad": "✗ "}
 STATES = {"yes": "✓", "no": "✗", "unknown": "?"}
@@ -32,14 +32,15 @@ def render(page: Page) -> str:
     parts = [f"# {escaped(page.title)}"]
     parts += [escaped(value) for value in (page.subtitle, page.contents) if value]
     questions: list[blocks.Question] = []
-    for section in page.sections:
+    for number, mode, section in lesson.in_order(page):
+        if mode:
+            parts.append(f"# {number}\\. {escaped(mode.label)}")
         parts.append(f"## {escaped(section.title)}")
         if section.intro:
             parts.append(escaped(section.intro))
         for value in section.blocks:
             parts.append(block(value, len(questions) + 1))
-            if isinstance(value, blocks.Question):
-                questions.append(value)
+            questions += lesson.asked(value)
     if questions:
         parts.append("## Answers")
         parts += [_key(value, number) for number, value in enumerate(questions, 1)]
@@ -58,6 +59,8 @@ def block(value: blocks.Block, number: int = 1) -> str:
     try:
         if isinstance(value, blocks.Question):
             return _question(value, number)
+        if isinstance(value, blocks.Exam):
+            return _exam(value, number)
         return _WRITE[type(value)](value)
     except Exception as error:  # the rest of the page stands
         words = f"{type(value).__name__} could not be written: {type(error).__name__}: {error}"
@@ -318,6 +321,34 @@ def _tabs(value: blocks.Tabs) -> str:
     return "\n\n".join(parts)
 
 
+def _exam(value: blocks.Exam, number: int) -> str:
+    parts = [f"**{escaped(value.title)}**", escaped(lesson.rules(value))]
+    parts += [_question(each, number + at) for at, each in enumerate(lesson.asked(value))]
+    return "\n\n".join(parts)
+
+
+def _cards(value: blocks.Cards) -> str:
+    parts = [f"**{escaped(value.title)}**"]
+    for card in value.cards:
+        parts.append(f"- **{escaped(card.front)}**\n  {escaped(card.back)}")
+        if card.code:
+            parts += [fenced(card.code, "python"), f"It gives {_span(card.outcome)}"]
+    return "\n\n".join(parts)
+
+
+def _steps(value: blocks.Steps) -> str:
+    parts = [f"**{escaped(value.title)}**", *(block(each) for each in value.blocks)]
+    for number, step in enumerate(value.steps, 1):
+        parts.append(f"**{number}.** {escaped(step.label)}")
+        parts += [block(each) for each in step.blocks]
+    return "\n\n".join(parts)
+
+
+def _experiment(value: blocks.Experiment) -> str:
+    target = f"Target: {escaped(value.target)}"
+    return "\n\n".join((f"**{escaped(value.title)}**", target, _table(lesson.attempts(value))))
+
+
 def _strip(value: blocks.Strip) -> str:
     struck = value.struck + (False,) * (len(value.values) - len(value.struck))
     cells = [
@@ -388,4 +419,7 @@ _WRITE: dict[type, Callable[..., str]] = {
     blocks.Network: _network,
     blocks.Graph: _graph,
     blocks.Tabs: _tabs,
+    blocks.Cards: _cards,
+    blocks.Steps: _steps,
+    blocks.Experiment: _experiment,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Literal
 
@@ -15,7 +15,7 @@ from rich.text import Text
 
 from pipetrace import blocks
 from pipetrace.blocks import Page, Section
-from pipetrace.views import chart, drawings, stages, text
+from pipetrace.views import chart, drawings, lesson, stages, text
 from pipetrace.views.pieces import LABEL, PARAGRAPH, TONES, Gutter, labelled, styled, trimmed
 
 WIDEST = 120
@@ -26,7 +26,7 @@ STATES = {"yes": ("✓", "green"), "no": ("✗", "red"), "unknown": ("?", "yello
 _NEAREST = {
     "+": "✓└┴┼", "x": "✗×", "*": "★", "-": "→−─━╌⏎", ".": "·…┈░▁▂", "|": "│┤▏▕", "o": "●○",
     "s": "■□", "^": "▲△", "v": "◆◇↓", "#": "█▇▓╋", '"': "“”", "'": "‘’", ">": "▸", ":": "▃▄▒",
-    "=": "▅▆", "i": "∞",
+    "=": "▅▆═", "i": "∞",
 }  # fmt: skip
 _ASCII = {ord(each): plain for plain, several in _NEAREST.items() for each in several}
 
@@ -67,7 +67,7 @@ def render(page: Page, width: int | None = None) -> RenderableType:
     """
 
     def build(room: int) -> RenderableType:
-        return Group(_head(page), *(_section(section, room) for section in page.sections))
+        return Group(_head(page), *_sections(page, room))
 
     return _Fitted(build, width)
 
@@ -104,6 +104,14 @@ def _head(page: Page) -> RenderableType:
     return Group(*lines)
 
 
+def _sections(page: Page, room: int) -> Iterator[RenderableType]:
+    for number, mode, section in lesson.in_order(page):
+        if mode:
+            label = f"{number}. {text.line(mode.label, LABEL)}"
+            yield Text("\n").append(f"{label}\n{'═' * min(len(label), room)}", "bold")
+        yield _section(section, room)
+
+
 def _section(section: Section, room: int) -> RenderableType:
     title = text.line(section.title, LABEL)
     rule = Text("\n").append(f"━━ {title} ", "bold cyan")
@@ -117,7 +125,7 @@ def _section(section: Section, room: int) -> RenderableType:
             drawn.append(Text(""))
         before = value
         drawn.append(block(value, room))
-    if any(isinstance(value, blocks.Question) for value in section.blocks):
+    if any(lesson.asked(value) for value in section.blocks):
         words = "`pipetrace quiz` asks these one by one and grades them; so does the HTML page."
         drawn += [Text(""), styled(words, style="dim")]
     return Group(*drawn)
@@ -261,6 +269,22 @@ def _tabs(value: blocks.Tabs, room: int) -> RenderableType:
     return drawings.tabs(value, room, block)
 
 
+def _exam(value: blocks.Exam, room: int) -> RenderableType:
+    return lesson.exam(value, room, block)
+
+
+def _cards(value: blocks.Cards, room: int) -> RenderableType:
+    return lesson.cards(value, room, block)
+
+
+def _steps(value: blocks.Steps, room: int) -> RenderableType:
+    return lesson.steps(value, room, block)
+
+
+def _experiment(value: blocks.Experiment, room: int) -> RenderableType:
+    return lesson.experiment(value, room, block)
+
+
 def _crash(value: blocks.Crash, room: int) -> RenderableType:
     title = Text(f" ✗ {text.line(value.title, LABEL)} ", "bold red")
     body = Text(text.visible(value.text, PARAGRAPH))
@@ -297,6 +321,10 @@ _DRAW: dict[type, Callable[..., RenderableType]] = {
     blocks.Network: drawings.network,
     blocks.Graph: drawings.graph,
     blocks.Tabs: _tabs,
+    blocks.Exam: _exam,
+    blocks.Cards: _cards,
+    blocks.Steps: _steps,
+    blocks.Experiment: _experiment,
 }
 
 if __name__ == "__main__":

@@ -15,8 +15,7 @@ export function addressOf(owns) {
   let chosen = new URLSearchParams();
   const read = () => {
     const [place, query] = (owns ? location.hash.slice(1) : "").split(/\?(.*)/s);
-    [section, stage] = place.split("/").map(decode);
-    stage ??= "";
+    [section, stage] = addressOf.parts(place);
     chosen = new URLSearchParams(query ?? "");
   };
   const write = () => {
@@ -40,6 +39,14 @@ export function addressOf(owns) {
     get stage() {
       return stage;
     },
+    // What follows can be gone back from.
+    note() {
+      try {
+        history.pushState(history.state, "");
+      } catch {
+        // A frame without an address of its own has no history either.
+      }
+    },
     go(nextSection, nextStage) {
       section = nextSection;
       stage = nextStage ?? "";
@@ -56,3 +63,8 @@ export function addressOf(owns) {
     },
   };
 }
+
+addressOf.parts = (place) => {
+  const [section, stage] = place.split("/").map(decode);
+  return [section, stage ?? ""];
+};

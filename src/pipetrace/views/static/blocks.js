@@ -1,14 +1,18 @@
 // Each block is drawn without its neighbours; one that fails becomes a red block.
 import { make, pane, sign, words } from "./dom.js";
+import { cards } from "./cards.js";
 import { chart } from "./chart.js";
 import { distributions } from "./distributions.js";
 import { code } from "./code.js";
 import { draws } from "./draws.js";
+import { exam } from "./exam.js";
+import { experiment } from "./experiment.js";
 import { flow } from "./flow.js";
 import { graph } from "./graph.js";
 import { network } from "./network.js";
 import { question } from "./question.js";
 import { definitions } from "./stage.js";
+import { steps } from "./steps.js";
 import { tabs } from "./tabs.js";
 
 const FIRST_ROWS = 200;
@@ -141,6 +145,10 @@ const DRAW = {
   crash,
   distributions,
   tabs,
+  exam,
+  cards,
+  steps,
+  experiment,
   draws,
   network,
   graph,

@@ -39,6 +39,7 @@ function follow(el) {
     values.page = { ...head, sections: order.map((id) => sections[id] ?? known.get(id)) };
     version = head.version;
     model.act = actions.length ? act : undefined;
+    model.actions = actions;
     if (document.title !== head.title) document.title = head.title;
   };
   const draw = () => {

@@ -1,12 +1,18 @@
 // On paper everything is open, what is interactive is written out, and the answers come last.
 import { make } from "./dom.js";
+import { formOf } from "./exam.js";
 import { answers } from "./question.js";
 import { allOf } from "./section.js";
 
-export function onPaper(root, views) {
+const asked = (block) =>
+  block.block === "question" ? [block] : block.block === "exam" ? formOf(block, 0) : [];
+
+// `unfold` shows what a screen shows at other times, and returns what folds it again.
+export function onPaper(root, views, unfold) {
   let undo = [];
   const before = () => {
     if (undo.length) return;
+    const fold = unfold();
     const contexts = () => allOf(views().flatMap((view) => view.contexts));
     const add = (place, element) => {
       place.append(element);
@@ -22,13 +28,14 @@ export function onPaper(root, views) {
       details.dispatchEvent(new Event("toggle"));
       undo.push(() => (details.open = false));
     }
-    const questions = contexts().filter((context) => context.block.block === "question");
+    const questions = contexts().flatMap(({ block }) => asked(block));
     if (questions.length) {
-      const list = questions.map((context) => make("li", answers(context.block)));
+      const list = questions.map((each) => make("li", answers(each)));
       const keys = make("section.keys", make("h2", "Answers"));
       keys.append(make("ol", ...list));
       add(root.querySelector("main"), keys);
     }
+    undo.push(fold);
   };
   const after = () => {
     undo.forEach((step) => step());

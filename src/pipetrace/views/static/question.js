@@ -7,7 +7,43 @@ export function letter(index) {
   return index < 26 ? low : letter(Math.floor(index / 26) - 1) + low;
 }
 
-function solution(block) {
+// The answers to this question, the oldest first; `sitting` names the test they were given in.
+export function answersTo(learner, { id, form }, sitting = "") {
+  return learner.events.filter(
+    (each) =>
+      each.event === "answer" &&
+      each.question === id &&
+      (each.form ?? 0) === (form ?? 0) &&
+      (each.sitting ?? "") === sitting,
+  );
+}
+
+export function answerEvent(block, option, sitting = "") {
+  const { correct, misconception } = block.options[option];
+  return {
+    event: "answer",
+    question: block.id,
+    form: block.form ?? 0,
+    option,
+    right: Boolean(correct),
+    level: block.level ?? "",
+    misconception: misconception ?? "",
+    sitting,
+  };
+}
+
+// Leads to where the answer can be seen, if the page has that place.
+export function placeLink(block, context, said = "See it in the trace: ") {
+  const title = block.place && context.titled?.(block.place);
+  if (!title) return null;
+  const onclick = (event) => {
+    event.preventDefault();
+    context.visit(block.place);
+  };
+  return make("a.place-link", { href: `#${block.place}`, onclick }, said, ...words(title));
+}
+
+export function solution(block) {
   const parts = [];
   if (block.steps?.length) {
     parts.push(
@@ -38,12 +74,9 @@ export function answers(block) {
   );
 }
 
-export function question(block, context) {
+// The question with its options to choose from; `grade` shows what each of them is.
+export function asking(block, choose) {
   const name = unique("question");
-  const memory = context.memory ?? {};
-  const result = make("div.result");
-  const status = make("p.verdict", { role: "status" });
-  const check = make("button.primary", { type: "button" }, "Check");
   const options = block.options.map((option, index) => {
     const input = make("input", { type: "radio", name, value: index, id: `${name}-${index}` });
     const feedback = make("span", { class: "feedback", id: `${name}-${index}-feedback` });
@@ -54,16 +87,19 @@ export function question(block, context) {
       make("span.letter", letter(index)),
       make("span.choice", make("span", ...words(option.text)), feedback),
     );
-    input.addEventListener("change", () => {
-      memory.chosen = index;
-      status.textContent = "";
-    });
+    input.addEventListener("change", () => choose(index));
     return { option, input, label, feedback };
   });
-  const grade = () => {
-    const chosen = memory.chosen;
-    const right = block.options[chosen].correct;
-    memory.first ??= right;
+  const form = make(
+    "fieldset",
+    make("legend", block.level && make("span.badge", block.level), ...words(block.text)),
+    block.code && code({ text: block.code }),
+    ...options.map(({ label }) => label),
+  );
+  const pick = (chosen) =>
+    options.forEach(({ input }, index) => (input.checked = index === chosen));
+  const grade = (chosen) => {
+    pick(chosen);
     options.forEach(({ option, input, label, feedback }, index) => {
       input.disabled = true;
       label.classList.toggle("right", Boolean(option.correct));
@@ -80,46 +116,66 @@ export function question(block, context) {
         ...words(option.feedback),
       );
     });
-    status.replaceChildren(
-      sign(right ? "good" : "bad"),
-      right ? ` ${letter(chosen)} is right.` : ` ${letter(chosen)} is not right.`,
-    );
-    check.textContent = "Try again";
-    result.replaceChildren(...solution(block));
-    memory.graded = true;
-    context.scored?.();
   };
-  const again = () => {
-    memory.graded = false;
-    memory.chosen = undefined;
+  const clear = (chosen) => {
+    pick(chosen);
     options.forEach(({ input, label, feedback }) => {
       input.disabled = false;
-      input.checked = false;
       label.classList.remove("right", "wrong", "chosen");
       feedback.replaceChildren();
     });
+  };
+  return { form, pick, grade, clear, focus: () => options[0]?.input.focus() };
+}
+
+export function question(block, context) {
+  const { memory, learner } = context;
+  const result = make("div.result");
+  const status = make("p.verdict", { role: "status" });
+  const check = make("button.primary", { type: "button" }, "Check");
+  const asked = asking(block, (index) => {
+    memory.chosen = index;
     status.textContent = "";
-    result.replaceChildren();
-    check.textContent = "Check";
-    options[0]?.input.focus();
+  });
+  // What is shown: the latest answer, until it is tried again.
+  let shown;
+  const show = () => {
+    const latest = answersTo(learner, block).at(-1);
+    const answer = latest && block.options[latest.option] && latest.at > (memory.again ?? 0);
+    const now = answer ? latest : undefined;
+    if (now && now.at === shown?.at) return;
+    if (!now && shown === null) return;
+    shown = now ?? null;
+    if (!now) {
+      asked.clear(memory.chosen);
+      status.textContent = "";
+      result.replaceChildren();
+      check.textContent = "Check";
+      return;
+    }
+    const right = Boolean(block.options[now.option].correct);
+    asked.grade(now.option);
+    status.replaceChildren(
+      sign(right ? "good" : "bad"),
+      right ? ` ${letter(now.option)} is right.` : ` ${letter(now.option)} is not right.`,
+    );
+    check.textContent = "Try again";
+    const link = placeLink(block, context);
+    result.replaceChildren(...[link && make("p.seen", link), ...solution(block)].filter(Boolean));
   };
   check.addEventListener("click", () => {
-    if (memory.graded) again();
-    else if (memory.chosen === undefined) status.textContent = "Choose an answer first.";
-    else grade();
+    if (shown) {
+      memory.again = shown.at;
+      memory.chosen = undefined;
+      show();
+      asked.focus();
+    } else if (memory.chosen === undefined) status.textContent = "Choose an answer first.";
+    else learner.add(answerEvent(block, memory.chosen));
   });
-  const form = make(
-    "fieldset",
-    make("legend", block.level && make("span.badge", block.level), ...words(block.text)),
-    block.code && code({ text: block.code }),
-    ...options.map(({ label }) => label),
-  );
   const hint =
     block.hint && make("details.hint", make("summary", "Hint"), make("p", ...words(block.hint)));
-  const root = make("div.question", form, hint, make("div.tools", check, status), result);
-  if (memory.chosen !== undefined) {
-    options[memory.chosen].input.checked = true;
-    if (memory.graded) grade();
-  }
+  context.learned = show;
+  const root = make("div.question", asked.form, hint, make("div.tools", check, status), result);
+  show();
   return root;
 }

@@ -1,12 +1,13 @@
 // A section draws its blocks, and draws again only those whose data has changed.
 import { make, unique, words } from "./dom.js";
 import { drawBlock } from "./blocks.js";
+import { answersTo } from "./question.js";
 
 const FOCUSABLE = "a, button, input, select, summary, [tabindex]";
 
 // What a block is drawn with: its own memory, its part of the address, and the page around it.
 function contextFor(host, view, block, key) {
-  const { address, memory, act } = host;
+  const { address, memory, act, learner, offers, titled, visit } = host;
   memory[key] ??= {};
   const context = {
     block,
@@ -14,6 +15,11 @@ function contextFor(host, view, block, key) {
     memory: memory[key],
     state: address.of(key),
     act,
+    learner,
+    offers,
+    titled,
+    visit,
+    section: view.section.id,
     inner: [],
     keep(name, value) {
       address.keep(key, name, value);
@@ -58,8 +64,9 @@ export function sectionView(section, host) {
   const view = { section: null, body, contexts: [], asked: 0, places: [], drawn: [] };
   view.count = () => {
     const questions = view.contexts.filter((context) => context.block.block === "question");
-    const graded = questions.filter((context) => context.memory.first !== undefined);
-    const right = graded.filter((context) => context.memory.first).length;
+    const firsts = questions.map(({ block }) => answersTo(host.learner, block)[0]);
+    const graded = firsts.filter(Boolean);
+    const right = graded.filter((answer) => answer.right).length;
     view.asked = questions.length;
     const first = graded.length
       ? `Score so far: ${right} of ${graded.length} right`
@@ -85,7 +92,7 @@ export function sectionView(section, host) {
     next.blocks.forEach((block, index) => {
       const nth = (kinds[block.block] = (kinds[block.block] ?? 0) + 1);
       const before = view.drawn[index];
-      const again = offered && JSON.stringify(block).includes('"again":"');
+      const again = offered && /"again":"|"block":"experiment"/.test(JSON.stringify(block));
       if (before?.again === again && JSON.stringify(before.block) === JSON.stringify(block)) return;
       view.drawn[index] = { block, again };
       const key = `${next.id}.${block.block}${nth > 1 ? nth : ""}`;

@@ -4,25 +4,46 @@ import { make, sign, unique, words } from "./dom.js";
 const holds = (stages, id) =>
   stages.some((stage) => stage.id === id || holds(stage.stages ?? [], id));
 
-export function tabs(block, context) {
-  const uid = unique("tabs");
-  const panel = make("div", { role: "tabpanel", id: `${uid}-panel`, tabindex: 0 });
-  const list = make("div", { role: "tablist", "aria-label": block.title });
-  const buttons = block.tabs.map((tab, index) =>
+// The row of tabs that choose what stands in the panel of this id; `mark` says which is chosen.
+export function tabList(title, panel, labels, choose) {
+  let shown = 0;
+  const buttons = labels.map((label, index) =>
     make(
       "button",
       {
         type: "button",
         role: "tab",
-        id: `${uid}-${index}`,
-        "aria-controls": `${uid}-panel`,
+        id: `${panel}-${index}`,
+        "aria-controls": panel,
         onclick: () => choose(index),
       },
-      sign(tab.tone),
-      ...words(tab.label),
+      ...label,
     ),
   );
-  list.append(...buttons);
+  const list = make("div", { role: "tablist", "aria-label": title }, ...buttons);
+  list.addEventListener("keydown", (event) => {
+    const last = buttons.length - 1;
+    const to = { ArrowLeft: shown - 1, ArrowRight: shown + 1, Home: 0, End: last }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    choose((to + last + 1) % (last + 1));
+    buttons[shown].focus();
+  });
+  const mark = (index) => {
+    shown = index;
+    buttons.forEach((button, each) => {
+      button.setAttribute("aria-selected", String(each === index));
+      button.tabIndex = each === index ? 0 : -1;
+    });
+  };
+  return { list, buttons, mark };
+}
+
+export function tabs(block, context) {
+  const uid = unique("tabs");
+  const panel = make("div", { role: "tabpanel", id: uid, tabindex: 0 });
+  const labels = block.tabs.map((tab) => [sign(tab.tone), ...words(tab.label)]);
+  const { list, buttons, mark } = tabList(block.title, uid, labels, (index) => choose(index));
   const root = make("div.tabs", list, panel);
   const content = (tab) => [
     tab.note && make("p.note", ...words(tab.note)),
@@ -47,23 +68,12 @@ export function tabs(block, context) {
     context.inner.length = 0;
     panel.replaceChildren(...content(block.tabs[index]).filter(Boolean));
     panel.setAttribute("aria-labelledby", buttons[index].id);
-    buttons.forEach((button, each) => {
-      button.setAttribute("aria-selected", String(each === index));
-      button.tabIndex = each === index ? 0 : -1;
-    });
+    mark(index);
   };
   const choose = (index) => {
     show(index);
     context.keep("tab", index ? block.tabs[index].id : "");
   };
-  list.addEventListener("keydown", (event) => {
-    const last = block.tabs.length - 1;
-    const to = { ArrowLeft: shown - 1, ArrowRight: shown + 1, Home: 0, End: last }[event.key];
-    if (to === undefined) return;
-    event.preventDefault();
-    choose((to + last + 1) % (last + 1));
-    buttons[shown].focus();
-  });
   // A stage that the address names may stand in a view that is not shown.
   const tabOf = (id) =>
     block.tabs.findIndex((tab) =>

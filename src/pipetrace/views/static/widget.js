@@ -25,6 +25,9 @@ function inNotebook(model) {
     get act() {
       return model.get("actions")?.length ? act : undefined;
     },
+    get actions() {
+      return model.get("actions");
+    },
   };
   model.on("msg:custom", heard);
   return { host, clear: () => model.off("msg:custom", heard) };

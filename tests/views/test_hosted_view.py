@@ -1,0 +1,122 @@
+"""A lesson with a process behind it: who keeps the answers, and who runs things again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from playwright.sync_api import expect
+
+from pipetrace.learned import Event
+from pipetrace.views import data, demo, html
+from views.learner import go_to, happened
+
+pytestmark = pytest.mark.browser
+Open = Callable[..., Any]
+pytestmark = pytest.mark.browser
+Open = Callable[..., Any]
+
+
+HOSTED = """
+(page) => {
+  const el = document.createElement("div");
+  document.body.replaceChildren(el);
+  window.asked = [];
+  window.failing = false;
+  const listeners = [];
+  const values = { page };
+  const act = async (name, given) => {
+    if (window.failing) throw new Error("the <b>disk</b> is full");
+    window.asked.push([name, given]);
+    const made = { block: "text", text: `it came back from ${name}` };
+    if (name !== "experiment") return name === "again" ? [made] : [];
+    const attempt = { choices: given.choices, blocks: [made], reached: true };
+    return [{ block: "experiment", title: "", target: "", knobs: [], attempts: [attempt] }];
+  };
+  const model = {
+    get: (key) => values[key], act, on: (_, call) => listeners.push(call), off: () => {},
+    actions: ["learned", "again", "experiment"],
+  };
+  window.renew = (next) => { values.page = next; listeners.forEach((call) => call()); };
+  window.viewer.render({ model, el });
+}
+"""
+
+
+@pytest.fixture
+def hosted(browser: Any) -> Iterator[Any]:
+    """Show the lesson with a process behind it that keeps answers."""
+    tab = browser.new_page(viewport={"width": 1200, "height": 900}, reduced_motion="reduce")
+    noise: list[str] = []
+    tab.on("pageerror", lambda error: noise.append(str(error)))
+    tab.set_content(f"<style>{html.style()}</style>")
+    source = html.module().replace("export default", "window.viewer =")
+    tab.add_script_tag(content=source, type="module")
+    tab.wait_for_function("window.viewer")
+    tab.evaluate(HOSTED, data.plain(demo.lesson()))
+    yield tab
+    tab.close()
+    assert noise == []
+
+
+def test_a_host_keeps_the_answers(hosted: Any):
+    go_to(hosted, "Practice")
+    hosted.get_by_role("radio", name="D 0.7143").check()
+    hosted.get_by_role("button", name="Check").first.click()
+    assert hosted.get_by_text("D is right.").is_visible()
+    [[name, given]] = hosted.evaluate("asked")
+    assert name == "learned"
+    answer = msgspec.convert(given["event"], Event)
+    assert (answer.question, answer.right, answer.lesson) == ("scale", True, "demo")
+    assert "kept in your own file" in hosted.locator(".kept").inner_text()
+    assert hosted.get_by_role("button", name="Forget my answers").count() == 0
+    news = msgspec.structs.replace(demo.lesson(), events=(answer,))
+    hosted.evaluate("(page) => renew(page)", data.plain(news))
+    assert "1 of 1 right" in hosted.locator(".score").inner_text()
+
+
+def test_a_host_that_fails_is_asked_again(hosted: Any):
+    go_to(hosted, "Practice")
+    hosted.evaluate("window.failing = true")
+    hosted.get_by_role("radio", name="D 0.7143").check()
+    hosted.get_by_role("button", name="Check").first.click()
+    expect(hosted.locator(".kept")).to_contain_text(
+        "1 answer is not kept yet, and will be tried again: the <b>disk</b> is full"
+    )
+    assert hosted.get_by_text("D is right.").is_visible()
+    hosted.evaluate("window.failing = false")
+    expect(hosted.locator(".kept")).not_to_contain_text("not kept yet")
+    assert [name for name, _ in hosted.evaluate("asked")] == ["learned"]
+
+
+def test_new_answers_of_a_host_are_shown(hosted: Any):
+    go_to(hosted, "Practice")
+    answer = happened({"event": "answer", "question": "mode", "form": 0, "option": 1,
+                           "right": False, "at": 5000})  # fmt: skip
+    news = msgspec.structs.replace(demo.lesson(), events=(answer,))
+    hosted.evaluate("(page) => renew(page)", data.plain(news))
+    assert hosted.get_by_text("B is not right.").is_visible()
+    assert "0 of 1 right" in hosted.locator(".score").inner_text()
+
+
+def test_a_host_runs_steps_and_experiments(hosted: Any):
+    go_to(hosted, "Checks")
+    hosted.get_by_role("button", name="Run the check").click()
+    hosted.get_by_role("button", name="Run again here").click()
+    assert hosted.get_by_text("it came back from again").is_visible()
+    go_to(hosted, "Experiment")
+    hosted.get_by_role("combobox", name="p of dropout").select_option("0.8")
+    hosted.get_by_role("button", name="Run", exact=True).click()
+    assert hosted.get_by_text("it came back from experiment").is_visible()
+    assert hosted.get_by_text("Reached with 1 try.").is_visible()
+    asked = [(name, given) for name, given in hosted.evaluate("asked") if name != "learned"]
+    assert asked == [
+        ("again", {"again": "PTR101 fires"}),
+        ("experiment", {"choices": [4, 0], "seed": 0}),
+    ]
+    hosted.evaluate("window.failing = true")
+    hosted.get_by_role("combobox", name="p of dropout").select_option("0.5")
+    hosted.get_by_role("button", name="Run", exact=True).click()
+    assert hosted.get_by_text("Reached with 1 try.").is_visible()
