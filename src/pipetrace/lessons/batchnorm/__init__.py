@@ -3,6 +3,7 @@
 from pipetrace.lessons.batchnorm import (
     beliefs,
     challenges,
+    facts,
     holding,
     moving,
     practice,
@@ -10,4 +11,13 @@ from pipetrace.lessons.batchnorm import (
     statistics,
 )
 
-__all__ = ["beliefs", "challenges", "holding", "moving", "practice", "repairs", "statistics"]
+__all__ = [
+    "beliefs",
+    "challenges",
+    "facts",
+    "holding",
+    "moving",
+    "practice",
+    "repairs",
+    "statistics",
+]

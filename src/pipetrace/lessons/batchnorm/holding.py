@@ -55,8 +55,8 @@ def parameters(recording: Recording, random: Random) -> Draft | None:
         ),
     ]
     return Draft(
-        text="{stage_first} normalises {channels} channels (features). How many parameters, numbers "
-        "that the optimizer may change, does it hold?",
+        text="{stage_first} normalises {channels} channels (features). How many parameters does it "
+        "hold, numbers that the optimizer may change?",
         options=(
             result(
                 f"layer = nn.BatchNorm1d({width})\n{_COUNT}",

@@ -59,13 +59,8 @@ def purpose(recording: Recording, random: Random) -> Draft | None:
         "through it. What does it do?",
         options=(
             claim(
-                random.choice(
-                    (
-                        "Each feature gets mean 0 and deviation 1 over the batch",
-                        "Each feature gets mean 0 and deviation 1 over the rows of the batch",
-                        "Each feature gets mean 0 and deviation 1, taken over all rows of the batch",
-                    )
-                ),
+                "Each feature gets mean 0 and deviation 1 over the batch"
+                + random.choice(("", "", "'s rows")),
                 f"{setup}{centred.format(0, 1)} and {spread.format(0, 1)}",
                 "Executed: deviations {was} before, {now} behind the layer.",
                 correct=True,
@@ -185,19 +180,19 @@ def company(recording: Recording, random: Random) -> Draft | None:
     width = random.choice((4, 6, 8))
     apart = {
         f"nn.LayerNorm({width})": "Layer norm takes its mean over the features of the one row.",
-        f"nn.GroupNorm(2, {width})": "Group norm takes its means over groups of one row's features.",
+        f"nn.GroupNorm(2, {width})": "Group norm looks at groups of one row's features.",
         f"nn.GroupNorm(2, {width}, affine=False)": "Group norm looks at one row at a time.",
-        f"nn.LayerNorm({width}, elementwise_affine=False)": "Layer norm looks at one row at a time.",
+        f"nn.LayerNorm({width}, bias=False)": "Layer norm looks at one row only.",
         f"nn.BatchNorm1d({width}, affine=False).eval()": "Eval mode uses running statistics.",
         f"nn.BatchNorm1d({width}, momentum=0.5).eval()": "Eval mode uses running statistics.",
     }
     together = {
         f"nn.BatchNorm1d({width})": "A new layer is in train mode: the batch is asked.",
-        f"nn.BatchNorm1d({width}, affine=False)": "Without weight and bias the batch is still asked.",
+        f"nn.BatchNorm1d({width}, affine=False)": "Without weight and bias it asks the batch, too.",
         f"nn.BatchNorm1d({width}, momentum=0.0)": "The statistics stand still, but train mode does "
         "not use them.",
         f"nn.BatchNorm1d({width}, momentum=None)": "momentum concerns the running statistics only.",
-        f"nn.BatchNorm1d({width}).requires_grad_(False)": "Frozen parameters do not change the mode.",
+        f"nn.BatchNorm1d({width}).requires_grad_(False)": "Freezing does not change the mode.",
         f"nn.BatchNorm1d({width}, track_running_stats=False).eval()": "Without running statistics "
         "eval mode has to ask the batch as well.",
     }

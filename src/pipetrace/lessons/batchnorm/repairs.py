@@ -32,7 +32,7 @@ def last_batch(recording: Recording, random: Random) -> Draft | None:
         return f"The last batch has {rows % each or each} row{'s' * (rows % each != 1)}."
 
     return Draft(
-        text="{rows} rows are cut into batches. With which batch size does the loop run to its end?",
+        text="{rows} rows are cut into batches. With which batch size does the loop run through?",
         code=f"{loop}for batch in rows.split(batch_size):\n    layer(batch)",
         options=(
             claim(
@@ -120,7 +120,7 @@ def frozen(recording: Recording, random: Random) -> Draft | None:
     }
     why = {
         "bn-train-keeps-eval": "The next `model.train()` puts every layer back into train mode.",
-        "bn-frozen-is-eval": "That stops gradients. Buffers are moved by the forward in train mode.",
+        "bn-frozen-is-eval": "That stops gradients. In train mode the forward moves buffers.",
     }
     key = random.choice(list(keys))
     return Draft(
