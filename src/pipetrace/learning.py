@@ -156,9 +156,10 @@ def _tutor(name: str, file: Path | None, out: Path, seed: int | None) -> Tutor:
     from pipetrace.learner import schedule
     from pipetrace.learner.log import Log
     from pipetrace.lessons import folder
-    from pipetrace.tutoring.tutor import Tutor, run_example
+    from pipetrace.tutoring.tutor import Tutor, alone, run_example
 
     lesson = folder.named(name)
+    alone()
     log = Log()
     weights = schedule.weights()
     recording = run_example(lesson, out) if file is None else api.load(file).recording

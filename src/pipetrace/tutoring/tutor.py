@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import torch
 from msgspec.structs import replace
 
 from pipetrace.blocks import AnyBlock, Attempt, Event, Page
@@ -31,6 +32,15 @@ from pipetrace.tutoring import buggy
 from pipetrace.tutoring.trainer import Trainer
 
 Action = Callable[[Mapping[str, Any]], Sequence[Any]]
+
+
+def alone() -> None:
+    """Let torch use one thread in this process, which is ours alone.
+
+    What a lesson trains is so small that threads cost more than they bring, and with one of them
+    its numbers do not depend on the number of cores.
+    """
+    torch.set_num_threads(1)
 
 
 def run_example(lesson: Lesson, out: Path) -> Recording:

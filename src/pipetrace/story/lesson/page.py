@@ -30,12 +30,12 @@ WORDS = {
 }
 Made = Callable[[Taught], tuple[AnyBlock, ...]]
 _PLACED: dict[str, tuple[str, Made]] = {
-    "practice": ("Practice", asking.practice),
-    "challenges": ("Challenges", asking.challenges),
-    "exam": ("Test", asking.exam),
+    "practice": ("Five questions", asking.practice),
+    "challenges": ("Code to read and to mend", asking.challenges),
+    "exam": ("Ten questions", asking.exam),
     "cards": ("Cards", asking.cards),
-    "checks": ("Silent bugs", bugs.blocks),
-    "experiment": ("Experiment", studies.experiment),
+    "checks": ("Programs with a silent bug", bugs.blocks),
+    "experiment": ("Settings to try", studies.experiment),
 }
 """What the engine puts where the text says `!practice`, with its title."""
 
