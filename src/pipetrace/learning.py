@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -196,17 +196,15 @@ def _served(tutor: Tutor, mode: str, out: Path, port: int) -> int:
     """Serve the page while the rest is made, until Ctrl-C, or until nobody looks at it."""
     from pipetrace.serving.process import served
 
-    def make() -> Any:
-        from pipetrace.serving.app import Desk
-        from pipetrace.serving.channel import LessonSource
-        from pipetrace.serving.shelf import Shelf
-
-        source = LessonSource(tutor.page, _Errands(tutor))
-        tutor.renewed = source.renew
-        return Desk(Shelf(out), source)
-
+    try:
+        from pipetrace.tutoring.hosting import PATH, desk_of
+    except ImportError as error:
+        raise PipetraceError(
+            f"A lesson in the browser needs the package {error.name}, which is not installed: "
+            'pip install "pipetrace[learn]". Without a browser: pipetrace learn --terminal'
+        ) from None
     out.mkdir(parents=True, exist_ok=True)
-    with served(make, port, "/run/live") as server:
+    with served(desk_of(tutor, out), port, PATH) as server:
         url = f"{server.url}#on-{mode}" if mode else server.url
         print(f"pipetrace: the lesson is at {url}", file=sys.stderr)
         person = sys.stdin is not None and sys.stdin.isatty()
@@ -222,21 +220,3 @@ def _served(tutor: Tutor, mode: str, out: Path, port: int) -> int:
         except KeyboardInterrupt:
             print(file=sys.stderr)
     return 0
-
-
-class _Errands:
-    """What the page may ask of its tutor."""
-
-    def __init__(self, tutor: Tutor) -> None:
-        self._actions = tutor.actions
-
-    @property
-    def actions(self) -> tuple[str, ...]:
-        """The names of what may be asked."""
-        return tuple(self._actions)
-
-    def ask(self, name: str, arguments: dict[str, Any]) -> list[Any]:
-        """Do it, and return blocks as plain values."""
-        from pipetrace.views import data
-
-        return [data.plain(block) for block in self._actions[name](arguments)]
