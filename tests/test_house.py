@@ -61,6 +61,7 @@ OPTIONAL = {
     "traitlets": ("integrations/widget.py",),
     "starlette": ("serving/",),
     "uvicorn": ("serving/process.py",),
+    "genanki": ("views/questions/anki.py",),
 }
 """Where a package that is not always installed may be imported."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 import pipetrace
-from pipetrace import checkup, printing
+from pipetrace import checkup, printing, teaching
 from pipetrace import live as following
 from pipetrace.errors import PipetraceError
 
@@ -364,7 +364,9 @@ def quiz(file: Path | None) -> Later:
     return later
 
 
-for command in (following.serve, checkup.check, checkup.rules, checkup.explain):
+for command in (
+    following.serve, checkup.check, checkup.rules, checkup.explain, teaching.questions,
+):  # fmt: skip
     commands.add_command(command)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import islice
 from random import Random
 
@@ -113,3 +114,41 @@ def _preferred(candidates: list[Template], random: Random) -> list[Template]:
         turns[template.id] = (NEEDS.index(template.needs), seen[subject], len(turns))
         seen[subject] += 1
     return sorted(candidates, key=lambda template: turns[template.id])
+
+
+def bank(
+    recording: Recording, execute: Execute, seed: int = 0, lesson: str | None = None
+) -> Answers:
+    """Draw and execute every template that the run can be asked.
+
+    Args:
+        recording: the run.
+        execute: `pipetrace.probes.execute.execute`.
+        seed: of the numbers and the order of the options.
+        lesson: only of this one; of all if None.
+    """
+    recording = _of_chosen(recording)
+    every = templates() if recording.first(Capture) is not None else []
+    found = [
+        _ask(template, recording, execute, seed)
+        for template in every
+        if lesson in (None, template.lesson)
+    ]
+    return Answers(
+        questions=tuple(question for answers in found for question in answers.questions),
+        rejections=tuple(rejection for answers in found for rejection in answers.rejections),
+    )
+
+
+def exam(questions: Sequence[Question], seed: int) -> list[Question]:
+    """Choose ten questions: three easy, four of medium difficulty, three hard.
+
+    Args:
+        questions: what can be asked.
+        seed: of the choice.
+    """
+    random, chosen = Random(f"{seed}/exam"), []
+    for level, count in {"easy": 3, "medium": 4, "hard": 3}.items():
+        of_level = [question for question in questions if question.level == level]
+        chosen += random.sample(of_level, min(count, len(of_level)))
+    return chosen
