@@ -11,6 +11,9 @@ from pipetrace.views.questions import texts
 
 _SPECIAL = re.compile(r"([\\~=#{}:])")
 
+_FIRST = re.compile(r"^[%\[]")
+"""What begins a weight or a format where an option begins with it."""
+
 
 def render(questions: Sequence[Question], title: str) -> str:
     """Write questions in GIFT: feedback for each option, the solution as general feedback.
@@ -43,7 +46,7 @@ def _question(question: Question) -> str:
         f"// [id:{texts.key(question)}]{tags}",
         f"::{escaped(texts.name(question))}::[html]{escaped(texts.asked(question))} {{",
         *(_option(option) for option in question.options),
-        *([f"####[html]{escaped(after)}"] if after else []),
+        *([f"####{escaped(after)}"] if after else []),
         "}",
     ]
     return "\n".join(lines)
@@ -51,5 +54,5 @@ def _question(question: Question) -> str:
 
 def _option(option: Option) -> str:
     sign = "=" if option.correct else "~"
-    words = escaped(texts.inline(option.text))
-    return f"{sign}[html]{words}#[html]{escaped(texts.feedback(option))}"
+    words = _FIRST.sub(lambda match: f"&#{ord(match[0])};", texts.inline(option.text))
+    return f"{sign}{escaped(words)}#{escaped(texts.feedback(option))}"

@@ -111,7 +111,7 @@ def _asked(question: Question, number: int, *, with_code: bool) -> str:
         )
     )
     if question.hint:
-        parts.append(_folded("Hint", texts.hint(question)))
+        parts.append(_folded("Hint", f"<p>{texts.inline(question.hint)}</p>"))
     return "\n\n".join(part for part in parts if part)
 
 

@@ -64,12 +64,12 @@ def name(question: Question) -> str:
 
 
 def tag(value: str) -> str:
-    """Make a tag of a word: letters, digits and hyphens.
+    """Make a tag of a word: letters, digits and hyphens, a letter first.
 
-    >>> tag("Very hard!")
+    >>> tag("2 Very hard!")
     'very-hard'
     """
-    return re.sub(r"[^a-z0-9]+", "-", value.lower()[:60]).strip("-")
+    return re.sub(r"[^a-z0-9]+", "-", value.lower()[:60]).lstrip("-0123456789").rstrip("-")
 
 
 def asked(question: Question) -> str:
