@@ -7,6 +7,7 @@ import json
 import re
 import sqlite3
 import sys
+import time
 import warnings
 import zipfile
 from pathlib import Path
@@ -91,3 +92,22 @@ def test_without_genanki_one_is_told_what_to_install(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "genanki", None)
     with pytest.raises(PipetraceError, match=r'pip install "pipetrace\[teach\]"'):
         anki.render([], "Seed")
+
+
+def test_anki_itself_imports_and_updates(real: list[Question], tmp_path: Path) -> None:
+    reason = "Anki's own importer is not installed: pip install anki"
+    collection = pytest.importorskip("anki.collection", reason=reason)
+    opened = collection.Collection(str(tmp_path / "mine.anki2"))
+    path = tmp_path / "seed.apkg"
+    request = collection.ImportAnkiPackageRequest(
+        package_path=str(path), options=collection.ImportAnkiPackageOptions()
+    )
+    path.write_bytes(anki.render(real, "Seed"))
+    assert len(opened.import_anki_package(request).log.new) == len(real)
+    time.sleep(1.1)  # Anki takes a note for newer by whole seconds
+    path.write_bytes(anki.render(real, "Seed"))
+    log = opened.import_anki_package(request).log
+    assert (len(log.new), len(log.updated)) == (0, len(real))
+    card = opened.get_card(opened.find_cards("")[0])
+    assert "<p><b>A</b>" in card.question()
+    opened.close()

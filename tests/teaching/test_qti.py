@@ -264,3 +264,20 @@ def test_the_grammar_refuses_what_is_out_of_place(real: list[Question]) -> None:
     item.append(item[0])
     assert not grammar.validate(item)
     assert not schema("2.1").validate(item)
+
+
+def test_a_converter_makes_of_2_1_what_we_write_as_3_0(real: list[Question]) -> None:
+    reason = "there is no converter to compare with: pip install citolab-qti-convert"
+    convert = pytest.importorskip("qti_convert.upgrade", reason=reason).upgrade_qti2_to_qti3
+    old, new = (Package(qti.render(real, "Seed", version), version) for version in ("2.1", "3.0"))
+    for first, second in zip((old.test, *old.items), (new.test, *new.items), strict=True):
+        converted = convert(etree.tostring(first))
+        assert plain(etree.fromstring(converted.encode())) == plain(second)
+
+
+def plain(element: etree._Element) -> object:
+    """Return what an element holds, without how it is written."""
+    attributes = {key: value for key, value in element.attrib.items() if not key.startswith("{")}
+    inside = [plain(child) for child in element if isinstance(child.tag, str)]
+    text, tail = (element.text or "").strip(), (element.tail or "").strip()
+    return etree.QName(element).localname, attributes, text, tail, inside
