@@ -197,7 +197,8 @@ def _whole(asked: _Asked, draw: Draw, seed: int, count: int | None) -> int:
     to_stdout = str(asked.path) == "-"
     if asked.named and not to_stdout:
         printing.require_writable(asked.path)
-    found = list(draw(seed))
+    order = list(_LEVELS)
+    found = sorted(draw(seed), key=lambda each: (order.index(each.level), each.id))
     found = found if count is None else some(found, count, seed)
     written = _write(asked.form, _blocks(found), asked.title, key=asked.key)
     if to_stdout:
