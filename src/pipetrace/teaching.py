@@ -123,6 +123,8 @@ def parallel(draw: Draw, count: int, seed: int) -> list[list[Question]]:
             of_level = [question for question in every if question.level == level]
             fresh = sum(not had[content(question)] for question in of_level)
             pool += of_level[: max(needed, fresh)]
+        others = [question for question in every if question not in pool]
+        pool += others[: max(0, sum(_LEVELS.values()) - len(pool))]
         chosen = select.exam(pool, own)
         had.update(content(question) for question in chosen)
         forms.append(chosen)

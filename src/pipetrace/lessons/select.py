@@ -151,4 +151,5 @@ def exam(questions: Sequence[Question], seed: int) -> list[Question]:
     for level, count in {"easy": 3, "medium": 4, "hard": 3}.items():
         of_level = [question for question in questions if question.level == level]
         chosen += random.sample(of_level, min(count, len(of_level)))
+    chosen += [question for question in questions if question not in chosen][: 10 - len(chosen)]
     return chosen
