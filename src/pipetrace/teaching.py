@@ -248,9 +248,12 @@ def _write(form: str, found: Sequence[Block], title: str, *, key: bool) -> str |
         return sheet.render(found, title, key=key)
     if form in ("qti", "qti2"):
         return qti.render(found, title, "3.0" if form == "qti" else "2.1")
+    if form == "notebook":
+        from pipetrace.probes.execute import execute
+
+        return notebook.render(found, title, lambda code: execute(code).error)
     views: dict[str, Callable[[Sequence[Block], str], str | bytes]] = {
         "gift": gift.render, "moodle": moodle.render, "anki": anki.render,
-        "notebook": notebook.render,
     }  # fmt: skip
     return views[form](found, title)
 

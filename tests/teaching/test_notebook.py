@@ -10,6 +10,7 @@ import pytest
 from nbclient import NotebookClient
 
 from pipetrace.blocks import Option, Question
+from pipetrace.probes.execute import execute
 from pipetrace.views.questions import notebook
 
 
@@ -45,9 +46,16 @@ RAISES = Question(
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 def test_it_runs_and_shows_what_was_executed(real: list[Question]) -> None:
-    found = read(notebook.render([*real, RAISES], "Seed"))
+    found = read(notebook.render([*real, RAISES], "Seed", lambda code: execute(code).error))
     NotebookClient(found, timeout=120).execute()
     cells = {cell.id: cell for cell in found.cells}
+    errors = [
+        output.evalue
+        for cell in found.cells
+        for output in cell.get("outputs", ())
+        if output.output_type == "error"
+    ]
+    assert errors == []
     checked = 0
     for question in real:
         for letter, option in zip("ABCDEFGH", question.options, strict=False):

@@ -6,7 +6,7 @@ import ast
 import builtins
 import json
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from pipetrace.blocks import Option, Question
@@ -21,14 +21,15 @@ _ABOUT = (
 )
 
 Cell = dict[str, Any]
+Raised = Callable[[str], str]
+"""Names the type of the exception that code raises; empty where it runs through."""
 
 
-def render(questions: Sequence[Question], title: str) -> str:
+def render(questions: Sequence[Question], title: str, raised: Raised = lambda code: "") -> str:
     """Write questions as a notebook of format 4.5.
 
     Each has a cell of text, its code in a cell where this is a whole program, a cell for what was
-    executed for each option, and the key behind a fold. Jupyter runs on behind a question's code
-    that raises: that cell has the tag `raises-exception`.
+    executed for each option, and the key behind a fold. What raises on purpose is caught and shown.
 
     Args:
         questions: The questions.
@@ -39,7 +40,7 @@ def render(questions: Sequence[Question], title: str) -> str:
         _code("imports", _IMPORTS),
     ]
     for number, question in enumerate(questions, 1):
-        cells += _cells(question, number)
+        cells += _cells(question, number, raised)
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook = {
         "cells": cells,
@@ -83,13 +84,13 @@ def _made(nodes: Sequence[ast.AST]) -> Iterator[str]:
             yield node.name
 
 
-def _cells(question: Question, number: int) -> list[Cell]:
+def _cells(question: Question, number: int, raised: Raised) -> list[Cell]:
     key = texts.key(question)
     runs = whole(question.code)
     cells = [_words(key, _asked(question, number, with_code=not runs))]
     if runs:
-        raises = next((option.raises for option in question.options if option.correct), "")
-        cells.append(_code(f"{key}-code", _ready(question.code, raises), "raises-exception"))
+        ready = _ready(question.code, raised(question.code))
+        cells.append(_code(f"{key}-code", ready, "raises-exception"))
     for index, option in enumerate(question.options):
         if option.executed:
             letter = text.letter(index)
