@@ -34,6 +34,8 @@ def render(questions: Sequence[Question], title: str, raised: Raised = lambda co
     Args:
         questions: The questions.
         title: The heading.
+        raised: Tells of a question's own code whether it raises. Where it cannot tell, Jupyter runs
+            on behind that cell: it has the tag `raises-exception`.
     """
     cells = [
         _words("about", f"# {markdown.escaped(title)}\n\n{_ABOUT}"),
