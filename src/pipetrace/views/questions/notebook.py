@@ -96,7 +96,8 @@ def _cells(question: Question, number: int, raised: Raised) -> list[Cell]:
     for index, option in enumerate(question.options):
         if option.executed:
             letter = text.letter(index)
-            cells.append(_code(f"{key}-{letter}", _option(option, letter)))
+            tags = ("raises-exception",) if option.raises else ()
+            cells.append(_code(f"{key}-{letter}", _option(option, letter), *tags))
     cells.append(_words(f"{key}-key", _key(question)))
     return cells
 
