@@ -64,6 +64,7 @@ OPTIONAL = {
     "uvicorn": ("serving/process.py",),
     "fsrs": ("learner/",),
     "platformdirs": ("learner/",),
+    "genanki": ("views/questions/anki.py",),
 }
 """Where a package that is not always installed may be imported."""
 

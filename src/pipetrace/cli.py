@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 import pipetrace
-from pipetrace import checkup, learning, printing
+from pipetrace import checkup, learning, printing, teaching
 from pipetrace import live as following
 from pipetrace import progress as account
 from pipetrace.errors import PipetraceError
@@ -344,7 +344,7 @@ def export(
 
 for command in (
     following.serve, checkup.check, checkup.rules, checkup.explain,
-    learning.learn, learning.lessons, learning.quiz, account.progress,
+    learning.learn, learning.lessons, learning.quiz, account.progress, teaching.questions,
 ):  # fmt: skip
     commands.add_command(command)
 

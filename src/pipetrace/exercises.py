@@ -29,6 +29,10 @@ class Option(Piece, frozen=True):
     feedback: str
     misconception: str = ""
     """Id of the misconception that leads here; empty for the right answer."""
+    executed: str = ""
+    """The code that was run for it."""
+    raises: str = ""
+    """Type of the exception that its code raised; empty where it ran through."""
 
 
 class Question(Block, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from pipetrace.blocks import Exam, Option
@@ -11,6 +12,9 @@ from pipetrace.lessons import select
 from pipetrace.records import Choice, Op, Question
 from pipetrace.story.registry import Content, section
 from pipetrace.tracefile import Recording
+
+_RAISED = re.compile(r"([A-Z]\w*(?:Error|Exception)): ")
+"""How the outcome of code begins that raised."""
 
 
 @section(id="quiz", title="Model quiz", order=60)
@@ -78,6 +82,8 @@ def block(question: Question) -> QuestionBlock:
                 correct=choice.correct,
                 feedback=_feedback(choice),
                 misconception=choice.misconception,
+                executed=choice.executed,
+                raises=_raised(choice),
             )
             for choice in question.choices
         ),
@@ -96,6 +102,16 @@ def block(question: Question) -> QuestionBlock:
 def _content(recording: Recording, group: str, intro: str) -> Content | None:
     asked = [question for question in recording.all(Question) if question.group == group]
     return Content(tuple(block(question) for question in asked), intro) if asked else None
+
+
+def _raised(choice: Choice) -> str:
+    """Name the exception that the executed code raised.
+
+    >>> _raised(Choice(text="", correct=True, feedback="", outcome="ValueError: p is 30"))
+    'ValueError'
+    """
+    found = _RAISED.match(choice.outcome)
+    return found[1] if found else ""
 
 
 def _feedback(choice: Choice) -> str:

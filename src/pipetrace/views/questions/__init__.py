@@ -1,0 +1,1 @@
+"""Questions leave the page for the programs that teachers use, one file for each format."""
