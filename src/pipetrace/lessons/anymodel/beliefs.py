@@ -6,10 +6,10 @@ from pipetrace.lessons.registry import misconceptions
 
 misconceptions(
     {
-        "bias-forgotten": "a linear layer holds its matrix only.",
+        "bias-forgotten": "a layer holds its weight only.",
         "sum-for-product": "sizes are added where they should be multiplied.",
-        "bias-per-input": "a linear layer has a bias for each input.",
-        "matrix-twice": "a linear layer holds its matrix twice, for both directions.",
+        "bias-per-input": "a layer has a bias for each input.",
+        "matrix-twice": "a layer holds its weight twice, for both directions.",
         "shape-of-weight": "the output has the shape of the weight.",
         "rows-last": "rows are the last dimension.",
         "shape-kept": "a layer never changes the shape.",

@@ -45,7 +45,7 @@ def bytes_of_output(recording: Recording, random: Random) -> Draft | None:
                   "Sizes are multiplied.", "sum-for-product"),
             Wrong(f"{made}numbers[0].numel() * {size}", count // shape[0] * size,
                   "This is one row.", "one-dimension"),
-            Wrong(f"{made}numbers.double().numel() * {2 * size}", 2 * size * count,
+            Wrong(f"{made}numbers.numel() * {2 * size}", 2 * size * count,
                   f"A number of type {dtype} takes {size} bytes.", "double-precision"),
             Wrong(f"{made}numbers.numel() * {size} // 2", size * count // 2,
                   f"A number of type {dtype} takes {size} bytes.", "half-precision"),

@@ -149,7 +149,7 @@ def fall(recording: Recording, random: Random) -> Draft | None:
     (start, first), *others = found
     end, last = random.choice(others)
     a, b = round(first, 4), round(last, 4)
-    if max(a, b) > 1e6 or abs(a - b) < 0.001 * a:
+    if max(a, b) > 1e6 or abs(a - b) < 0.01 * a:
         return None
     fell = b < a
     low, high = min(a, b), max(a, b)
@@ -175,7 +175,7 @@ def fall(recording: Recording, random: Random) -> Draft | None:
                   percent((high - low) / a / len(found)), "This is a share for each epoch.",
                   "share-per-epoch"),
         ],
-        text="By {outcome} %",
+        text="{outcome} %",
     )  # fmt: skip
     if options is None:
         return None
@@ -187,7 +187,7 @@ def fall(recording: Recording, random: Random) -> Draft | None:
                 f"round(100 * ({high} - {low}) / {a}, 1)",
                 "The difference divided by where it began.",
                 correct=True,
-                text="By {outcome} %",
+                text="{outcome} %",
             ),
             *options,
         ),

@@ -319,7 +319,7 @@ def running_mean(recording: Recording, random: Random) -> Draft | None:
     share = random.choice((0.1, 0.2, 0.25))
     values = [float(random.randint(2, 20)) for _ in range(4)]
     mean = sum(values) / 4
-    made = f"layer = nn.BatchNorm1d(1, momentum={share})\nrows = torch.tensor({values})[:, None]\n"
+    made = f"layer = nn.BatchNorm1d(1, momentum={share})\nrows = torch.tensor([[{values}]])\n"
     wrong = [
         Wrong(
             f"{made}layer.eval()(rows)\nlayer.running_mean.item()",

@@ -319,7 +319,7 @@ def silent_broadcast(recording: Recording, random: Random) -> Draft | None:
 
 @question(id="A606", group="challenge", level="hard", needs="nothing", place="training")
 def scheduled_steps(recording: Recording, random: Random) -> Draft | None:
-    """Where a weight ends whose learning rate is halved on the way."""
+    """Where a weight ends whose learning rate shrinks on the way."""
     rate, every, slope = random.choice((0.4, 0.8)), random.choice((1, 2)), random.randint(1, 4)
     shrink, steps = random.choice((0.5, 0.25)), 3
 

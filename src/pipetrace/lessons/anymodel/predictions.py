@@ -7,7 +7,7 @@ from random import Random
 
 from pipetrace.lessons.anymodel.choosing import Wrong, three
 from pipetrace.lessons.anymodel.reading import predicted
-from pipetrace.lessons.drafts import Draft, claim, literal, number, result
+from pipetrace.lessons.drafts import Draft, Option, claim, literal, number, result
 from pipetrace.lessons.registry import question
 from pipetrace.records import Prediction
 from pipetrace.tracefile import Recording
@@ -15,45 +15,58 @@ from pipetrace.tracefile import Recording
 
 @question(id="A451", group="quiz", level="easy", needs="run", place="prediction")
 def chosen_class(recording: Recording, random: Random) -> Draft | None:
-    """Which class a row of scores stands for."""
+    """Which class a row of scores speaks for, and which against."""
     found = predicted(recording)
     if found is None or len(found.scores) < 4:
         return None
     scores = [round(score, 4) for score in found.scores]
-    best = max(range(len(scores)), key=lambda index: scores[index])
-    if len(set(scores)) < len(scores) or best != found.predicted:
+    order = sorted(range(len(scores)), key=lambda index: scores[index])
+    if len(set(scores)) < len(scores) or order[-1] != found.predicted:
         return None
-    low = min(range(len(scores)), key=lambda index: scores[index])
+    most = random.choice((True, False))
+    key, other = (order[-1], order[0]) if most else (order[0], order[-1])
     near = min(range(len(scores)), key=lambda index: abs(scores[index]))
-    others = [index for index in range(len(scores)) if index != best]
-    shown = sorted(others, key=lambda index: (index not in (low, near), random.random()))[:3]
-
-    def words(index: int) -> tuple[str, str]:
-        if index == low:
-            return "It has the lowest score.", "softmax-of-smallest"
-        if index == near:
-            return "A score near 0 is no better than others.", "score-near-zero"
-        return "Another class has a higher score.", "any-class"
-
+    rest = [index for index in order if index not in (key, other)]
+    pick = "argmax" if most else "argmin"
     made = f"scores = torch.tensor({literal(scores)})\n"
+
+    def option(index: int) -> Option:
+        told = {
+            key: ("Probabilities come in the order of the scores.", ""),
+            other: ("This is the other end of the order.", "softmax-of-smallest"),
+        }
+        middle = (
+            ("A score near 0 has no place of its own in the order.", "score-near-zero")
+            if index == near
+            else ("Another class stands further out.", "any-class")
+        )
+        words, belief = told.get(index, middle)
+        return claim(
+            f"Class {index}",
+            f"{made}(scores.softmax(0).{pick}() == {index}).item()",
+            words,
+            correct=index == key,
+            misconception=belief,
+        )
+
     return Draft(
         text="For one sample the model gave the scores {scores}, for classes from 0. Which class "
-        "does it predict?",
-        options=(
-            claim(f"Class {best}", f"{made}(scores.argmax() == {best}).item()",
-                  "It has the highest score.", correct=True),
-            *(
-                claim(f"Class {index}", f"{made}(scores.argmax() == {index}).item()",
-                      words(index)[0], misconception=words(index)[1])
-                for index in shown
-            ),
+        "does it hold for the {most} probable?",
+        options=tuple(option(index) for index in (key, other, *random.sample(rest, 2))),
+        given={
+            "scores": str(scores),
+            "most": "most" if most else "least",
+            "end": "highest" if most else "lowest",
+            "score": number(scores[key]),
+        },
+        steps=(
+            "Softmax keeps the order of the scores. The {end} is {score}.",
+            "Classes are counted from 0: {key}.",
         ),
-        given={"scores": str(scores), "high": number(scores[best])},
-        steps=("The highest score is {high}.", "Classes are counted from 0: {key}."),
         answer="{letter}: {key}",
-        check="`scores.argmax()`",
-        hint="Count from 0.",
-    )  # fmt: skip
+        check="`scores.softmax(0)` lists the probabilities.",
+        hint="Mind the signs, and count from 0.",
+    )
 
 
 @question(id="A452", group="quiz", level="easy", needs="run", place="prediction")
@@ -116,7 +129,7 @@ def odds(recording: Recording, random: Random) -> Draft | None:
     order = sorted(range(len(scores)), key=lambda index: -scores[index])
     a, b = order[0], random.choice(order[1:])
     difference = scores[a] - scores[b]
-    if not 0.1 < difference < 7:
+    if not 0.1 < difference < 4:
         return None
     made = f"scores = torch.tensor({literal(scores)})\n"
     p, q = found.probabilities[a], found.probabilities[b]
@@ -126,9 +139,9 @@ def odds(recording: Recording, random: Random) -> Draft | None:
         [
             Wrong(f"{made}(scores[{a}] - scores[{b}]).item()", difference,
                   "This is the difference; the ratio is e to its power.", "ratio-is-difference"),
-            Wrong(f"{made}(scores[{a}] / scores[{b}]).item()",
-                  scores[a] / scores[b] if abs(scores[b]) > 0.01 else difference,
-                  "Scores are put through exp first.", "plain-share"),
+            Wrong(f"{made}(scores[{a}].abs() / scores.abs().sum()).item()",
+                  abs(scores[a]) / sum(map(abs, scores)), "Scores are put through exp first.",
+                  "plain-share"),
             Wrong(f"{made}(scores.softmax(0)[{a}] - scores.softmax(0)[{b}]).item()", p - q,
                   "This is a difference of probabilities.", "share-is-difference"),
             Wrong(f"{made}2 ** (scores[{a}] - scores[{b}]).item()", 2**difference,

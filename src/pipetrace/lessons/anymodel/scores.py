@@ -185,7 +185,7 @@ def calibration(recording: Recording, random: Random) -> Draft | None:
 
     right, wrong = ("too sure", "too unsure") if p > share else ("too unsure", "too sure")
     return Draft(
-        text="After epoch {epoch}, {count} predictions had a probability of {p} on average; a "
+        text="{when}, {count} predictions had a probability of {p} on average; a "
         "share of {share} of them was right. How sure was the model of these?",
         options=(
             option(right, away, "Probability and share of right ones differ by this much."),
@@ -195,8 +195,8 @@ def calibration(recording: Recording, random: Random) -> Draft | None:
             option(wrong, other, "The two are exchanged, and another share was taken.",
                    "calibration-turned"),
         ),
-        given={"epoch": str(epoch), "count": str(drawn.count), "p": number(p),
-               "share": number(share)},
+        given={"when": f"After epoch {epoch}" if epoch else "In an evaluation",
+               "count": str(drawn.count), "p": number(p), "share": number(share)},
         steps=(
             "A model that says {p} should be right in a share of {p}.",
             "It was right in {share}.",

@@ -16,13 +16,13 @@ from pipetrace.tracefile import Recording
 
 @question(id="A401", group="quiz", level="medium", needs="run", place="flow")
 def convolved_size(recording: Recording, random: Random) -> Draft | None:
-    """How high the maps are that a convolution gives."""
+    """How large the maps are that a convolution gives."""
     return _slid(recording, random, ("conv2d",))
 
 
 @question(id="A402", group="quiz", level="medium", needs="run", place="flow")
 def pooled_size(recording: Recording, random: Random) -> Draft | None:
-    """How high the maps are that a pooling gives."""
+    """How large the maps are that a pooling gives."""
     return _slid(recording, random, ("max_pool2d", "avg_pool2d"))
 
 
@@ -203,8 +203,8 @@ def broadcast(recording: Recording, random: Random) -> Draft | None:
     if options is None:
         return None
     return Draft(
-        text="In {stage}, `{function}` met operands of shapes {left} and {right}. Which shape came "
-        "out?",
+        text="In a forward of this run, `{function}` met operands of shapes {left} and {right}. "
+        "Which shape came out?",
         options=(
             result(
                 f"torch.broadcast_shapes({left}, {right})",
@@ -215,7 +215,6 @@ def broadcast(recording: Recording, random: Random) -> Draft | None:
             *options,
         ),
         given={
-            "stage": _lower(stage(op)),
             "function": op.function,
             "left": shape_text(left),
             "right": shape_text(right),
@@ -343,7 +342,7 @@ def _slid(recording: Recording, random: Random, functions: tuple[str, ...]) -> D
     if options is None or out() != key:
         return None
     return Draft(
-        text="{stage} slides a window over maps. Along their {side} of {size}, the window has "
+        text="{stage} slides a window over maps. Along their {side} of {size}, the window covers "
         "{kernel}, moves by {stride}, and the maps are padded with {padding} at both ends"
         "{spread}. What is the {side} of the maps that come out?",
         options=(

@@ -6,7 +6,7 @@ import math
 from random import Random
 
 from pipetrace.lessons.anymodel.choosing import Wrong, three
-from pipetrace.lessons.anymodel.reading import batches, epochs, rate, setting
+from pipetrace.lessons.anymodel.reading import batches, rate, setting
 from pipetrace.lessons.drafts import Draft, literal, number, result
 from pipetrace.lessons.registry import question
 from pipetrace.records import Epoch, Layers, Training
@@ -67,9 +67,10 @@ def steps_of_epoch(recording: Recording, random: Random) -> Draft | None:
 @question(id="A432", group="quiz", level="easy", needs="run", place="training")
 def steps_of_run(recording: Recording, random: Random) -> Draft | None:
     """How many steps a whole training made."""
-    found = epochs(recording)
+    found = recording.all(Epoch)
     counts = {epoch.steps for epoch in found}
-    if len(found) < 2 or len(counts) != 1:
+    once = len({epoch.training for epoch in found}) == 1
+    if len(found) < 2 or len(counts) != 1 or not once or not all(e.complete for e in found):
         return None
     (steps,), count = counts, len(found)
     rows = found[0].score.rows
@@ -96,7 +97,7 @@ def steps_of_run(recording: Recording, random: Random) -> Draft | None:
         return None
     return Draft(
         text="The run trained for {count} epochs, with {steps} steps of the optimizer in each. How "
-        "often did the weights change?",
+        "many steps is that in all?",
         options=(
             result(
                 f"made = 0\nfor epoch in range({count}):\n    made += {steps}\nmade",
@@ -150,8 +151,9 @@ def step_by_hand(recording: Recording, random: Random) -> Draft | None:
     if options is None:
         return None
     return Draft(
-        text="This run's learning rate was {lr}. Plain SGD, without momentum, meets a weight of "
-        "{weight} whose gradient is {slope}. Where does one step take the weight?",
+        text="This run used a learning rate of {lr}. With it, plain SGD, without momentum, "
+        "meets a weight of {weight} whose gradient is {slope}. Where does one step take the "
+        "weight?",
         options=(
             result(
                 f"{made}weight.item()", "Weight minus learning rate times gradient.", correct=True
@@ -207,8 +209,8 @@ def first_step_of_adam(recording: Recording, random: Random) -> Draft | None:
     if options is None:
         return None
     return Draft(
-        text="The run trained with {name} and a learning rate of {lr}. At its first step, a weight "
-        "of 0 has the gradient {slope}. By how much does it change?",
+        text="The run trained with {name} and used a learning rate of {lr}. With it, a weight of 0 "
+        "has the gradient {slope} at the very first step. By how much does it change?",
         options=(
             result(
                 f"{made}abs(weight.item())",
@@ -352,7 +354,7 @@ def size_of_step(recording: Recording, random: Random) -> Draft | None:
 
 @question(id="A437", group="quiz", level="hard", needs="run", place="training")
 def momentum_of_run(recording: Recording, random: Random) -> Draft | None:
-    """How far steps go at last under this run's momentum."""
+    """How far a second step goes with this run's momentum."""
     training, lr, kept = recording.first(Training), rate(recording), setting(recording, "momentum")
     if training is None or training.optimizer != "SGD" or lr is None or kept is None:
         return None
@@ -388,9 +390,9 @@ def momentum_of_run(recording: Recording, random: Random) -> Draft | None:
     if options is None:
         return None
     return Draft(
-        text="The run trained with SGD, learning rate {lr}, momentum {kept}. If a weight had the "
-        "gradient {slope} at the first step and again at the second, how long would the second "
-        "step be?",
+        text="The run trained with SGD, momentum {kept}, and used a learning rate of {lr}. If a "
+        "weight had the gradient {slope} at the first step and again at the second, how long would "
+        "the second step be?",
         options=(
             result(
                 f"{made}before - weight.item()",

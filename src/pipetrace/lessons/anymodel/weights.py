@@ -218,7 +218,7 @@ def recurrent(recording: Recording, random: Random) -> Draft | None:
     gates = {"lstm": ("LSTM", 4), "gru": ("GRU", 3)}
     found = []
     for op in ops(recording):
-        matrices = [each for each in op.input_shapes if len(each) == 2 and each[0] > each[1] // 64]
+        matrices = [each for each in op.input_shapes if len(each) == 2]
         if op.function not in gates or len(matrices) < 2:
             continue
         inputs, hidden = matrices[-2][1], matrices[-1][1]

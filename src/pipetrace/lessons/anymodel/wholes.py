@@ -105,7 +105,7 @@ def share(recording: Recording, random: Random) -> Draft | None:
             *options,
         ),
         given={
-            "name": _first_upper(module(part)),
+            "name": f"The module {module(part)}" if part.path else "The root itself",
             "count": str(count),
             "whole": str(whole),
             "type": model.type,
@@ -180,6 +180,7 @@ def memory_of_training(recording: Recording, random: Random) -> Draft | None:
         3: "This is one number more for each parameter.",
         4: "These are two numbers more for each parameter.",
         5: "These are three numbers more for each parameter.",
+        6: "These are four numbers more for each parameter.",
     }
     options = three(
         random,
@@ -215,14 +216,10 @@ def memory_of_training(recording: Recording, random: Random) -> Draft | None:
         experiments={"kept": f"{measured}len(kept)"},
         steps=(
             "Each parameter has a weight and a gradient.",
-            "Executed, one step left {kept} further numbers for each in the optimizer's state.",
+            "Executed, a step left so many further numbers for each with the optimizer: {kept}.",
             "{numbers} numbers of 4 bytes for each of {count}: {key}.",
         ),
         answer="{letter}: {key}",
         check="Look at the shapes in `optimizer.state` after a step.",
         hint="How many running averages does this optimizer keep for each parameter?",
     )
-
-
-def _first_upper(text: str) -> str:
-    return text[0].upper() + text[1:]
