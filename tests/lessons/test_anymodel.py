@@ -259,6 +259,12 @@ def test_parallel_forms_differ(asked: Asked) -> None:
     assert {name for name, forms in general.items() if len(forms) < 4} == set()
 
 
+@pytest.mark.parametrize("name", ["A105", "A203", "A301", "A302", "A303"])
+def test_older_forms_differ_too(runs: dict[str, Recording], name: str) -> None:
+    drawn = [one(name, runs["classification"], seed) for seed in range(10)]
+    assert len({frozenset(choice.text for choice in each.choices) for each in drawn}) >= 3
+
+
 def test_the_key_stands_anywhere(asked: Asked) -> None:
     counts = Counter(key(question) for question in questions(asked))
     expected = sum(counts.values()) / 4

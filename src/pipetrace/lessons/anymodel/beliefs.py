@@ -237,6 +237,9 @@ misconceptions(
         "write-fills": "writing one number fills the tensor.",
         "zero-grad-late": "`zero_grad()` acts at the next backward pass.",
         "zero-grad-steps": "`zero_grad()` makes a step.",
+        "eval-updates-means": "batch normalisation learns from batches in eval mode, too.",
+        "grad-multiplied": "gradients of several backward passes are multiplied.",
+        "grad-twice": "each backward pass counts twice.",
         "zeros-become-none": "a gradient of zeros is None.",
         "embedding-adds": "each index becomes a row of its own batch.",
     }
