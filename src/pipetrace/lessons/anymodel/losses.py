@@ -243,7 +243,7 @@ def gap(recording: Recording, random: Random) -> Draft | None:
             result(
                 f"{held} - {train}",
                 "Above 0, new rows are harder for it. (The training loss is a mean over an epoch "
-                "in which the weights got better, which alone can make the gap negative.)",
+                "in which the weights still changed, which alone can make the gap negative.)",
                 correct=True,
                 expected=number(held - train),
             ),

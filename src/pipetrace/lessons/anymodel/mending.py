@@ -10,7 +10,7 @@ from pipetrace.lessons.registry import question
 from pipetrace.tracefile import Recording
 
 
-@question(id="A611", group="challenge", level="easy", needs="nothing", place="flow")
+@question(id="A611", group="challenge", level="medium", needs="nothing", place="flow")
 def shapes_that_clash(recording: Recording, random: Random) -> Draft | None:
     """Which line of a forward meets a shape that it cannot take."""
     rows, inputs, hidden, classes = random.sample(range(2, 12), 4)

@@ -104,7 +104,7 @@ def best_epoch(recording: Recording, random: Random) -> Draft | None:
     )
 
 
-@question(id="A203", group="quiz", level="medium", needs="run", place="network")
+@question(id="A203", group="quiz", level="medium", needs="run", place="provenance")
 def memory(recording: Recording, random: Random) -> Draft | None:
     """How much memory the parameters take in float32."""
     model = recording.first(Model)

@@ -294,7 +294,7 @@ def norm_of_gradients(recording: Recording, random: Random) -> Draft | None:
     )
 
 
-@question(id="A436", group="quiz", level="hard", needs="run", place="training")
+@question(id="A436", group="quiz", level="medium", needs="run", place="training")
 def size_of_step(recording: Recording, random: Random) -> Draft | None:
     """How long a step was, told by its share of a layer's weights."""
     found = [

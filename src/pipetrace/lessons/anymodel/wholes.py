@@ -117,7 +117,7 @@ def share(recording: Recording, random: Random) -> Draft | None:
     )
 
 
-@question(id="A417", group="quiz", level="easy", needs="run", place="network")
+@question(id="A417", group="quiz", level="easy", needs="run", place="provenance")
 def frozen(recording: Recording, random: Random) -> Draft | None:
     """How many parameters of a model no step can change."""
     model = recording.first(Model)
