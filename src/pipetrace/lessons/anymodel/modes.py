@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+from pipetrace.lessons.anymodel.choosing import Wrong, three
 from pipetrace.lessons.drafts import Draft, Option, claim, literal, number, result
 from pipetrace.lessons.reading import heldout_losses
 from pipetrace.lessons.registry import question
@@ -13,7 +14,7 @@ from pipetrace.tracefile import Recording
 _WORDS = {True: "train", False: "eval"}
 
 
-@question(id="A201", group="quiz", level="easy", needs="run")
+@question(id="A201", group="quiz", level="easy", needs="run", place="training")
 def modes_of_forwards(recording: Recording, random: Random) -> Draft | None:
     """Which calls put the model into the modes that its forwards really had."""
     captures = recording.all(Capture)
@@ -51,7 +52,7 @@ def modes_of_forwards(recording: Recording, random: Random) -> Draft | None:
     )
 
 
-@question(id="A202", group="quiz", level="medium", needs="run")
+@question(id="A202", group="quiz", level="medium", needs="run", place="training")
 def best_epoch(recording: Recording, random: Random) -> Draft | None:
     """After which epoch the held-out loss was lowest."""
     losses = heldout_losses(recording)
@@ -103,7 +104,7 @@ def best_epoch(recording: Recording, random: Random) -> Draft | None:
     )
 
 
-@question(id="A203", group="quiz", level="medium", needs="run")
+@question(id="A203", group="quiz", level="medium", needs="run", place="provenance")
 def memory(recording: Recording, random: Random) -> Draft | None:
     """How much memory the parameters take in float32."""
     model = recording.first(Model)
@@ -124,13 +125,19 @@ def memory(recording: Recording, random: Random) -> Draft | None:
         text="The model `{type}` has {count} parameters. How much memory do they take in float32?",
         options=(
             option("torch.float32", "32 bits are 4 bytes."),
-            option("torch.float64", "This is float64.", belief="double-precision"),
-            option("torch.uint8", "This is one byte each.", belief="byte-each"),
-            option(
-                "torch.float32",
-                "This counts bits as bytes.",
-                factor=" * 8",
-                belief="bits-for-bytes",
+            *random.sample(
+                (
+                    option("torch.float64", "This is float64.", belief="double-precision"),
+                    option("torch.float16", "This is float16.", belief="half-precision"),
+                    option("torch.uint8", "This is one byte each.", belief="byte-each"),
+                    option(
+                        "torch.float32",
+                        "This counts bits as bytes.",
+                        factor=" * 8",
+                        belief="bits-for-bytes",
+                    ),
+                ),
+                3,
             ),
         ),
         given={"type": model.type, "count": str(count)},
@@ -141,7 +148,7 @@ def memory(recording: Recording, random: Random) -> Draft | None:
     )
 
 
-@question(id="A301", group="quiz", level="easy", needs="nothing")
+@question(id="A301", group="quiz", level="easy", needs="nothing", place="flow")
 def call_for_mode(recording: Recording, random: Random) -> Draft | None:
     """Which call puts a model into the mode of this run's first forward."""
     capture = recording.first(Capture)
@@ -164,11 +171,25 @@ def call_for_mode(recording: Recording, random: Random) -> Draft | None:
         "into this mode from the other one?",
         options=(
             option(f"model.{right}()", f"It sets `model.training` to {wanted}."),
-            option(f"model.{other}()", "It sets the other mode.", "mode-of-name"),
-            option(
-                f"model.requires_grad_({wanted})", "It concerns gradients only.", "grad-is-mode"
+            *random.sample(
+                (
+                    option(f"model.{other}()", "It sets the other mode.", "mode-of-name"),
+                    option(
+                        f"model.requires_grad_({wanted})",
+                        "It concerns gradients only.",
+                        "grad-is-mode",
+                    ),
+                    option(
+                        f"model.zero_grad({wanted})", "It clears gradients only.", "grad-is-mode"
+                    ),
+                    option(
+                        f"torch.set_grad_enabled({wanted})",
+                        "It switches the recording of gradients, and no model's mode.",
+                        "grad-is-mode",
+                    ),
+                ),
+                3,
             ),
-            option(f"model.zero_grad({wanted})", "It clears gradients only.", "grad-is-mode"),
         ),
         given={"mode": _WORDS[wanted], "wanted": str(wanted)},
         steps=(
@@ -181,7 +202,7 @@ def call_for_mode(recording: Recording, random: Random) -> Draft | None:
     )
 
 
-@question(id="A302", group="quiz", level="medium", needs="nothing")
+@question(id="A302", group="quiz", level="medium", needs="nothing", place="flow")
 def eval_and_gradients(recording: Recording, random: Random) -> Draft | None:
     """What eval mode leaves as it is."""
     if recording.first(Capture) is None:
@@ -196,24 +217,37 @@ def eval_and_gradients(recording: Recording, random: Random) -> Draft | None:
                 "eval() sets a mode; gradients are recorded as before.",
                 correct=True,
             ),
-            claim(
-                "Its output carries no gradients then",
-                f"{made}model.eval()\nnot model(rows).requires_grad",
-                "The output of the executed forward had a graph behind it.",
-                misconception="eval-frees-graph",
-            ),
-            claim(
-                "The parameters are frozen from then on",
-                f"{made}model.eval()\nnot any(each.requires_grad for each in model.parameters())",
-                "The executed model's parameters still asked for gradients.",
-                misconception="eval-freezes",
-            ),
-            claim(
-                "The weights are replaced by their mean",
-                f"{made}old = model.weight.clone()\nmodel.eval()\n"
-                "not torch.equal(old, model.weight)",
-                "The weights were the same before and after.",
-                misconception="eval-changes-weights",
+            *random.sample(
+                (
+                    claim(
+                        "Its output carries no gradients then",
+                        f"{made}model.eval()\nnot model(rows).requires_grad",
+                        "The output of the executed forward had a graph behind it.",
+                        misconception="eval-frees-graph",
+                    ),
+                    claim(
+                        "The parameters are frozen from then on",
+                        f"{made}model.eval()\n"
+                        "not any(each.requires_grad for each in model.parameters())",
+                        "The executed model's parameters still asked for gradients.",
+                        misconception="eval-freezes",
+                    ),
+                    claim(
+                        "The weights are replaced by their mean",
+                        f"{made}old = model.weight.clone()\nmodel.eval()\n"
+                        "not torch.equal(old, model.weight)",
+                        "The weights were the same before and after.",
+                        misconception="eval-changes-weights",
+                    ),
+                    claim(
+                        "It updates running means of its batches",
+                        "layer = nn.BatchNorm1d(1)\nlayer.eval()\nlayer(torch.ones(1, 1, 4))\n"
+                        "layer.running_mean.item() != 0",
+                        "In eval mode, the executed batch normalisation kept its running mean.",
+                        misconception="eval-updates-means",
+                    ),
+                ),
+                3,
             ),
         ),
         steps=(
@@ -226,7 +260,7 @@ def eval_and_gradients(recording: Recording, random: Random) -> Draft | None:
     )
 
 
-@question(id="A303", group="quiz", level="medium", needs="nothing")
+@question(id="A303", group="quiz", level="medium", needs="nothing", place="training")
 def gradients_add(recording: Recording, random: Random) -> Draft | None:
     """What two backward passes leave in the gradient."""
     if recording.first(Capture) is None:
@@ -234,6 +268,25 @@ def gradients_add(recording: Recording, random: Random) -> Draft | None:
     first, second = random.sample(range(2, 10), 2)  # different, or mean and second would agree
     made = "weight = torch.tensor(1.0, requires_grad=True)\n"
     both = f"(weight * {first}).backward()\n(weight * {second}).backward()\n"
+    wrong = three(
+        random,
+        first + second,
+        [
+            Wrong(f"{made}(weight * {second}).backward()\nweight.grad.item()", second,
+                  "This is what the second pass alone leaves.", "grad-replaced"),
+            Wrong(f"{made}{both}(weight.grad / 2).item()", (first + second) / 2,
+                  "This is the mean of the two.", "grad-averaged"),
+            Wrong(f"{made}{both}weight.grad.zero_().item()", 0,
+                  "Only `zero_grad()` clears gradients.", "grad-cleared"),
+            Wrong(f"{made}(weight * {first} * {second}).backward()\nweight.grad.item()",
+                  first * second, "Gradients of two passes are added, not multiplied.",
+                  "grad-multiplied"),
+            Wrong(f"{made}{both}{both}weight.grad.item()", 2 * (first + second),
+                  "This is what the lines leave when they run twice.", "grad-twice"),
+        ],
+    )  # fmt: skip
+    if wrong is None:
+        return None
     return Draft(
         text="What is `weight.grad` after these lines?",
         code=f"{made}{both}".rstrip(),
@@ -243,21 +296,7 @@ def gradients_add(recording: Recording, random: Random) -> Draft | None:
                 "Each backward pass adds to what is there.",
                 correct=True,
             ),
-            result(
-                f"{made}(weight * {second}).backward()\nweight.grad.item()",
-                "This is what the second pass alone leaves.",
-                misconception="grad-replaced",
-            ),
-            result(
-                f"{made}{both}(weight.grad / 2).item()",
-                "This is the mean of the two.",
-                misconception="grad-averaged",
-            ),
-            result(
-                f"{made}{both}weight.grad.zero_().item()",
-                "Only `zero_grad()` clears gradients.",
-                misconception="grad-cleared",
-            ),
+            *wrong,
         ),
         given={"first": number(first), "second": number(second)},
         steps=(

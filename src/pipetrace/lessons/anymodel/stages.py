@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from random import Random
 
+from pipetrace.lessons.anymodel.choosing import Wrong, three
 from pipetrace.lessons.drafts import Draft, literal, number, result
 from pipetrace.lessons.reading import (
     after,
@@ -32,7 +33,7 @@ _ACTIVATIONS = {
 }
 
 
-@question(id="A101", group="quiz", level="easy", needs="run")
+@question(id="A101", group="quiz", level="easy", needs="run", place="network")
 def linear_parameters(recording: Recording, random: Random) -> Draft | None:
     """How many parameters a linear stage of this model holds."""
     model = recording.first(Model)
@@ -96,7 +97,7 @@ def linear_parameters(recording: Recording, random: Random) -> Draft | None:
     )
 
 
-@question(id="A102", group="quiz", level="easy", needs="run")
+@question(id="A102", group="quiz", level="easy", needs="run", place="flow")
 def linear_shape(recording: Recording, random: Random) -> Draft | None:
     """Which shape leaves a linear stage of this model."""
     found = [
@@ -184,7 +185,7 @@ def linear_shape(recording: Recording, random: Random) -> Draft | None:
     )
 
 
-@question(id="A103", group="quiz", level="easy", needs="run")
+@question(id="A103", group="quiz", level="easy", needs="run", place="flow")
 def activation(recording: Recording, random: Random) -> Draft | None:
     """What an activation made of one real element."""
     captures = {capture.id: capture for capture in recording.all(Capture)}
@@ -236,7 +237,7 @@ def activation(recording: Recording, random: Random) -> Draft | None:
     )
 
 
-@question(id="A104", group="quiz", level="medium", needs="run")
+@question(id="A104", group="quiz", level="medium", needs="run", place="prediction")
 def probability_of_class(recording: Recording, random: Random) -> Draft | None:
     """Which probability the softmax of the real scores gives."""
     prediction = recording.last(Prediction)
@@ -294,7 +295,7 @@ def probability_of_class(recording: Recording, random: Random) -> Draft | None:
     )
 
 
-@question(id="A105", group="quiz", level="easy", needs="run")
+@question(id="A105", group="quiz", level="easy", needs="run", place="flow")
 def elements(recording: Recording, random: Random) -> Draft | None:
     """How many numbers went into the model in one forward."""
     tensors = [
@@ -307,25 +308,28 @@ def elements(recording: Recording, random: Random) -> Draft | None:
         return None
     shape = random.choice(tensors).shape
     held = f"batch = torch.empty({shape_text(shape)}, device='meta')\n"
+    count, row = math.prod(shape), math.prod(shape[1:])
+    wrong = three(
+        random,
+        count,
+        [
+            Wrong(f"{held}sum(batch.shape)", sum(shape), "The sizes are added here.",
+                  "sum-for-product"),
+            Wrong(f"{held}batch.shape[0]", shape[0], "These are the rows.", "one-dimension"),
+            Wrong(f"{held}batch[0].numel()", row, "This is one row.", "one-dimension"),
+            Wrong(f"{held}batch.shape[0] * batch.numel()", shape[0] * count,
+                  "The rows were counted twice.", "rows-meet"),
+            Wrong(f"{held}4 * batch.numel()", 4 * count, "These are bytes in float32.",
+                  "byte-each"),
+        ],
+    )  # fmt: skip
+    if wrong is None:
+        return None
     return Draft(
         text="A batch of shape {shape} went into the model. How many numbers is that?",
         options=(
             result(f"{held}batch.numel()", "The sizes are multiplied.", correct=True),
-            result(
-                f"{held}sum(batch.shape)",
-                "The sizes are added here.",
-                misconception="sum-for-product",
-            ),
-            result(
-                f"{held}batch.shape[0]",
-                "These are the rows.",
-                misconception="one-dimension",
-            ),
-            result(
-                f"{held}batch[0].numel()",
-                "This is one row.",
-                misconception="one-dimension",
-            ),
+            *wrong,
         ),
         given={"shape": shape_text(shape)},
         steps=("Multiply the sizes of {shape}.", "The product is {key}."),
