@@ -148,7 +148,7 @@ misconceptions(
         "rates-multiplied": "the chances of being dropped are multiplied.",
         "rates-added": "the chances of being dropped are added.",
         "two-kinds": "outputs come in two kinds, dropped and not.",
-        "first-is-apart": "the first pass is unlike the others.",
+        "first-is-apart": "the first pass does not count.",
         "elements-are-masks": "each element is a mask of its own.",
         "eval-stays": "after eval() a model never trains again.",
         "grad-never-cleared": "nothing but zero_grad() clears a gradient.",
@@ -161,5 +161,13 @@ misconceptions(
         "sum-order-saves": "the order of a sum decides what is written over.",
         "clone-after": "a copy made afterwards saves what was written over.",
         "view-is-copy": "a view or a detached tensor is a copy.",
+        "p-averaged": "two layers act like one with the mean of their p.",
+        "silenced-is-mended": "a program is mended when its mistake no longer shows.",
+        "second-is-training": "the second argument of the layer is its mode.",
+        "scales-all": "dropout scales every element, dropped or not.",
+        "scales-scores": "train mode scales whatever the model returns.",
+        "scale-is-free": "weights are the same whichever kind of dropout they were trained with.",
+        "renormalised": "attention weights are brought back to a sum of 1 after dropout.",
+        "softmax-again": "dropout shares out what it drops among the others.",
     }
 )

@@ -183,7 +183,7 @@ def row_behind(recording: Recording, random: Random) -> Draft | None:
         result(
             f"{made}row / (1 - {p})",
             "This scales every element and drops none.",
-            misconception="rescale-without-drop",
+            misconception="scales-all",
         ),
         result(
             f"{made}row * torch.where(mask == 1, 1 / (1 - {p}), 1 - {p})",
@@ -229,7 +229,11 @@ def another_rate(recording: Recording, random: Random) -> Draft | None:
     dropping = random.choice(found)
     p = dropping.mask.p
     q = random.choice(
-        [q for q in (0.1, 0.2, 0.25, 0.4, 0.6, 0.7, 0.75, 0.8, 0.9) if abs(q - p) > 0.02]
+        [
+            q
+            for q in (0.1, 0.2, 0.25, 0.4, 0.6, 0.7, 0.75, 0.8, 0.9)
+            if abs(q - p) > 0.02 and abs(q - (1 - p)) > 0.02
+        ]
     )
     wrong = [
         result(
