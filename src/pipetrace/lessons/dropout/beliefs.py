@@ -151,6 +151,7 @@ misconceptions(
         "first-is-apart": "the first pass does not count.",
         "elements-are-masks": "each element is a mask of its own.",
         "eval-stays": "after eval() a model never trains again.",
+        "last-pass-counts": "only the last backward pass leaves gradients.",
         "grad-never-cleared": "nothing but zero_grad() clears a gradient.",
         "inplace-spares-input": "in-place dropout leaves its input as it was.",
         "sum-is-mean": "a skip path takes the mean.",

@@ -245,7 +245,7 @@ def all_kept(recording: Recording, random: Random) -> Draft | None:
         experiments={"measured": f"{drawn}hit.float().mean().item()"},
         steps=(
             "One element is {together} with probability {one}.",
-            "Each has a draw of its own, so the probabilities are multiplied: {count} factors {one}.",
+            "Each has a draw of its own, so they are multiplied: {count} factors of {one}.",
             "The product is {key}. Executed: in 7,000 forwards the share was {measured}.",
         ),
         answer="{letter}: {key}",
@@ -264,15 +264,27 @@ def thinned(recording: Recording, random: Random) -> Draft | None:
     rare = min(dropping.mask.p, 1 - dropping.mask.p)
     count = random.choice((3, 5)) if rare > 0.28 else 3
     wrong = [
-        result(f"2 * {count}", "Choices of several elements are multiplied.", misconception="sum"
-               "-of-choices"),
-        result(f"{count} ** 2", "Each element has two choices, not as many as there are elements.",
-               misconception="square-of-count"),
-        result(f"{count} + 1", "This counts how many can be kept, not which.",
-               misconception="counts-are-masks"),
-        result("len({tuple(row) for row in (nn.Dropout(1.0)(torch.ones(9, 9)) != 0).tolist()})",
-               "A single mask would make no randomness.", misconception="fixed-mask"),
-    ]  # fmt: skip
+        result(
+            f"2 * {count}",
+            "Choices of several elements are multiplied.",
+            misconception="sum-of-choices",
+        ),
+        result(
+            f"{count} ** 2",
+            "Each element has two choices, not as many as there are elements.",
+            misconception="square-of-count",
+        ),
+        result(
+            f"{count} + 1",
+            "This counts how many can be kept, not which.",
+            misconception="counts-are-masks",
+        ),
+        result(
+            "len({tuple(row) for row in (nn.Dropout(1.0)(torch.ones(9, 9)) != 0).tolist()})",
+            "A single mask would make no randomness.",
+            misconception="fixed-mask",
+        ),
+    ]
     return Draft(
         text="{stage_first} has p = {p}. Each mask leaves another thinned network, one without the "
         "dropped elements. How many different masks can the first {count} elements of a row get?",

@@ -55,10 +55,11 @@ def survivor(recording: Recording, random: Random) -> Draft | None:
             misconception="always-zero",
         ),
     ]
-    # at p = 0.5 two wrong roads lead to x / (1 - p) or to each other: leave one of them out
-    keep = dropping.mask.p
-    if math.isclose(keep, 0.5, abs_tol=0.02):
+    # at p = 0.5 two wrong roads lead to x / (1 - p) or to each other, near 0 another one does
+    if math.isclose(dropping.mask.p, 0.5, abs_tol=0.02):
         wrong.pop(2)
+    if dropping.mask.p < 0.02:
+        wrong.pop(3)
     key = result(
         real,
         "Survivors are divided by 1 - p, so that the expected value stays what it was.",
@@ -113,6 +114,8 @@ def scale(recording: Recording, random: Random) -> Draft | None:
     ]
     if math.isclose(dropping.mask.p, 0.5, abs_tol=0.02):
         wrong.pop(2)
+    if dropping.mask.p < 0.02:
+        wrong.pop(3)
     return Draft(
         text="In train mode {stage} has p = {p}. By what number does it multiply the elements that "
         "its mask keeps?",

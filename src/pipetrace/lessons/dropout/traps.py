@@ -171,7 +171,7 @@ def two_backwards(recording: Recording, random: Random) -> Draft | None:
     sums, one = [0.0, scaled, twice], [0.0, scaled]
     truth = one if clear else sums
     found: list[tuple[object, str, str]] = [
-        (one, "Nothing cleared the gradients between the two.", "grad-replaced"),
+        (one, "Nothing cleared the gradients between the two.", "last-pass-counts"),
         (sums, "The gradients were cleared before the second pass.", "grad-never-cleared"),
         ([0.0, twice], "The two masks differ: some elements were kept once.", "fixed-mask"),
         ([0.0, float(factor), 2.0 * factor] if not clear else [0.0, float(factor)],
