@@ -167,7 +167,7 @@ def test_claims_come_true_again(drawn: dict[str, Drawn]) -> None:
             assert again == choice.outcome
 
 
-@pytest.mark.parametrize("p", [0.0, 0.001, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("p", [0.0, 0.001, 0.5, 0.9, 0.999, 1.0])
 def test_any_rate_is_asked_about_or_left_alone(p: float) -> None:
     torch.manual_seed(3)
     run = record(seed_model(p), torch.randn(32, 20))

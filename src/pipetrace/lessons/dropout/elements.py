@@ -28,7 +28,7 @@ def dropped(recording: Recording, random: Random) -> Draft | None:
         return None
     dropping, index = random.choice(places)
     p, value = literal(dropping.mask.p), literal(dropping.before[index])
-    drawn = f"outputs = nn.Dropout({p})(torch.full((2000,), {value}))\n"
+    drawn = f"outputs = nn.Dropout({p})(torch.full((20000,), {value}))\n"
     wrong = [
         result(
             f"{drawn}outputs[outputs != 0][0].item()",
@@ -87,6 +87,8 @@ def share(recording: Recording, random: Random) -> Draft | None:
     """The share of elements that one recorded mask kept or dropped."""
     counts = []
     for dropping in droppings(recording)[:4]:
+        if not 0.02 <= dropping.mask.p <= 0.98:
+            continue  # the two parts would hardly differ from the whole
         row = dropping.mask.row
         counts.append((dropping, "", dropping.mask.kept, dropping.mask.total))
         if len(row) >= 4:

@@ -92,7 +92,10 @@ def train_pass(recording: Recording, random: Random) -> Draft | None:
     prediction, found = chosen(recording), droppings(recording)
     if prediction is None or not prediction.train_difference or not found:
         return None
-    if any("norm" in op.function for op in recording.all(Op)) or found[0].mask.p < 0.02:
+    if (
+        any("norm" in op.function for op in recording.all(Op))
+        or not 0.02 <= found[0].mask.p <= 0.98
+    ):
         return None  # a normalisation may differ between the modes, too
     p, width = literal(found[0].mask.p), random.choice((300, 400, 500))
     made = (

@@ -25,12 +25,12 @@ def survivor(recording: Recording, random: Random) -> Draft | None:
     dropping, index = random.choice(places)
     p, value = literal(dropping.mask.p), literal(dropping.before[index])
     real = (
-        f"outputs = nn.Dropout({p})(torch.full((1000,), {value}))\noutputs[outputs != 0][0].item()"
+        f"outputs = nn.Dropout({p})(torch.full((20000,), {value}))\noutputs[outputs != 0][0].item()"
     )
     wrong = [
         result(
-            f"outputs = nn.Dropout({p})(torch.full((1000,), {value}))\n"
-            f"kept = outputs != 0\ntorch.full((1000,), {value})[kept][0].item()",
+            f"outputs = nn.Dropout({p})(torch.full((20000,), {value}))\n"
+            f"kept = outputs != 0\ntorch.full((20000,), {value})[kept][0].item()",
             "This is the element before the stage.",
             misconception="no-rescale",
         ),
@@ -92,7 +92,7 @@ def scale(recording: Recording, random: Random) -> Draft | None:
     p = literal(dropping.mask.p)
     wrong = [
         result(
-            f"outputs = nn.Dropout({p})(torch.ones(1000))\n(outputs != 0).float().max().item()",
+            f"outputs = nn.Dropout({p})(torch.ones(20000))\n(outputs != 0).float().max().item()",
             "The mask of zeros and ones is then scaled.",
             misconception="no-rescale",
         ),
@@ -121,7 +121,7 @@ def scale(recording: Recording, random: Random) -> Draft | None:
         "its mask keeps?",
         options=(
             result(
-                f"nn.Dropout({p})(torch.ones(1000)).max().item()",
+                f"nn.Dropout({p})(torch.ones(20000)).max().item()",
                 "Dividing by the share kept on average leaves the expected value as it was.",
                 correct=True,
                 expected=number(dropping.mask.scale),
