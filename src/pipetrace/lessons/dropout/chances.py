@@ -109,7 +109,7 @@ def expected_sum(recording: Recording, random: Random) -> Draft | None:
 
     wrong = [
         (total * (1 - p), "Survivors are scaled up, which makes up for this.", "no-rescale"),
-        (total / (1 - p), "The scale is made up for by what is dropped.", "rescale-without-drop"),
+        (total / (1 - p), "The scale is made up for by what is dropped.", "scales-all"),
         (total * (1 - p) ** 2, "Survivors grow, they do not shrink.", "scale-inverted"),
         (total * p, "This is what the dropped ones amount to on average.", "p-is-keep"),
         (0.0, "Zero comes out only where every element is dropped.", "always-zero"),
@@ -171,7 +171,7 @@ def variance(recording: Recording, random: Random) -> Draft | None:
     wrong = [
         (square * p * (1 - p), "This forgets that survivors are scaled.", "no-rescale"),
         (0.0, "The mean stays, but single outputs differ: zero or scaled.", "mean-is-all"),
-        (square / (1 - p), "This is the mean square; the squared mean must go off.", "square-only"),
+        (square / (1 - p), "This is the mean square; the squared mean is missing.", "square-only"),
         (square * (1 - p) / p, "p and 1 - p are exchanged.", "p-is-keep"),
         (abs(value) * p / (1 - p), "The element counts by its square.", "variance-linear"),
     ]
@@ -245,7 +245,7 @@ def all_kept(recording: Recording, random: Random) -> Draft | None:
         experiments={"measured": f"{drawn}hit.float().mean().item()"},
         steps=(
             "One element is {together} with probability {one}.",
-            "Each has a draw of its own, so the probabilities are multiplied, {count} times {one}.",
+            "Each has a draw of its own, so they are multiplied: {count} factors of {one}.",
             "The product is {key}. Executed: in 7,000 forwards the share was {measured}.",
         ),
         answer="{letter}: {key}",
@@ -261,17 +261,30 @@ def thinned(recording: Recording, random: Random) -> Draft | None:
     if not found:
         return None
     dropping = random.choice(found)
-    count = random.choice((3, 5))
+    rare = min(dropping.mask.p, 1 - dropping.mask.p)
+    count = random.choice((3, 5)) if rare > 0.28 else 3
     wrong = [
-        result(f"2 * {count}", "Choices of several elements are multiplied.", misconception="sum"
-               "-of-choices"),
-        result(f"{count} ** 2", "Each element has two choices, not as many as there are elements.",
-               misconception="square-of-count"),
-        result(f"{count} + 1", "This counts how many can be kept, not which.",
-               misconception="counts-are-masks"),
-        result("len({tuple(row) for row in (nn.Dropout(1.0)(torch.ones(9, 9)) != 0).tolist()})",
-               "A single mask would make no randomness.", misconception="fixed-mask"),
-    ]  # fmt: skip
+        result(
+            f"2 * {count}",
+            "Choices of several elements are multiplied.",
+            misconception="sum-of-choices",
+        ),
+        result(
+            f"{count} ** 2",
+            "Each element has two choices, not as many as there are elements.",
+            misconception="square-of-count",
+        ),
+        result(
+            f"{count} + 1",
+            "This counts how many can be kept, not which.",
+            misconception="counts-are-masks",
+        ),
+        result(
+            "len({tuple(row) for row in (nn.Dropout(1.0)(torch.ones(9, 9)) != 0).tolist()})",
+            "A single mask would make no randomness.",
+            misconception="fixed-mask",
+        ),
+    ]
     return Draft(
         text="{stage_first} has p = {p}. Each mask leaves another thinned network, one without the "
         "dropped elements. How many different masks can the first {count} elements of a row get?",
@@ -289,7 +302,7 @@ def thinned(recording: Recording, random: Random) -> Draft | None:
         given=describe(dropping) | {"count": str(count)},
         steps=(
             "Each element is kept or dropped: two choices.",
-            "Choices of different elements combine freely: multiply 2 by itself {count} times.",
+            "Choices of different elements combine freely: multiply {count} twos.",
             "That is {key}. Executed: among 3,000 masks there were {key} different ones.",
         ),
         answer="{letter}: {key}",

@@ -211,7 +211,6 @@ def alpha(recording: Recording, random: Random) -> Draft | None:
         (f"nn.Sequential(nn.Dropout({p}), nn.Tanh())", "tanh makes all smaller.", "relu-keeps"),
         (f"nn.Sequential(nn.ReLU(), nn.AlphaDropout({p}))", "ReLU cuts a side off.", "relu-keeps"),
         (f"nn.Dropout(p={p}).train()", "The variance grows to 1 / (1 - p).", "mean-is-all"),
-        (f"(lambda x: nn.Dropout({p})(x) * (1 - {p}))", "It is too small now.", "scales-in-eval"),
     ]
     return Draft(
         text="Numbers with mean 0 and variance 1 go in, in train mode. Out of which do numbers "

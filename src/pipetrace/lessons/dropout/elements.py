@@ -28,7 +28,7 @@ def dropped(recording: Recording, random: Random) -> Draft | None:
         return None
     dropping, index = random.choice(places)
     p, value = literal(dropping.mask.p), literal(dropping.before[index])
-    drawn = f"outputs = nn.Dropout({p})(torch.full((2000,), {value}))\n"
+    drawn = f"outputs = nn.Dropout({p})(torch.full((20000,), {value}))\n"
     wrong = [
         result(
             f"{drawn}outputs[outputs != 0][0].item()",
@@ -87,6 +87,8 @@ def share(recording: Recording, random: Random) -> Draft | None:
     """The share of elements that one recorded mask kept or dropped."""
     counts = []
     for dropping in droppings(recording)[:4]:
+        if not 0.02 <= dropping.mask.p <= 0.98:
+            continue  # the two parts would hardly differ from the whole
         row = dropping.mask.row
         counts.append((dropping, "", dropping.mask.kept, dropping.mask.total))
         if len(row) >= 4:
@@ -183,7 +185,7 @@ def row_behind(recording: Recording, random: Random) -> Draft | None:
         result(
             f"{made}row / (1 - {p})",
             "This scales every element and drops none.",
-            misconception="rescale-without-drop",
+            misconception="scales-all",
         ),
         result(
             f"{made}row * torch.where(mask == 1, 1 / (1 - {p}), 1 - {p})",
@@ -229,7 +231,11 @@ def another_rate(recording: Recording, random: Random) -> Draft | None:
     dropping = random.choice(found)
     p = dropping.mask.p
     q = random.choice(
-        [q for q in (0.1, 0.2, 0.25, 0.4, 0.6, 0.7, 0.75, 0.8, 0.9) if abs(q - p) > 0.02]
+        [
+            q
+            for q in (0.1, 0.2, 0.25, 0.4, 0.6, 0.7, 0.75, 0.8, 0.9)
+            if abs(q - p) > 0.02 and abs(q - (1 - p)) > 0.02
+        ]
     )
     wrong = [
         result(

@@ -145,7 +145,7 @@ def legal(recording: Recording, random: Random) -> Draft | None:
         steps=(
             "p is a probability, so it must be a number from 0 to 1.",
             "Both ends are legal: layers with p = {zero} and p = {one} were made.",
-            "The call is checked when the layer is made, not when it is used.",
+            "The number is checked when the layer is made.",
         ),
         answer="{letter}: {key}",
         check="The error says: dropout probability has to be between 0 and 1.",

@@ -82,13 +82,13 @@ def in_eval(recording: Recording, random: Random) -> Draft | None:
                 expected=number(passing.after[index]),
             ),
             result(
-                f"outputs = nn.Dropout({p})(torch.full((1000,), {value}))\n"
+                f"outputs = nn.Dropout({p})(torch.full((20000,), {value}))\n"
                 "outputs[outputs != 0][0].item()",
                 "This is a survivor in train mode.",
                 misconception="rescale-without-drop",
             ),
             result(
-                f"outputs = nn.Dropout({p})(torch.full((1000,), {value}))\n"
+                f"outputs = nn.Dropout({p})(torch.full((20000,), {value}))\n"
                 "outputs[outputs == 0][0].item()",
                 "This is a dropped element in train mode.",
                 misconception="drops-in-eval",

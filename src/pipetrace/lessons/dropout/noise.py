@@ -76,7 +76,7 @@ def paper(recording: Recording, random: Random) -> Draft | None:
     values = [
         (kept, "Then eval mode, which scales nothing, gives the old predictions.", ""),
         (round(1 / kept, 4), "This would make them even larger.", "factor-turned"),
-        (1.0, "The old weights were trained on unscaled survivors.", "no-rescale"),
+        (1.0, "The old weights were trained on unscaled survivors.", "scale-is-free"),
         (round(p, 4), "p is the share dropped, not kept.", "p-is-keep"),
         (round(kept**2, 4), "The factor is needed once.", "factor-twice"),
         (round(1 + p, 4), "Adding p is not dividing by 1 - p.", "p-is-added"),
@@ -212,7 +212,7 @@ def input_noise(recording: Recording, random: Random) -> Draft | None:
         result(
             f"torch.tensor([{value}, {value} / (1 - {share})])",
             "What is not kept becomes zero.",
-            misconception="rescale-without-drop",
+            misconception="scales-all",
         ),
     ]
     return Draft(

@@ -29,14 +29,14 @@ def largest(recording: Recording, random: Random) -> Draft | None:
         code=f"{program}y.max()",
         options=(
             result(f"{program}y.max()", "The largest is a scaled survivor.", correct=True),
-            *guesses(random, 0, [(float(number(a)), b, c) for a, b, c in wrong if a]),
+            *guesses(random, None, [(float(number(a)), b, c) for a, b, c in wrong]),
         ),
         given={"p": share, "value": number(value)},
         steps=(
             "A new layer is in train mode: each element becomes 0 or {value} / (1 - {p}).",
             "Among 4,000 elements some were kept, so the largest is {value} / (1 - {p}) = {key}.",
         ),
-        answer="{key}",
+        answer="{letter}: {key}",
         check="{key} times (1 - {p}) is {value}.",
         hint="Which two values are in y?",
         mistakes=(
@@ -72,8 +72,8 @@ def eval_sum(recording: Recording, random: Random) -> Draft | None:
             "`{call}` puts the layer into eval mode: y is its input.",
             "{count} times {value} is {key}.",
         ),
-        answer="{key}",
-        check="`torch.equal(y, x)` is True in eval mode.",
+        answer="{letter}: {key}",
+        check="Print y: it holds what went in.",
         hint="In which mode is the layer when it is used?",
         mistakes=(
             "Scaling in eval mode.",
@@ -108,14 +108,21 @@ def equalities(recording: Recording, random: Random) -> Draft | None:
     return Draft(
         text="What is in `results`?",
         code=f"{program}results",
-        options=(result(f"{program}results", "As executed.", correct=True), *wrong),
+        options=(
+            result(
+                f"{program}results",
+                "Equal seeds give equal masks; eval mode gives x.",
+                correct=True,
+            ),
+            *wrong,
+        ),
         given={"seeds": f"{seed} and {again}"},
         steps=(
             "a and b are drawn right after the seeds {seeds}: they are equal if the seeds are.",
             "c is computed without setting the seed anew, so it has another mask than b, or none.",
             "c is x only if it was computed in eval mode.",
         ),
-        answer="{key}",
+        answer="{letter}: {key}",
         check="Run it twice: the results repeat.",
         hint="Where does the generator stand before each call?",
         mistakes=(
@@ -137,7 +144,7 @@ def twice(recording: Recording, random: Random) -> Draft | None:
     wrong = [
         (1 / (1 - max(first, second)), "Both layers scale.", "larger-p-wins"),
         (1 / (1 - first) + 1 / (1 - second), "Factors are multiplied.", "scales-added"),
-        (1 / (1 - (first + second) / 2), "Nothing takes the mean of two p.", "p-is-mixed"),
+        (1 / (1 - (first + second) / 2), "Nothing takes the mean of two p.", "p-averaged"),
         (1 / (1 - first * second), "The chance to be kept by both is (1 - p)(1 - q).",
          "rates-multiplied"),
     ]  # fmt: skip
@@ -159,7 +166,7 @@ def twice(recording: Recording, random: Random) -> Draft | None:
             "The second divides what it keeps of that by 1 - {second}.",
             "The largest is {key}. {zeros} of 6,000 were zero, and the mean was {mean}.",
         ),
-        answer="{key}",
+        answer="{letter}: {key}",
         check="One layer with 1 - p = (1 - {first})(1 - {second}) does the same.",
         hint="Follow one element that both layers keep.",
         mistakes=(
@@ -175,14 +182,44 @@ def seeded_loop(recording: Recording, random: Random) -> Draft | None:
     p, seed, count = literal(rates(recording, random)), random.randint(0, 99), random.choice(
         (3, 4, 5, 6, 8)
     )  # fmt: skip
-    inside, outside, made, mode = random.choice(
+    inside, outside, made, reason = random.choice(
         (
-            (f"    torch.manual_seed({seed})\n", "", 1, ""),
-            ("", f"torch.manual_seed({seed})\n", count, ""),
-            (f"    torch.manual_seed({seed} + step % 2)\n", "", 2, ""),
-            ("    layer.eval()\n", "", 1, "eval"),
-            ("    layer.eval()\n    layer.train()\n", "", count, ""),
-            ("    if step > 0:\n        layer.eval()\n", "", 2, "eval"),
+            (
+                f"    torch.manual_seed({seed})\n",
+                "",
+                1,
+                "Here each step sets the same seed, so each mask is the same.",
+            ),
+            (
+                "",
+                f"torch.manual_seed({seed})\n",
+                count,
+                "Here the seed is set once, and the generator goes on from there.",
+            ),
+            (
+                f"    torch.manual_seed({seed} + step % 2)\n",
+                "",
+                2,
+                "Here two seeds take turns, and so do two masks.",
+            ),
+            (
+                "    layer.eval()\n",
+                "",
+                1,
+                "In eval mode there is no mask: the output is x each time.",
+            ),
+            (
+                "    layer.eval()\n    layer.train()\n",
+                "",
+                count,
+                "Switching the mode there and back does not touch the generator.",
+            ),
+            (
+                "    if step > 0:\n        layer.eval()\n",
+                "",
+                2,
+                "Only the first step has a mask; from the second on the output is x.",
+            ),
         )
     )
     program = (
@@ -195,7 +232,7 @@ def seeded_loop(recording: Recording, random: Random) -> Draft | None:
         (count, "Some outputs are equal.", "always-random"),
         (2, "There are not two kinds here.", "two-kinds"),
         (0, "A set holds what was added.", "two-kinds"),
-        (count - 1, "The first step is like the others, or all after it are.", "first-is-apart"),
+        (count - 1, "Each step adds what the layer returned, the first one too.", "first-is-apart"),
         (200, "A mask covers 200 elements, and counts once.", "elements-are-masks"),
     ]
     return Draft(
@@ -203,18 +240,16 @@ def seeded_loop(recording: Recording, random: Random) -> Draft | None:
         code=f"{program}len(outputs)",
         options=(
             result(
-                f"{program}len(outputs)", "As executed.", correct=True, expected=str(made)
+                f"{program}len(outputs)", reason, correct=True, expected=str(made)
             ),
             *guesses(random, made, found),
         ),
         steps=(
             "A mask is new unless the generator was set to a place where it stood before.",
-            "In eval mode there is no mask: the output is x each time."
-            if mode
-            else "Setting the seed before the loop is not the same as setting it in each step.",
-            "So there are {key} different outputs.",
+            reason,
+            "The number of different outputs is {key}.",
         ),
-        answer="{key}",
+        answer="{letter}: {key}",
         check="Print the number of zeros of each output.",
         hint="What is the state of layer and generator at the start of each step?",
         mistakes=(
@@ -245,7 +280,7 @@ def which_drop(recording: Recording, random: Random) -> Draft | None:
     found: list[tuple[object, str, str]] = [
         (
             [not each if place == index else each for place, each in enumerate(truth)],
-            f"`{picked[index]}` was taken the wrong way.",
+            f"`{picked[index]}` does the opposite.",
             calls[picked[index]][1],
         )
         for index in range(3)
@@ -257,7 +292,7 @@ def which_drop(recording: Recording, random: Random) -> Draft | None:
         options=(
             result(
                 f"{program}[bool((y == 0).any()) for y in outputs]",
-                "As executed.",
+                "What counts is the mode at the call, and p.",
                 correct=True,
                 expected=str(truth),
             ),
@@ -268,7 +303,7 @@ def which_drop(recording: Recording, random: Random) -> Draft | None:
             "New layers and F.dropout train unless told otherwise; the last switch counts.",
             "So the answers are {key}.",
         ),
-        answer="{key}",
+        answer="{letter}: {key}",
         check="Count the zeros of each output.",
         hint="Ask of each call for its mode, then for its p.",
         mistakes=(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from pipetrace.lessons.drafts import Draft, claim, literal, number, result
+from pipetrace.lessons.drafts import Draft, Option, claim, literal, number, result
 from pipetrace.lessons.dropout.reading import (
     Losses,
     chosen,
@@ -92,7 +92,10 @@ def train_pass(recording: Recording, random: Random) -> Draft | None:
     prediction, found = chosen(recording), droppings(recording)
     if prediction is None or not prediction.train_difference or not found:
         return None
-    if any("norm" in op.function for op in recording.all(Op)) or found[0].mask.p < 0.02:
+    if (
+        any("norm" in op.function for op in recording.all(Op))
+        or not 0.02 <= found[0].mask.p <= 0.98
+    ):
         return None  # a normalisation may differ between the modes, too
     p, width = literal(found[0].mask.p), random.choice((300, 400, 500))
     made = (
@@ -117,7 +120,7 @@ def train_pass(recording: Recording, random: Random) -> Draft | None:
             "Train mode multiplied all the scores by 1 / (1 - p)",
             f"{made}torch.allclose(model.train()(x), evaluated / (1 - {p}))",
             "The scale is applied to survivors of the mask, not to the scores.",
-            misconception="rescale-without-drop",
+            misconception="scales-scores",
         ),
         claim(
             "Train mode left out the same share of scores as zeros",
@@ -260,7 +263,8 @@ def _difference(
 ) -> Draft | None:
     """Draft a question whose options are differences of two recorded losses."""
     first, second, feedback = round(right[0], 3), round(right[1], 3), right[2]
-    seen, picked = {round(first - second, 3)}, []
+    seen = {round(first - second, 3)}
+    picked: list[Option] = []
     for a, b, words, belief in random.sample(wrong, len(wrong)):
         left_over = round(round(a, 3) - round(b, 3), 3)
         if left_over not in seen and len(picked) < 3:

@@ -201,7 +201,7 @@ def before_norm(recording: Recording, random: Random) -> Draft | None:
         (spread**2, "This is the variance in eval mode: the two differ.", "mean-is-all"),
         (spread**2 * (1 - p), "Survivors are scaled up, which outweighs the zeros.", "no-rescale"),
         (spread**2 / (1 - p) ** 2, "This would be so if none were dropped.",
-         "rescale-without-drop"),
+         "scales-all"),
         (spread**2 * p, "p alone is not the factor.", "p-is-factor"),
     ]  # fmt: skip
     return Draft(
@@ -225,5 +225,67 @@ def before_norm(recording: Recording, random: Random) -> Draft | None:
         mistakes=(
             "Thinking that equal means make equal variances.",
             "Putting dropout right before batch normalisation, and wondering about eval mode.",
+        ),
+    )
+
+
+@question(id="D232", group="practice", level="hard", needs="nothing", place="network")
+def attention(recording: Recording, random: Random) -> Draft | None:
+    """What dropout makes of attention weights that add up to 1."""
+    p = random.choice((0.2, 0.25, 0.4, 0.5))
+    weights = random.choice(([0.5, 0.3, 0.2], [0.6, 0.3, 0.1], [0.7, 0.2, 0.1], [0.4, 0.35, 0.25]))
+    gone = random.randrange(3)
+    left = [0.0 if place == gone else weight for place, weight in enumerate(weights)]
+    made = f"weights = torch.tensor({weights})\nseen = nn.Dropout({p})(weights.repeat(800, 1))\n"
+
+    def option(row: list[float], feedback: str, belief: str = "") -> Option:
+        shown = [round(each, 4) for each in row]
+        return claim(
+            str(shown),
+            f"{made}bool((abs(seen - torch.tensor({shown})) < 0.001).all(1).any())",
+            feedback,
+            correct=not belief,
+            misconception=belief,
+        )
+
+    total = sum(left)
+    shared = [0.0 if each == 0 else each + weights[gone] / 2 for each in left]
+    wrong = [
+        ([each / total for each in left], "Nothing brings the sum back to 1.", "renormalised"),
+        (left, "Survivors are divided by 1 - p.", "no-rescale"),
+        ([each * (1 - p) for each in left], "Survivors grow.", "scale-inverted"),
+        (shared, "What is dropped goes to nobody.", "softmax-again"),
+        ([each / (1 - p) if each else weights[gone] * (1 - p) for each in left],
+         "What is dropped becomes zero.", "dropped-is-shrunk"),
+    ]  # fmt: skip
+    key = [each / (1 - p) for each in left]
+    apart = [each for each in wrong if max(map(abs, map(float.__sub__, each[0], key))) > 0.01]
+    picked = random.sample(apart, 3)
+    return Draft(
+        text="Attention gives a row of weights that add up to 1, here {weights}, and PyTorch puts "
+        "dropout on them. Which row can come out at p = {p} in train mode?",
+        options=(
+            option(key, "Survivors are scaled, and the sum is no longer 1."),
+            *(option(*each) for each in picked),
+        ),
+        given={"weights": str(weights), "p": literal(p), "total": number(sum(key))},
+        experiments={
+            "sums": f"torch.manual_seed({gone})\n"
+            f"layer = nn.MultiheadAttention(4, 1, dropout={p})\nx = torch.ones(6, 1, 4)\n"
+            "layer(x, x, x)[1].sum(-1)",
+            "mean": f"{made}seen.sum(1).mean()",
+        },
+        steps=(
+            "Dropout on attention is ordinary dropout: a weight becomes 0 or is divided by 1 - p.",
+            "Nothing shares out what was lost, so the row {key} adds up to {total}.",
+            "Executed: in `nn.MultiheadAttention` six rows added up to {sums}.",
+            "On average it is 1: the mean sum of 800 rows was {mean}.",
+        ),
+        answer="{letter}: {key}",
+        check="Divide each weight that was kept by 1 - p.",
+        hint="Does softmax come before dropout, or after it?",
+        mistakes=(
+            "Expecting the row to add up to 1 in train mode.",
+            "Leaving out the scale.",
         ),
     )

@@ -234,7 +234,11 @@ def own(recording: Recording, random: Random) -> Draft | None:
         gap, right, other = mask, right_mask, back
         lines = [
             ("mask = torch.rand(1) >= p", "One draw for all elements.", "one-draw-for-all"),
-            ("mask = torch.randn_like(x) >= p", "These numbers are not even.", "any-noise-will-do"),
+            (
+                "mask = torch.randn_like(x) >= p",
+                "These numbers are not spread evenly from 0 to 1.",
+                "any-noise-will-do",
+            ),
             ("mask = (torch.rand_like(x) >= p) / (1 - p)", "It is scaled twice.", "factor-twice"),
             ("mask = torch.rand_like(x) <= p", "This still keeps a share p.", "p-is-keep"),
             ("mask = torch.rand_like(x) - p", "A mask is 0 or 1.", "any-noise-will-do"),
@@ -250,7 +254,7 @@ def own(recording: Recording, random: Random) -> Draft | None:
             ("return x * (1 - mask.float()) / (1 - p)", "The mask is turned over.",
              "mask-marks-dropped"),
             ("return x * mask / (1 - p) ** 2", "It is scaled twice.", "factor-twice"),
-            ("return x / (1 - p)", "The mask is not used.", "rescale-without-drop"),
+            ("return x / (1 - p)", "The mask is not used.", "scales-all"),
         ]  # fmt: skip
         wanted = "has the wrong size of survivors"
     body = (gap, other) if in_mask else (other, gap)
@@ -306,9 +310,9 @@ def skip_path(recording: Recording, random: Random) -> Draft | None:
         (back, "return x + drop(x).clone()", "The copy comes too late.", "clone-after"),
         (back, "return x + drop(x.view(-1))", "A view shares the memory of x.", "view-is-copy"),
         (back, "return x + drop(x.detach())", "detach() shares the memory of x.", "view-is-copy"),
-        (make, f"drop = nn.Dropout({p}, True)", "This is the same call.", "other-keyword"),
+        (make, f"drop = nn.Dropout({p}, True)", "True stands for `inplace`.", "second-is-training"),
         (make, f"drop = nn.Dropout({p}, inplace=True).eval()", "Now nothing is ever dropped.",
-         "mode-is-harmless"),
+         "silenced-is-mended"),
     ]  # fmt: skip
     gap, line = random.choice(good)
     check = f"bool((y >= 1).all()) and 0 < (y == 1).sum() < {size}"

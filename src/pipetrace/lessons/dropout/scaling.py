@@ -25,12 +25,12 @@ def survivor(recording: Recording, random: Random) -> Draft | None:
     dropping, index = random.choice(places)
     p, value = literal(dropping.mask.p), literal(dropping.before[index])
     real = (
-        f"outputs = nn.Dropout({p})(torch.full((1000,), {value}))\noutputs[outputs != 0][0].item()"
+        f"outputs = nn.Dropout({p})(torch.full((20000,), {value}))\noutputs[outputs != 0][0].item()"
     )
     wrong = [
         result(
-            f"outputs = nn.Dropout({p})(torch.full((1000,), {value}))\n"
-            f"kept = outputs != 0\ntorch.full((1000,), {value})[kept][0].item()",
+            f"outputs = nn.Dropout({p})(torch.full((20000,), {value}))\n"
+            f"kept = outputs != 0\ntorch.full((20000,), {value})[kept][0].item()",
             "This is the element before the stage.",
             misconception="no-rescale",
         ),
@@ -55,10 +55,11 @@ def survivor(recording: Recording, random: Random) -> Draft | None:
             misconception="always-zero",
         ),
     ]
-    # at p = 0.5 two wrong roads lead to x / (1 - p) or to each other: leave one of them out
-    keep = dropping.mask.p
-    if math.isclose(keep, 0.5, abs_tol=0.02):
+    # at p = 0.5 two wrong roads lead to x / (1 - p) or to each other, near 0 another one does
+    if math.isclose(dropping.mask.p, 0.5, abs_tol=0.02):
         wrong.pop(2)
+    if dropping.mask.p < 0.02:
+        wrong.pop(3)
     key = result(
         real,
         "Survivors are divided by 1 - p, so that the expected value stays what it was.",
@@ -91,7 +92,7 @@ def scale(recording: Recording, random: Random) -> Draft | None:
     p = literal(dropping.mask.p)
     wrong = [
         result(
-            f"outputs = nn.Dropout({p})(torch.ones(1000))\n(outputs != 0).float().max().item()",
+            f"outputs = nn.Dropout({p})(torch.ones(20000))\n(outputs != 0).float().max().item()",
             "The mask of zeros and ones is then scaled.",
             misconception="no-rescale",
         ),
@@ -113,12 +114,14 @@ def scale(recording: Recording, random: Random) -> Draft | None:
     ]
     if math.isclose(dropping.mask.p, 0.5, abs_tol=0.02):
         wrong.pop(2)
+    if dropping.mask.p < 0.02:
+        wrong.pop(3)
     return Draft(
         text="In train mode {stage} has p = {p}. By what number does it multiply the elements that "
         "its mask keeps?",
         options=(
             result(
-                f"nn.Dropout({p})(torch.ones(1000)).max().item()",
+                f"nn.Dropout({p})(torch.ones(20000)).max().item()",
                 "Dividing by the share kept on average leaves the expected value as it was.",
                 correct=True,
                 expected=number(dropping.mask.scale),

@@ -30,7 +30,7 @@ def made(recording: Recording, random: Random) -> Draft | None:
         ("nn.Dropout(0)", "edge-is-illegal", "0 is a legal p: nothing is dropped."),
         ("nn.Dropout(1)", "edge-is-illegal", "1 is a legal p: everything is dropped."),
         ("nn.Dropout()", "p-is-required", "Without p the layer takes 0.5."),
-        (f"nn.Dropout({share}, True)", "other-keyword", "The second argument is `inplace`."),
+        (f"nn.Dropout({share}, True)", "second-is-training", "The second argument is `inplace`."),
         (f"nn.Dropout(p={share})", "other-keyword", "The keyword is `p`."),
         (f"nn.Dropout(1 - {share})", "p-is-keep", "Any number from 0 to 1 will do."),
     ]
@@ -54,7 +54,7 @@ def made(recording: Recording, random: Random) -> Draft | None:
             "Check each line for its number and its keyword.",
             "In {key} something is amiss: {reason}. It raises {words}.",
         ),
-        answer="{key}",
+        answer="{letter}: {key}",
         check="Run the lines one by one.",
         hint="0 and 1 are legal. What is not?",
         mistakes=(
@@ -114,6 +114,16 @@ def used(recording: Recording, random: Random) -> Draft | None:
         ),
         (
             [
+                f"layer = nn.Dropout({p})",
+                "y = layer(torch.ones(8))",
+                "optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)",
+                "optimizer.step()",
+            ],
+            3,
+            "dropout has no parameters, and an optimizer must be given some",
+        ),
+        (
+            [
                 f"model = nn.Sequential(nn.Dropout({p}), nn.Linear(8, 2))",
                 "model.eval()",
                 "a = model(torch.ones(4, 8))",
@@ -144,7 +154,7 @@ def used(recording: Recording, random: Random) -> Draft | None:
             "It stops at {key}, with {words}.",
             "The reason: {reason}.",
         ),
-        answer="{key}",
+        answer="{letter}: {key}",
         check="Run the lines one by one, and read the last line of the traceback.",
         hint="A mistake need not raise where it is written.",
         mistakes=(
@@ -211,7 +221,7 @@ def in_place(recording: Recording, random: Random) -> Draft | None:
             "Here {reason}.",
             "{key} raises {words}",
         ),
-        answer="{key}",
+        answer="{letter}: {key}",
         check="Without `inplace=True` the program runs to its end.",
         hint="Is x itself written over here, or something that a gradient is computed from?"
         if kind != "leaf"

@@ -178,7 +178,7 @@ def sequence(recording: Recording, random: Random) -> Draft | None:
     )
 
 
-@question(id="D220", group="practice", level="medium", needs="nothing", place="prediction")
+@question(id="D220", group="practice", level="hard", needs="nothing", place="prediction")
 def two_switches(recording: Recording, random: Random) -> Draft | None:
     """What eval mode and no_grad each do for a prediction."""
     p = literal(rates(recording, random))
@@ -218,7 +218,9 @@ def two_switches(recording: Recording, random: Random) -> Draft | None:
         text="Two passes of the same input shall {first}, and PyTorch shall {second} what a "
         "backward pass would need. Which lines do that?",
         code=f"model = nn.Sequential(nn.Dropout({p}), nn.Linear({width}, 2))\n"
-        "...  # one of the pairs of lines below\n    first, second = model(x), model(x)",
+        f"x = torch.ones({width})\n"
+        "...  # the mode: first line of a pair below\n"
+        "with ...:  # second line of the pair\n    first, second = model(x), model(x)",
         options=tuple(option(way) for way in order),
         given={
             "first": "give the same" if repeats else "differ, each with a mask of its own",

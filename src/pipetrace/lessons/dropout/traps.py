@@ -29,29 +29,30 @@ def parts(recording: Recording, random: Random) -> Draft | None:
         "model[1].training = False": (None, None, None),
     }
     flags = [name for name in calls if "=" in name]
-    steps = [
-        random.choice(("model.eval()", "model.train()", "model.eval()")),
-        *random.sample([name for name in calls if name not in flags], 2),
-    ]
-    steps.insert(random.randint(1, 3), random.choice(flags))
-    program = f"model = nn.Sequential(nn.Dropout({p}), {block})\n" + "".join(
-        f"{each}\n" for each in steps
-    )
-    stages = "[model[0], model[1][0], model[1][1]]"
+    whole = [name for name in calls if name.startswith(("model.eval", "model.train("))]
+    part = [name for name in calls if name not in (*flags, *whole)]
 
-    def after(names: list[str], whole: bool = False) -> list[bool]:
+    def after(names: list[str], spread: bool = False) -> list[bool]:
         state = [True, True, True]
         for name in names:
             new = calls[name]
-            if whole and name in flags:
+            if spread and name in flags:
                 value = name.endswith("True")
                 new = (value,) * 3 if name.startswith("model.") else (None, value, value)
             state = [old if each is None else each for old, each in zip(state, new, strict=True)]
         return state
 
+    steps: list[str] = []
+    while not steps or len(set(after(steps))) == 1:
+        steps = [random.choice(whole), *random.sample(part, 2)]
+        steps.insert(random.randint(1, 3), random.choice(flags))
     truth = after(steps)
+    program = f"model = nn.Sequential(nn.Dropout({p}), {block})\n" + "".join(
+        f"{each}\n" for each in steps
+    )
+    stages = "[model[0], model[1][0], model[1][1]]"
     found: list[tuple[object, str, str]] = [
-        (after(steps, whole=True), "Setting a flag reaches no stage inside.", "flag-is-eval"),
+        (after(steps, spread=True), "Setting a flag reaches no stage inside.", "flag-is-eval"),
         (after(steps[:1]), "Later switches count, too.", "first-call-wins"),
         (after(steps[::-1]), "The order of the lines counts.", "order-is-free"),
         ([not each for each in truth], "The two modes are exchanged.", "mode-mixed-up"),
@@ -65,7 +66,7 @@ def parts(recording: Recording, random: Random) -> Draft | None:
         options=(
             result(
                 f"{program}[stage.training for stage in {stages}]",
-                "As executed.",
+                "Followed line by line.",
                 correct=True,
                 expected=str(truth),
             ),
@@ -77,7 +78,7 @@ def parts(recording: Recording, random: Random) -> Draft | None:
             "Setting `training` by hand reaches the one object only, and no dropout stage here.",
             "Line by line the modes end at {key}.",
         ),
-        answer="{key}",
+        answer="{letter}: {key}",
         check="Print the three modes after each line.",
         hint="Keep a table of three columns, and change it line by line.",
         mistakes=(
@@ -89,10 +90,10 @@ def parts(recording: Recording, random: Random) -> Draft | None:
 
 @question(id="D311", group="challenge", level="hard", needs="nothing", place="training")
 def epochs(recording: Recording, random: Random) -> Draft | None:
-    """In which epochs dropout was on, in a loop with a slip."""
+    """In which epochs dropout was on, in a loop that evaluates."""
     p, count = literal(rates(recording, random)), random.choice((4, 5))
     every = random.choice((1, 2, 3))
-    place = random.choice(("before", "in evaluation", "each"))
+    place = random.choice(("before", "before", "in evaluation", "each"))
     program = (
         f"model = nn.Sequential(nn.Dropout({p}), nn.Linear(4, 1))\n"
         "def evaluate():\n    model.eval()\n"
@@ -127,7 +128,12 @@ def epochs(recording: Recording, random: Random) -> Draft | None:
         "`modes`?",
         code=f"{program}modes",
         options=(
-            result(f"{program}modes", "As executed.", correct=True, expected=str(truth)),
+            result(
+                f"{program}modes",
+                "What counts is the last call before each note.",
+                correct=True,
+                expected=str(truth),
+            ),
             *wrong,
         ),
         given={"every": str(every)},
@@ -139,7 +145,7 @@ def epochs(recording: Recording, random: Random) -> Draft | None:
             else "train() is called again before the next note is taken.",
             "So the list is {key}.",
         ),
-        answer="{key}",
+        answer="{letter}: {key}",
         check="Print `model.training` at the start of each epoch.",
         hint="Find each call of train(): how often does it run?",
         mistakes=(
@@ -165,7 +171,7 @@ def two_backwards(recording: Recording, random: Random) -> Draft | None:
     sums, one = [0.0, scaled, twice], [0.0, scaled]
     truth = one if clear else sums
     found: list[tuple[object, str, str]] = [
-        (one, "Nothing cleared the gradients between the two.", "grad-replaced"),
+        (one, "Nothing cleared the gradients between the two.", "last-pass-counts"),
         (sums, "The gradients were cleared before the second pass.", "grad-never-cleared"),
         ([0.0, twice], "The two masks differ: some elements were kept once.", "fixed-mask"),
         ([0.0, float(factor), 2.0 * factor] if not clear else [0.0, float(factor)],
@@ -183,7 +189,10 @@ def two_backwards(recording: Recording, random: Random) -> Draft | None:
         code=f"{program}w.grad.unique()",
         options=(
             result(
-                f"{program}w.grad.unique()", "As executed.", correct=True, expected=str(truth)
+                f"{program}w.grad.unique()",
+                "Each pass has a mask of its own.",
+                correct=True,
+                expected=str(truth),
             ),
             *guesses(random, truth, found),
         ),
@@ -197,7 +206,7 @@ def two_backwards(recording: Recording, random: Random) -> Draft | None:
             "kept never, once, or twice.",
             "So the values are {key}.",
         ),
-        answer="{key}",
+        answer="{letter}: {key}",
         check="Look for what clears gradients between the passes.",
         hint="Two masks, two passes: what can happen to one element?",
         mistakes=(
@@ -237,7 +246,12 @@ def alias(recording: Recording, random: Random) -> Draft | None:
         text="What is y at the end?",
         code=f"{program}y",
         options=(
-            result(f"{program}y", "As executed.", correct=True, expected=str(truth)),
+            result(
+                f"{program}y",
+                "Ask what is written over, and when.",
+                correct=True,
+                expected=str(truth),
+            ),
             *guesses(random, truth, found),
         ),
         given={"p": literal(p), "inplace": str(inplace)},
@@ -248,7 +262,7 @@ def alias(recording: Recording, random: Random) -> Draft | None:
                else "its input stays as it was."),
             "Ask whether that tensor is x itself or a copy, and what is added to it: {key}.",
         ),
-        answer="{key}",
+        answer="{letter}: {key}",
         check="Print x after the program.",
         hint="How many tensors are there in memory: is `drop(x)` x itself?",
         mistakes=(
