@@ -224,7 +224,7 @@ def gap(recording: Recording, random: Random) -> Draft | None:
         held - train,
         [
             Wrong(f"{train} - {held}", train - held, "The training loss is taken off.",
-                  "gap-turned"),
+                  "difference-turned"),
             Wrong(f"{held} + {train}", held + train, "A gap is a difference.", "gap-is-sum"),
             Wrong(f"{held} / {train}" if train else "0.0", held / train if train else 0.0,
                   "This is a ratio.", "gap-is-ratio"),

@@ -192,7 +192,7 @@ def mend_the_loop(recording: Recording, random: Random) -> Draft | None:
     right = random.choice(("optimizer.zero_grad()", "weight.grad = None", "weight.grad.zero_()"))
     wrong = [
         ("weight.requires_grad_(True)", "requires-clears"),
-        ("weight.grad.clone().zero_()", "clone-is-same"),
+        ("weight.grad.clone().zero_()", "copy-is-original"),
         ("optimizer.step()", "step-clears"),
         ("weight.grad.clamp_(-1000, 1000)", "clamp-clears"),
         ("optimizer.state.clear()", "state-is-grad"),
