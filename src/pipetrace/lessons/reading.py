@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pipetrace.lessons.drafts import number
 from pipetrace.parts import telling
-from pipetrace.records import Capture, Contrast, Epoch, Evaluation, Mask, Op, Probe, Training
+from pipetrace.records import Capture, Epoch, Evaluation, Mask, Op, Training
 from pipetrace.tracefile import Recording
 
 SOME_P = 0.3
@@ -153,22 +153,6 @@ def shape_text(shape: tuple[int, ...]) -> str:
     '(32, 20)'
     """
     return str(shape)
-
-
-def told_apart(recording: Recording) -> Probe | None:
-    """Return the last probe whose loss was higher under every mask than with dropout off.
-
-    None where something draws random numbers in eval mode too: then it was never off.
-    """
-    if any(item.drawing for item in recording.all(Contrast)):
-        return None
-    for probe in reversed(recording.all(Probe)):
-        on, off, low = probe.on.loss, probe.off.loss, probe.on_low
-        if on is None or off is None or not (math.isfinite(on) and math.isfinite(off)):
-            continue
-        if (low if low is not None else on) > off and round(on, 3) != round(off, 3):
-            return probe
-    return None
 
 
 def heldout_losses(recording: Recording) -> dict[int, float]:

@@ -47,28 +47,25 @@ def linear_parameters(recording: Recording, random: Random) -> Draft | None:
         return None
     op, inputs, outputs = random.choice(found)
     count = "sum(each.numel() for each in layer.parameters())"
-    wrong = [
-        result(
-            f"layer = nn.Linear({inputs}, {outputs}, bias=False)\n{count}",
-            "This is the matrix without the bias.",
-            misconception="bias-forgotten",
-        ),
-        result(
-            f"layer = nn.Linear({inputs}, {outputs})\nsum(layer.weight.shape)",
-            "This adds the two sizes of the matrix.",
-            misconception="sum-for-product",
-        ),
-        result(
-            f"layer = nn.Linear({inputs}, {outputs})\nlayer.weight.numel() + layer.weight.shape[1]",
-            "This has a bias for each input.",
-            misconception="bias-per-input",
-        ),
-        result(
-            f"layer = nn.Linear({inputs}, {outputs})\n2 * layer.weight.numel()",
-            "This counts the matrix twice.",
-            misconception="matrix-twice",
-        ),
-    ]
+    made, matrix = f"layer = nn.Linear({inputs}, {outputs})\n", inputs * outputs
+    wrong = three(
+        random,
+        held[op.module],
+        [
+            Wrong(f"layer = nn.Linear({inputs}, {outputs}, bias=False)\n{count}", matrix,
+                  "This is the matrix without the bias.", "bias-forgotten"),
+            Wrong(f"{made}sum(layer.weight.shape)", inputs + outputs,
+                  "This adds the two sizes of the matrix.", "sum-for-product"),
+            Wrong(f"{made}layer.weight.numel() + layer.weight.shape[1]", matrix + inputs,
+                  "This has a bias for each input.", "bias-per-input"),
+            Wrong(f"{made}2 * layer.weight.numel()", 2 * matrix,
+                  "This counts the matrix twice.", "matrix-twice"),
+            Wrong(f"{made}2 * ({count})", 2 * (matrix + outputs),
+                  "This counts the layer twice.", "matrix-twice"),
+        ],
+    )  # fmt: skip
+    if wrong is None:
+        return None
     return Draft(
         text="{stage} takes rows of {inputs} numbers to rows of {outputs}, with a bias. How many "
         "parameters does it hold?",
@@ -79,7 +76,7 @@ def linear_parameters(recording: Recording, random: Random) -> Draft | None:
                 correct=True,
                 expected=str(held[op.module]),
             ),
-            *random.sample(wrong, 3),
+            *wrong,
         ),
         given={
             "stage": _first_upper(name_stage(op)),

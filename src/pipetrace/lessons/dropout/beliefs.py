@@ -124,7 +124,7 @@ misconceptions(
         "branch-is-skip": "a block without a sum has a skip path.",
         "cuts-gradients": "gradients do not pass through dropout.",
         "factor-turned": "to make up for a factor one applies its inverse on the same side.",
-        "factor-twice": "the factor is applied in training and at test time.",
+        "factor-twice": "a factor is better applied twice.",
         "mean-through-relu": "eval mode gives the mean of train mode behind any stage.",
         "one-mask-only": "only one mask is possible.",
         "relu-is-abs": "ReLU makes negative numbers positive.",

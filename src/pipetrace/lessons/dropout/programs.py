@@ -18,7 +18,7 @@ try:
 except Exception as error:
     frames = traceback.extract_tb(error.__traceback__)
     line = [frame.lineno for frame in frames if frame.filename == "program"][-1] - 1
-    words = f"{{type(error).__name__}}: {{error}}"
+    words = f"{{type(error).__name__}}: {{error}}".partition(". ")[0].rstrip(".")
 """
 _MENDS = """\
 try:
@@ -68,7 +68,7 @@ def numbered(lines: list[str]) -> str:
 
 
 def mending(
-    program: str, gap: str, check: str, lines: list[tuple[str, str, str]], *, show: str = "`{}`"
+    program: str, gap: str, check: str, lines: list[tuple[str, str, str]]
 ) -> tuple[Option, ...]:
     """Make options that put a line in the place of a gap, run the program and check it.
 
@@ -77,19 +77,16 @@ def mending(
         gap: the line to be replaced.
         check: an expression that is true of a sound program.
         lines: replacement, feedback and misconception; the first one mends it and has none.
-        show: how an option shows its line.
     """
     options = []
     for line, feedback, belief in lines:
         run = "\n".join(
-            textwrap.indent(textwrap.dedent(line), each[: len(each) - len(each.lstrip())])
-            if each.strip() == gap
-            else each
+            each.replace(gap, line) if each.strip() == gap else each
             for each in program.rstrip().splitlines()
         )
         options.append(
             claim(
-                show.format(line),
+                f"`{line}`",
                 _MENDS.format(program=textwrap.indent(run, "    "), check=check).rstrip(),
                 feedback,
                 correct=not belief,

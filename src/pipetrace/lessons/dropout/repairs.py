@@ -190,11 +190,7 @@ def mixed(recording: Recording, random: Random) -> Draft | None:
     bad += [(second, each) for each in replacements[second]]
     picked = [(first, (good[0], "Now both lines follow the mode.", "")), *random.sample(bad, 3)]
     check = "0 < (trained == 0).sum() < 600 and torch.equal(evaluated, ones)"
-    options = [
-        option
-        for gap, each in picked
-        for option in mending(program, gap, check, [each], show="`{}`")
-    ]
+    options = [option for gap, each in picked for option in mending(program, gap, check, [each])]
     return Draft(
         text="In eval mode this model should hand its input on, and in train mode drop. Which line "
         "mends it, put in the place of the line that starts with the same word?",

@@ -219,7 +219,7 @@ def in_place(recording: Recording, random: Random) -> Draft | None:
             "In-place dropout writes its result over its input.",
             "Ask who needs that input again: the user, or the gradient of the stage before.",
             "Here {reason}.",
-            "{key} raises {words}",
+            "{key} raises {words}.",
         ),
         answer="{letter}: {key}",
         check="Without `inplace=True` the program runs to its end.",
