@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from pipetrace.lessons.drafts import number
+from pipetrace.lessons.dropout.reading import Losses, told_apart
 from pipetrace.lessons.facts import fact, figure, percent, whole
-from pipetrace.lessons.reading import Dropping, droppings, name_stage, speaking, told_apart
+from pipetrace.lessons.reading import Dropping, droppings, name_stage, speaking
 from pipetrace.parts import Classification
 from pipetrace.records import Metrics, Prediction
 from pipetrace.tracefile import Recording
@@ -114,36 +115,36 @@ def survivor_after(recording: Recording) -> str | None:
 @fact("mode_loss_on")
 def mode_loss_on(recording: Recording) -> str | None:
     """The loss of some training rows with dropout on, where it was higher under every mask."""
-    probe = told_apart(recording)
-    return None if probe is None or _first(recording) is None else figure(probe.on.loss)
+    losses = _losses(recording)
+    return None if losses is None else figure(losses.on)
 
 
 @fact("mode_loss_off")
 def mode_loss_off(recording: Recording) -> str | None:
     """The loss of the same rows at the same weights with dropout off."""
-    probe = told_apart(recording)
-    return None if probe is None or _first(recording) is None else figure(probe.off.loss)
+    losses = _losses(recording)
+    return None if losses is None else figure(losses.off)
 
 
 @fact("mode_rows")
 def mode_rows(recording: Recording) -> str | None:
     """How many rows these were."""
-    probe = told_apart(recording)
-    return None if probe is None or _first(recording) is None else whole(probe.off.rows)
+    losses = _losses(recording)
+    return None if losses is None else whole(losses.rows)
 
 
 @fact("mode_masks")
 def mode_masks(recording: Recording) -> str | None:
     """How many masks the loss with dropout on is the mean of."""
-    probe = told_apart(recording)
-    return None if probe is None or _first(recording) is None else whole(probe.masks)
+    losses = _losses(recording)
+    return None if losses is None else whole(losses.masks)
 
 
 @fact("mode_epoch")
 def mode_epoch(recording: Recording) -> str | None:
     """The epoch after which both were measured."""
-    probe = told_apart(recording)
-    return None if probe is None or _first(recording) is None else whole(probe.epoch)
+    losses = _losses(recording)
+    return None if losses is None else whole(losses.epoch)
 
 
 @fact("passes")
@@ -213,6 +214,12 @@ def weakest_found(recording: Recording) -> str | None:
     """How many of its rows the model found, of how many."""
     found = _weakest(recording)
     return None if found is None else f"{whole(found[2])} of {whole(found[3])}"
+
+
+def _losses(recording: Recording) -> Losses | None:
+    """Return those of the last epoch that dropout made worse, in a run with dropout."""
+    found = told_apart(recording)
+    return found[-1] if found and _first(recording) is not None else None
 
 
 def _first(recording: Recording) -> Dropping | None:
