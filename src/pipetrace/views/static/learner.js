@@ -153,12 +153,16 @@ export function learnerOf(model, told) {
     return whole;
   };
   store.show = (page) => {
-    const before = store.events.map(nameOf).join();
+    const known = store.events.map(nameOf).join();
     const offered = hosted;
     hosted ||= offersOf(model, "learned");
     given = sound(page.events ?? []);
     if (lesson !== (page.learner ?? "") || hosted !== offered) {
       lesson = page.learner ?? "";
+      // What a browser kept before a host offered to keep it goes to the host.
+      const before = hosted && lesson ? (storedAt(key()) ?? []) : [];
+      if (before.length) storeAt(key(), []);
+      if (before.length) left([...left(), ...before]);
       const kept = lesson ? storedAt(key(hosted ? "/unsent" : "")) : [];
       lasting = kept !== null;
       own = kept ?? [];
@@ -166,7 +170,7 @@ export function learnerOf(model, told) {
     merge();
     say();
     if (hosted) send();
-    return store.events.map(nameOf).join() !== before;
+    return store.events.map(nameOf).join() !== known;
   };
   const heard = (event) => {
     if (hosted || !lesson || (event.key !== null && event.key !== key())) return;
