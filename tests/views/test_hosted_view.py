@@ -87,6 +87,8 @@ def test_a_host_that_fails_is_asked_again(hosted: Any):
         "1 answer is not kept yet, and will be tried again: the <b>disk</b> is full"
     )
     assert hosted.get_by_text("D is right.").is_visible()
+    box = hosted.locator(".kept").bounding_box()
+    assert 0 < box["y"] < box["y"] + box["height"] <= 900
     hosted.evaluate("window.failing = false")
     expect(hosted.locator(".kept")).not_to_contain_text("not kept yet")
     assert [name for name, _ in hosted.evaluate("asked")] == ["learned"]

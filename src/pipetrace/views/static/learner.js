@@ -93,6 +93,7 @@ export function learnerOf(model, told) {
         : "Nothing can be kept here: your answers last until this page is closed.";
     if (!browser || !own.length) tools.replaceChildren();
     else if (!tools.firstChild) tools.append(forget);
+    note.hidden = Boolean(trouble);
     store.element.classList.toggle("trouble", Boolean(trouble));
     const count = unsent.length === 1 ? "1 answer is" : `${unsent.length} answers are`;
     const words = ` ${count} not kept yet, and will be tried again: ${visible(trouble)}`;
