@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from playwright.sync_api import expect
 
 from pipetrace.learned import Event
 from pipetrace.views import data, demo, html
-from views.learner import go_to, happened
+from views.learner import go_to, happened, kept
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Any]
@@ -86,9 +87,30 @@ def test_a_host_that_fails_is_asked_again(hosted: Any):
         "1 answer is not kept yet, and will be tried again: the <b>disk</b> is full"
     )
     assert hosted.get_by_text("D is right.").is_visible()
+    box = hosted.locator(".kept").bounding_box()
+    assert 0 < box["y"] < box["y"] + box["height"] <= 900
     hosted.evaluate("window.failing = false")
     expect(hosted.locator(".kept")).not_to_contain_text("not kept yet")
     assert [name for name, _ in hosted.evaluate("asked")] == ["learned"]
+
+
+def test_what_the_browser_kept_goes_to_a_host_that_comes_later(lesson: Open, tmp_path: Path):
+    first = lesson(hash="#quiz")
+    first.get_by_role("radio", name="D 0.7143").check()
+    first.get_by_role("button", name="Check").first.click()
+    assert len(kept(first)) == 1
+    tab = first.context.new_page()
+    first.close()
+    (tmp_path / "empty.html").write_text("<!doctype html><body></body>")
+    tab.goto((tmp_path / "empty.html").as_uri())
+    source = html.module().replace("export default", "window.viewer =")
+    tab.add_script_tag(content=source, type="module")
+    tab.wait_for_function("window.viewer")
+    tab.evaluate(HOSTED, data.plain(demo.lesson()))
+    tab.wait_for_function("() => window.asked.length === 1")
+    assert kept(tab) == []
+    go_to(tab, "Practice")
+    assert tab.get_by_text("D is right.").is_visible()
 
 
 def test_new_answers_of_a_host_are_shown(hosted: Any):

@@ -184,7 +184,7 @@ export function exam(block, context) {
         end.textContent = "Finish all the same";
         const many = open.length > 1 ? "Questions" : "Question";
         const have = open.length > 1 ? "have" : "has";
-        status.textContent = `${many} ${open.join(", ")} ${have} no answer yet and would not count.`;
+        status.textContent = `${many} ${open.join(", ")} ${have} no answer yet.`;
         return undefined;
       },
       last,
@@ -259,13 +259,17 @@ export function exam(block, context) {
       interval &&
         make(
           "p.note",
-          `${countOf(total, "question")} tell only so much: of all questions of this kind you would ` +
-            `answer between ${percent(interval[0])} and ${percent(interval[1])} right ` +
+          `${countOf(total, "question")} tell only so much: of all questions of this kind you ` +
+            `would answer between ${percent(interval[0])} and ${percent(interval[1])} right ` +
             "(95 % interval).",
         ),
       practise(wrong),
       make("div.reviewed", ...review(sitting, asked)),
-      make("div.tools", button("Another form", begin, true), ` Form ${next + 1} comes next.`),
+      make(
+        "div.tools",
+        button("Another form", begin, true),
+        make("span.note", `Form ${next + 1} comes next.`),
+      ),
     ];
   };
 

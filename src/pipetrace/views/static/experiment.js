@@ -43,10 +43,12 @@ export function experiment(block, context) {
     return can;
   };
 
-  const tell = () => {
-    const events = learner.events.filter(
+  const reachedBefore = () =>
+    learner.events.filter(
       (each) => each.event === "reached" && each.experiment === context.section,
     );
+  const tell = () => {
+    const events = reachedBefore();
     const first = memory.tries.findIndex((each) => each.reached);
     const tries = (count) => `${count} ${count === 1 ? "try" : "tries"}`;
     const before = events.at(-1)?.choices;
@@ -80,25 +82,29 @@ export function experiment(block, context) {
   };
   const count = (attempt) => {
     memory.tries.push(attempt);
-    if (attempt.reached)
+    const known = reachedBefore().some((each) => each.choices.join() === attempt.choices.join());
+    if (attempt.reached && !known)
       learner.add({ event: "reached", experiment: context.section, choices: attempt.choices });
     tell();
   };
   // A host answers with an experiment of one attempt, or with the blocks of one.
-  const heard = (choices) => () => {
+  const heard = () => {
     status.replaceChildren(...saidOf(own));
     if (own.busy || !own.blocks?.length) return;
     const [first] = own.blocks;
     const made = first.block === "experiment" ? first.attempts?.[0] : { blocks: own.blocks };
     own.blocks = [];
-    if (made) count({ ...made, choices });
+    if (made) count({ ...made, choices: own.choices });
   };
   run.addEventListener("click", () => {
     const choices = chosen();
     const attempt = recorded(choices);
     if (own.busy || !fits()) return;
     if (attempt) count(attempt);
-    else askHost(context, own, "experiment", { choices, seed: 0 }, heard(choices));
+    else {
+      own.choices = choices;
+      askHost(context, own, "experiment", { choices, seed: 0 }, heard);
+    }
   });
 
   const set = (choices) => selects.forEach((select, at) => (select.value = choices[at]));
@@ -128,6 +134,9 @@ export function experiment(block, context) {
     shown,
   );
   context.root = root;
+  // The block may be drawn again while a host is still at it.
+  own.tell = heard;
+  heard();
   set(kept() ?? memory.choices ?? usual());
   fits();
   tell();

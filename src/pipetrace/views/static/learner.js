@@ -93,6 +93,7 @@ export function learnerOf(model, told) {
         : "Nothing can be kept here: your answers last until this page is closed.";
     if (!browser || !own.length) tools.replaceChildren();
     else if (!tools.firstChild) tools.append(forget);
+    note.hidden = Boolean(trouble);
     store.element.classList.toggle("trouble", Boolean(trouble));
     const count = unsent.length === 1 ? "1 answer is" : `${unsent.length} answers are`;
     const words = ` ${count} not kept yet, and will be tried again: ${visible(trouble)}`;
@@ -153,12 +154,16 @@ export function learnerOf(model, told) {
     return whole;
   };
   store.show = (page) => {
-    const before = store.events.map(nameOf).join();
+    const known = store.events.map(nameOf).join();
     const offered = hosted;
     hosted ||= offersOf(model, "learned");
     given = sound(page.events ?? []);
     if (lesson !== (page.learner ?? "") || hosted !== offered) {
       lesson = page.learner ?? "";
+      // What a browser kept before a host offered to keep it goes to the host.
+      const before = hosted && lesson ? (storedAt(key()) ?? []) : [];
+      if (before.length) storeAt(key(), []);
+      if (before.length) left([...left(), ...before]);
       const kept = lesson ? storedAt(key(hosted ? "/unsent" : "")) : [];
       lasting = kept !== null;
       own = kept ?? [];
@@ -166,7 +171,7 @@ export function learnerOf(model, told) {
     merge();
     say();
     if (hosted) send();
-    return store.events.map(nameOf).join() !== before;
+    return store.events.map(nameOf).join() !== known;
   };
   const heard = (event) => {
     if (hosted || !lesson || (event.key !== null && event.key !== key())) return;
