@@ -24,7 +24,7 @@ def fresh(recording: Recording, random: Random) -> Draft | None:
         (f"nn.Dropout({p})", "fresh-is-eval", "A new layer is in train mode."),
         (f"nn.Dropout({p}).eval().train()", "first-call-wins", "The last call counts."),
         (f"nn.Dropout({p}).requires_grad_(False)", "grad-is-switch", "Gradients are no mode."),
-        (f"nn.Sequential(nn.Dropout({p}))[0]", "fresh-is-eval", "New models train, too."),
+        (f"nn.Sequential(nn.Dropout({p})).train()[0]", "mode-mixed-up", "train() is train mode."),
         (f"nn.Dropout({p}, inplace=True)", "inplace-is-eval", "`inplace` is no mode."),
         (f"nn.Dropout({p}).to(torch.float64)", "grad-is-switch", "A type is no mode."),
     ]
@@ -209,7 +209,7 @@ def edges(recording: Recording, random: Random) -> Draft | None:
 @question(id="D210", group="practice", level="easy", needs="nothing", place="network")
 def loaded(recording: Recording, random: Random) -> Draft | None:
     """Which p a model has after weights of another one were loaded."""
-    old, new = random.sample((0.1, 0.2, 0.3, 0.4, 0.6, 0.7), 2)
+    old, new = random.sample((0.1, 0.2, 0.3, 0.4, 0.65, 0.75), 2)
     made = (
         f"old = nn.Sequential(nn.Dropout({old}), nn.Linear(4, 2))\n"
         f"new = nn.Sequential(nn.Dropout({new}), nn.Linear(4, 2))\n"

@@ -183,7 +183,7 @@ def residual(recording: Recording, random: Random) -> Draft | None:
 @question(id="D226", group="practice", level="hard", needs="nothing", place="network")
 def before_norm(recording: Recording, random: Random) -> Draft | None:
     """What dropout before batch normalisation makes it learn."""
-    p = random.choice((0.2, 0.25, 0.4, 0.5, 0.6))
+    p = random.choice((0.2, 0.25, 0.4, 0.6))
     spread = random.choice((1.0, 2.0, 3.0))
     right = spread**2 / (1 - p)
     drawn = f"seen = nn.Dropout({p})(torch.randn(24000) * {spread})\n"

@@ -188,7 +188,10 @@ def mixed(recording: Recording, random: Random) -> Draft | None:
     good = random.choice([each for each in replacements[first] if not each[2]])
     bad = [(first, each) for each in replacements[first] if each[2]]
     bad += [(second, each) for each in replacements[second]]
-    picked = [(first, (good[0], "Now both lines follow the mode.", "")), *random.sample(bad, 3)]
+    # a long line among short ones would give itself away
+    long = random.choice([each for each in bad if len(each[1][0]) > 40])
+    others = random.sample([each for each in bad if each is not long], 2)
+    picked = [(first, (good[0], "Now both lines follow the mode.", "")), long, *others]
     check = "0 < (trained == 0).sum() < 600 and torch.equal(evaluated, ones)"
     options = [option for gap, each in picked for option in mending(program, gap, check, [each])]
     return Draft(
@@ -216,7 +219,7 @@ def mixed(recording: Recording, random: Random) -> Draft | None:
 @question(id="D318", group="challenge", level="hard", needs="nothing", place="flow")
 def own(recording: Recording, random: Random) -> Draft | None:
     """Which line mends a dropout that was written by hand."""
-    p = literal(random.choice((0.2, 0.25, 0.3, 0.6, 0.7)))
+    p = literal(random.choice((0.3, 0.4, 0.6, 0.7)))
     check = f"abs((y == 0).float().mean() - {p}) < 0.04 and abs(y.mean() - 1) < 0.07"
     mask, back = "mask = torch.rand_like(x) < p", "return x * mask / (1 - p)"
     right_mask = random.choice(
