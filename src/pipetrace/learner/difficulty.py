@@ -96,8 +96,13 @@ class Difficulty:
 
 
 def first(answers: Iterable[Answer]) -> list[Answer]:
-    """Return the first answer to each form of each question, in their order."""
+    """Return the first answer to each form of each question, in their order.
+
+    In a test an answer may be changed until its end: there the last one stands for the first.
+    """
     seen: dict[tuple[str, str, int], Answer] = {}
     for answer in answers:
-        seen.setdefault((answer.lesson, answer.question, answer.form), answer)
+        known = seen.setdefault((answer.lesson, answer.question, answer.form), answer)
+        if answer.sitting and answer.sitting == known.sitting:
+            seen[answer.lesson, answer.question, answer.form] = answer
     return list(seen.values())

@@ -107,4 +107,4 @@ class Lectern:
     def _experiment(self, block: Experiment) -> None:
         reached = sitting.experiment(block, self._reader, self._console, self._tutor.experiment)
         if reached is not None:
-            self._notes.reached(block.title, reached)
+            self._notes.reached("experiment", reached)

@@ -44,12 +44,14 @@ class Notes:
         self._keep(Review(lesson=self._lesson, at=now(), card=card.id, rating=rating))
 
     def reached(self, experiment: str, choices: tuple[int, ...]) -> None:
-        """Note that an experiment reached its target."""
+        """Note that the experiment of this section reached its target."""
         self._keep(Reached(lesson=self._lesson, at=now(), experiment=experiment, choices=choices))
 
     def examine(self, exam: Exam, form: int, reader: Reader, console: Console) -> None:
         """Let the learner sit one form of a test; one that was not ended is not noted."""
-        begun = Sitting(lesson=self._lesson, at=now(), sitting=uuid.uuid4().hex, form=form)
+        begun = Sitting(
+            lesson=self._lesson, at=now(), sitting=f"{exam.id}-{uuid.uuid4().hex}", form=form
+        )
         given = sitting.sit(exam, form, reader, console)
         if len(given) < len(exam.forms[form]):
             return

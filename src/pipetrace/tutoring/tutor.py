@@ -13,7 +13,7 @@ import msgspec
 import torch
 from msgspec.structs import replace
 
-from pipetrace.blocks import AnyBlock, Attempt, Event, Page
+from pipetrace.blocks import AnyBlock, Attempt, Event, Experiment, Page
 from pipetrace.errors import PipetraceError
 from pipetrace.learned import Answer
 from pipetrace.learner import difficulty
@@ -182,7 +182,8 @@ class Tutor:
 
     def _experiment(self, arguments: Mapping[str, Any]) -> Sequence[AnyBlock]:
         asked = _read(arguments, _Settings)
-        return self.experiment(asked.choices, asked.seed).blocks
+        attempt = self.experiment(asked.choices, asked.seed)
+        return (Experiment(title="", target="", knobs=(), attempts=(attempt,)),)
 
     def _again(self, arguments: Mapping[str, Any]) -> Sequence[AnyBlock]:
         rule, _, kind = _read(arguments, _Again).again.partition("/")

@@ -178,7 +178,8 @@ def _remarks(value: blocks.Remarks) -> str:
     for remark in value.remarks:
         sign = SIGNS.get(remark.tone, "")
         place = f"**{escaped(remark.where)}**: " if remark.where else ""
-        lines.append(f"- {place}{sign}{escaped(remark.text)} ({_span(remark.id)})")
+        rule = f" ({_span(remark.id)})" if remark.id else ""
+        lines.append(f"- {place}{sign}{escaped(remark.text)}{rule}")
     return "\n".join(lines)
 
 

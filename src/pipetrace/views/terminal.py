@@ -190,13 +190,14 @@ def _chart(value: blocks.Chart, room: int) -> RenderableType:
 def _remarks(value: blocks.Remarks, room: int) -> RenderableType:
     width = max((len(text.line(remark.where, 24)) for remark in value.remarks), default=0)
     grid = Table.grid(padding=(0, 2), pad_edge=False)
-    grid.add_column(style="bold", width=min(width, 24), no_wrap=True)
+    grid.add_column(style="bold", width=min(max(width, 1), 24), no_wrap=True)
     grid.add_column(overflow="fold")
     for remark in value.remarks:
         sign, style = TONES.get(remark.tone, ("", ""))
         words = Text(sign, style).append_text(styled(remark.text))
-        words.append(f"  [{text.line(remark.id, LABEL)}]", "dim")
-        grid.add_row(Text(text.line(remark.where, 24)), words)
+        if remark.id:
+            words.append(f"  [{text.line(remark.id, LABEL)}]", "dim")
+        grid.add_row(Text(text.line(remark.where, 24) if width else "•"), words)
     return Group(styled(value.title, style="bold"), grid) if value.title else grid
 
 

@@ -34,7 +34,8 @@ def exam(taught: Taught) -> tuple[AnyBlock, ...]:
     left = [each for each in taught.bank if each not in shown]
     count = max(1, min(FORMS, len(left) // sum(select.EXAM.values())))
     forms = select.exams(left, count, taught.seed)
-    made = questions.exam(taught.lesson.id, forms)
+    # Of another draw the same form has other questions: a test that was begun goes on in its own.
+    made = questions.exam(f"{taught.lesson.id}-{taught.seed}", forms)
     return () if made is None else (made,)
 
 

@@ -89,13 +89,19 @@ function table(block) {
 }
 
 function remarks(block) {
+  const bare = block.remarks.every((remark) => !remark.where && !remark.id);
   const list = make(
-    "ul.remarks",
+    bare ? "ul.listed" : "ul.remarks",
     ...block.remarks.map((remark) =>
       make(
         "li",
-        make("span.where", remark.where),
-        make("span", sign(remark.tone), ...words(remark.text), " ", make("span.rule", remark.id)),
+        bare ? [] : make("span.where", remark.where),
+        make(
+          "span",
+          sign(remark.tone),
+          ...words(remark.text),
+          remark.id && [" ", make("span.rule", remark.id)],
+        ),
       ),
     ),
   );
