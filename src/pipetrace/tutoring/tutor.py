@@ -117,10 +117,10 @@ class Tutor:
         return tuple(replace(each, level=known.level(each.id, each.level)) for each in asked)
 
     def rest(self) -> Iterator[None]:
-        """Measure and check, a little at a time, what the page can wait for."""
-        trainer = self._trainer
+        """Measure and check, a little at a time, what the page can wait for; once only."""
+        trainer, pending = self._trainer, self.taught.pending
         study = self.taught.lesson.about.study
-        for comparison in study.comparisons if study and trainer else ():
+        for comparison in study.comparisons if study and "studies" in pending else ():
             assert trainer is not None
             for measured in self._in_turn(trainer.compared(comparison)):
                 if measured is not None:
@@ -129,11 +129,12 @@ class Tutor:
                     )  # fmt: skip
                 yield
         self._done("studies")
-        for bug in self._in_turn(map(buggy.check, self.taught.lesson.about.checks)):
+        asked = self.taught.lesson.about.checks if "checks" in pending else ()
+        for bug in self._in_turn(map(buggy.check, asked)):
             self._renew(replace(self.taught, bugs=(*self.taught.bugs, bug)))
             yield
         self._done("checks")
-        if "experiment" in self.taught.pending and study is not None and trainer is not None:
+        if "experiment" in pending and study is not None and trainer is not None:
             tried = []
             for each in self._in_turn(map(trainer.tried, study.choices())):
                 tried.append(each)

@@ -101,7 +101,9 @@ def _of_passage(
 
 def _embedded(recording: Recording, entry: Entry[Recording], mode: str) -> Iterator[Section]:
     for section in run_page.sections([entry], recording):
-        yield msgspec.structs.replace(section, mode=mode)
+        # Two sections of one name could not be told apart by who hears them read.
+        title = f"{section.title} of this run" if section.title in MODES.values() else section.title
+        yield msgspec.structs.replace(section, title=title, mode=mode)
 
 
 def _id(passage: Passage) -> str:
