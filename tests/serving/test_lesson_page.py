@@ -68,7 +68,7 @@ def test_the_page_is_usable_before_all_is_measured_and_grows(
     go_to(tab, "Why")
     expect(tab.locator("main")).to_contain_text("Verdict for the example:", timeout=60_000)
     go_to(tab, "Checks")
-    expect(tab.get_by_role("tab", name="PTR101")).to_be_visible(timeout=120_000)
+    expect(tab.get_by_role("tab", name="Program 1")).to_be_visible(timeout=120_000)
     thread.join(180)
     assert not thread.is_alive()
     assert tab.evaluate("window.mark") == "the same document"

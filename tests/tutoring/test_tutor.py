@@ -125,6 +125,12 @@ def test_the_test_has_parallel_forms_without_a_question_twice(page: Page):
 def test_every_bug_is_found_and_its_mended_program_is_clean(tutor: Tutor, page: Page):
     assert [bug.rule for bug in tutor.taught.bugs] == list(tutor.taught.lesson.about.checks)
     for bug in tutor.taught.bugs:
+        fires = buggy.rule(bug.rule).fires
+        lines, shown = fires.splitlines(), bug.code.splitlines()
+        told = lines[0].strip('"')
+        assert told not in bug.code  # the docstring would give the bug away
+        assert len(shown) == len(lines)
+        assert shown[bug.line - 1] == lines[bug.line - 1]
         assert bug.message
         assert bug.evidence
         assert bug.line > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import runpy
 import sys
 from collections.abc import Iterator
@@ -45,7 +46,7 @@ def check(id: str) -> Bug:
         raise LessonError(f"{id} finds nothing in its own program any more.")
     first = found[0]
     return Bug(
-        rule=id, title=asked.title, why=asked.why, code=asked.fires, mended=asked.silent,
+        rule=id, title=asked.title, why=asked.why, code=_untold(asked.fires), mended=asked.silent,
         message=first.message, evidence=first.evidence, fix=first.fix, line=first.line,
         left=len(findings(asked, "silent")),
     )  # fmt: skip
@@ -74,6 +75,15 @@ def findings(asked: Rule, kind: str) -> list[Finding]:
             session.end()
     found = judge.judge(session.close())
     return [each for each in found if each.id == asked.id]
+
+
+def _untold(code: str) -> str:
+    """Replace the docstring, which says what the bug is, by one of as many lines."""
+    told = re.match(r'""".*?"""', code, re.DOTALL)
+    if told is None:
+        return code
+    lines = told.group().count("\n")
+    return '"""A program with a silent bug.' + "\n" * lines + '"""' + code[told.end() :]
 
 
 @contextlib.contextmanager

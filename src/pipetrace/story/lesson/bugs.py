@@ -15,8 +15,8 @@ def blocks(taught: Taught) -> tuple[AnyBlock, ...]:
     if not taught.bugs:
         return (Text(text=_WAIT, tone="muted"),) if "checks" in taught.pending else ()
     tabs = tuple(
-        Tab(id=bug.rule, label=bug.rule, note=bug.title, blocks=(_steps(bug),))
-        for bug in taught.bugs
+        Tab(id=bug.rule, label=f"Program {number}", blocks=(_steps(bug),))
+        for number, bug in enumerate(taught.bugs, start=1)
     )
     return (Tabs(title="Programs with a silent bug", tabs=tabs),)
 
@@ -25,7 +25,13 @@ def found(bug: Bug) -> tuple[AnyBlock, ...]:
     """Return what a check found in the program that has the bug."""
     return (
         Text(text=f"{bug.rule}, line {bug.line}: {bug.message}", tone="bad"),
-        Facts(facts=(Fact(label="measured", value=bug.evidence),)),
+        Facts(
+            facts=(
+                Fact(label="measured", value=bug.evidence),
+                Fact(label="rule", value=bug.title),
+                Fact(label="why", value=bug.why),
+            )
+        ),
     )
 
 
@@ -39,10 +45,9 @@ def left(bug: Bug) -> tuple[AnyBlock, ...]:
 def _steps(bug: Bug) -> Steps:
     mark = program(bug.code, bug.mended)
     return Steps(
-        title=bug.title,
+        title="Which line is it?",
         blocks=(
-            Text(text=bug.why),
-            Text(text="Read the program first: which line is it? Nothing in it raises an error."),
+            Text(text="Read the program: it runs to its end, and one line is wrong all the same."),
             Code(text=bug.code),
         ),
         steps=(
