@@ -1,4 +1,4 @@
-"""Renews the pictures of the documentation from a real run of the built-in example."""
+"""Renews the pictures of the documentation from real runs and the real lesson on dropout."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+import pipetrace
+
 PICTURES = Path(__file__).parent / "img"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 TALLEST = 1500
@@ -22,6 +24,18 @@ MARGIN = 16
 COLOURS = 128
 OPENING = {"flow": "Next"}
 """What is pressed in a section before its picture is taken: the stage after the input."""
+
+
+LESSON = {
+    "lesson-why": ("on-why-measured-few-rows-and-a-wide-network", ()),
+    "lesson-practice": ("practice", ("Check",)),
+    "lesson-checks": ("checks", ("Run the check",)),
+    "lesson-experiment": ("experiment", ("Run",)),
+    "lesson-review": ("exam", ()),
+}
+"""Pictures of the lesson: the section, and what is pressed in it."""
+BUGGY = "ptr101_fires.py"
+"""The program whose findings are shown."""
 
 
 def chromium() -> str:
@@ -37,6 +51,25 @@ def record(folder: Path) -> Path:
     """Run the example and return its HTML page."""
     command = [sys.executable, "-m", "pipetrace", "run", "--quiet", "--out", str(folder)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return next(folder.glob("*.html"))
+
+
+def teach(folder: Path) -> Path:
+    """Write the lesson on dropout and return its HTML page."""
+    page = folder / "lesson.html"
+    command = ["learn", "dropout", "--seed", "1", "--out", str(folder / "runs"), "--output"]
+    data = {**os.environ, "PIPETRACE_DATA": str(folder / "learner")}
+    subprocess.run([sys.executable, "-m", "pipetrace", *command, str(page)], check=True,
+                   stdout=subprocess.DEVNULL, env=data)  # fmt: skip
+    return page
+
+
+def check(folder: Path) -> Path:
+    """Check a program with a silent bug and return its HTML page."""
+    program = Path(pipetrace.__file__).parent / "examples" / "rules" / BUGGY
+    command = ["check", "--quiet", "--exit-zero", "--out", str(folder), str(program)]
+    subprocess.run([sys.executable, "-m", "pipetrace", *command], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
     return next(folder.glob("*.html"))
 
 
@@ -68,6 +101,22 @@ def take(page: Any, scheme: str) -> None:
         save(page.screenshot(full_page=True, clip=clip), f"{name}-{scheme}")
 
 
+def take_lesson(page: Any, address: str, scheme: str) -> None:
+    """Take what is seen of the lesson at some of its places in one theme."""
+    page.goto(address)
+    page.wait_for_selector("section")
+    save(page.screenshot(), f"lesson-{scheme}")
+    for name, (place, pressed) in LESSON.items():
+        page.evaluate("place => { location.hash = place; }", place)
+        page.wait_for_timeout(400)
+        if "Check" in pressed:
+            page.locator(".question:visible").first.get_by_role("radio").nth(1).check()
+        for words in pressed:
+            page.get_by_role("button", name=words, exact=True).locator("visible=true").first.click()
+        page.wait_for_timeout(400)
+        save(page.screenshot(), f"{name}-{scheme}")
+
+
 def link(page: Any, section: Any) -> str:
     """Return the permanent id of a section, from the navigation's link to it."""
     title = section.locator("h2").first.inner_text()
@@ -81,7 +130,9 @@ def main() -> None:
     for old in PICTURES.glob("*.png"):
         old.unlink()
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
-        address = record(Path(name)).as_uri()
+        address = record(Path(name) / "run").as_uri()
+        lesson = teach(Path(name)).as_uri()
+        checked = check(Path(name) / "check").as_uri()
         browser = playwright.chromium.launch(
             executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"]
         )
@@ -93,6 +144,11 @@ def main() -> None:
             page.goto(address)
             page.wait_for_selector("section")
             take(page, scheme)
+            take_lesson(page, lesson, scheme)
+            page.goto(f"{checked}#findings")
+            page.wait_for_selector("section")
+            page.wait_for_timeout(300)
+            save(page.locator("section").first.screenshot(), f"findings-{scheme}")
             page.close()
         browser.close()
 

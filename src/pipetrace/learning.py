@@ -127,7 +127,8 @@ def quiz(file: Path | None, test: bool) -> Later:
         questions = [block for block in blocks if isinstance(block, Question)]
         if not (exams if test else questions):
             raise PipetraceError(
-                "This run has no test: there is too little to ask about it." if test
+                "This run has no test: too little of it is known, or an older pipetrace recorded it."
+                if test
                 else "This run has no questions: it has no captured forward."
             )  # fmt: skip
         notes = Notes(page.learner, _keep())
