@@ -23,6 +23,10 @@ class FindingError(PipetraceError):
     """A check has found a silent bug, and was asked to raise."""
 
 
+class ArgumentsError(PipetraceError):
+    """Arguments of an action that a page cannot mean."""
+
+
 class ModulePathError(PipetraceError, KeyError):
     """A module path inside which no op ran."""
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+
+Whole = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+"""What JSON and a browser hold exactly."""
 
 
 class Happening(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event"):
@@ -10,7 +15,7 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, t
 
     lesson: str
     """The lesson's id; that of the run for questions on a run's own page."""
-    at: int
+    at: Whole
 
 
 class Answer(Happening, frozen=True, tag="answer"):
@@ -18,8 +23,8 @@ class Answer(Happening, frozen=True, tag="answer"):
 
     question: str
     """Permanent id of the template."""
-    form: int
-    option: int
+    form: Whole
+    option: Whole
     """Place of the chosen option, from 0."""
     right: bool
     level: str = ""
@@ -32,18 +37,18 @@ class Review(Happening, frozen=True, tag="review"):
     """A look at a card. `rating`: 1 again, 2 hard, 3 good, 4 easy."""
 
     card: str
-    rating: int
+    rating: Whole
 
 
 class Sitting(Happening, frozen=True, tag="sitting"):
     """A test that was begun (`verdict` empty) or ended (`strong`, `growing` or `not yet`)."""
 
     sitting: str
-    form: int
+    form: Whole
     """Place of the parallel form among the test's forms."""
-    right: int = 0
-    total: int = 0
-    hard: int = 0
+    right: Whole = 0
+    total: Whole = 0
+    hard: Whole = 0
     """Hard questions that were answered right."""
     verdict: str = ""
 
@@ -52,7 +57,7 @@ class Reached(Happening, frozen=True, tag="reached"):
     """A target that an experiment reached. `choices`: for each knob the place of its value."""
 
     experiment: str
-    choices: tuple[int, ...]
+    choices: tuple[Whole, ...]
 
 
 Event = Answer | Review | Sitting | Reached

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 Later = Callable[[], int]
 _FOLDER = "pipetrace-runs"
 _TICK = 0.05
-_GRACE = 5.0
-"""Seconds after the last reader after which a page that no terminal can end is served no more."""
+_DAY = 86_400_000
+_GRACE = 300.0
+"""Seconds after the last reader after which a page that no terminal can end is served no more: who
+reads another tab for a while comes back."""
+_NO_TEST = "This run has no test: too little of it is known, or an older pipetrace recorded it."
+_NO_QUESTIONS = "This run has no questions: it has no captured forward."
 
 
 @click.command(
@@ -36,16 +40,16 @@ _GRACE = 5.0
 @click.option("--terminal", is_flag=True, help="Teach in the terminal, without a browser.")
 @click.option("--output", "-o", metavar="PATH", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the lesson as one HTML file that works offline, and end.")  # fmt: skip
-@click.option("--out", default=_FOLDER, metavar="DIR", show_default=True,
+@click.option("--out", default=f"{_FOLDER}/lessons", metavar="DIR", show_default=True,
               type=click.Path(file_okay=False, path_type=Path),
               help="Folder for the run of the example.")  # fmt: skip
 @click.option("--seed", default=None, metavar="N", type=click.IntRange(min=0, max=2**32 - 1),
               help="Of the questions; another parallel form each time by default.")  # fmt: skip
-@click.option("--port", default=0, metavar="N", type=click.IntRange(0, 65_535),
+@click.option("--port", default=None, metavar="N", type=click.IntRange(0, 65_535),
               help="Where to listen; a free port by default.")  # fmt: skip
 def learn(
     lesson: str, mode: str, file: Path | None, terminal: bool, output: Path | None, out: Path,
-    seed: int | None, port: int,
+    seed: int | None, port: int | None,
 ) -> Later:  # fmt: skip
     """Open LESSON, dropout by default, in one of its ten MODEs.
 
@@ -53,6 +57,10 @@ def learn(
     LESSON may be a folder of your own: see docs/writing-a-lesson.md. What you answer is kept in
     your own file on this machine: `pipetrace progress` shows it.
     """
+    ways = {"--terminal": terminal, "--output": output is not None, "--port": port is not None}
+    chosen = [name for name, given in ways.items() if given]
+    if len(chosen) > 1:
+        raise click.UsageError(f"{chosen[0]} and {chosen[1]} do not go together")
 
     def later() -> int:
         from pipetrace.lessons.content import MODES
@@ -62,12 +70,14 @@ def learn(
             raise click.UsageError(f"{wanted} is no mode. Modes are: {', '.join(MODES)}.")
         if output is not None:
             printing.require_writable(output)
-        tutor = _tutor(name, file, out, seed)
         if terminal:
-            return _in_terminal(tutor, wanted)
+            return _in_terminal(_tutor(name, file, out, seed), wanted)
         if output is not None:
-            return _written(tutor, output)
-        return _served(tutor, wanted, out, port)
+            return _written(_tutor(name, file, out, seed), output)
+        from pipetrace.serving.process import require
+
+        require(port or 0)  # before what takes long begins
+        return _served(_tutor(name, file, out, seed), wanted, out, port or 0)
 
     return later
 
@@ -126,11 +136,7 @@ def quiz(file: Path | None, test: bool) -> Later:
         exams = [block for block in blocks if isinstance(block, Exam)]
         questions = [block for block in blocks if isinstance(block, Question)]
         if not (exams if test else questions):
-            raise PipetraceError(
-                "This run has no test: too little of it is known, or an older pipetrace recorded it."
-                if test
-                else "This run has no questions: it has no captured forward."
-            )  # fmt: skip
+            raise PipetraceError(_NO_TEST if test else _NO_QUESTIONS)
         notes = Notes(page.learner, _keep())
         if test:
             notes.examine(exams[0], 0, input, Console())
@@ -142,13 +148,21 @@ def quiz(file: Path | None, test: bool) -> Later:
 
 
 def _keep() -> Callable[[Event], None]:
-    """Return what keeps an event in the learner's file, where there can be one."""
-    try:
-        from pipetrace.learner.log import Log
+    """Return what keeps an event in the learner's file, and says once where it cannot."""
+    from pipetrace.learner.log import Log
 
-        return Log().append
-    except PipetraceError:
-        return lambda event: None
+    told: list[PipetraceError] = []
+
+    def keep(event: Event) -> None:
+        if told:
+            return
+        try:
+            Log().append(event)
+        except PipetraceError as error:
+            told.append(error)
+            print(f"pipetrace: nothing is kept of these answers. {error}", file=sys.stderr)
+
+    return keep
 
 
 def _tutor(name: str, file: Path | None, out: Path, seed: int | None) -> Tutor:
@@ -164,10 +178,24 @@ def _tutor(name: str, file: Path | None, out: Path, seed: int | None) -> Tutor:
     log = Log()
     weights = schedule.weights()
     recording = run_example(lesson, out) if file is None else api.load(file).recording
-    drawn = time.time_ns() // 1_000_000 % 2**32 if seed is None else seed
+    drawn = _seed(log.events(lesson.id), lesson.id) if seed is None else seed
     tutor = Tutor(lesson, recording, log=log, own=file is not None, seed=drawn, weights=weights)
     tutor.first()
     return tutor
+
+
+def _seed(events: list[Event], lesson: str) -> int:
+    """Return the seed of a test that was begun within a day and not ended, else another one."""
+    from pipetrace.learned import Sitting
+
+    now = time.time_ns() // 1_000_000
+    sittings = [event for event in events if isinstance(event, Sitting)]
+    ended = {each.sitting for each in sittings if each.verdict}
+    for each in reversed(sittings):
+        word = each.sitting.removeprefix(f"{lesson}-").partition("-")[0]
+        if each.sitting not in ended and now - each.at < _DAY and word.isdecimal():
+            return int(word) % 2**32
+    return now % 2**32
 
 
 def _in_terminal(tutor: Tutor, mode: str) -> int:
@@ -184,11 +212,14 @@ def _in_terminal(tutor: Tutor, mode: str) -> int:
 
 
 def _written(tutor: Tutor, output: Path) -> int:
+    from msgspec.structs import replace
+
     from pipetrace.views import html
 
     for _ in tutor.rest():
         pass
-    printing.export(output, html.document(tutor.page()))
+    # A file may be handed around: what this learner answered is not in it.
+    printing.export(output, html.document(replace(tutor.page(), events=())))
     print(output, flush=True)
     return 0
 
@@ -196,20 +227,15 @@ def _written(tutor: Tutor, output: Path) -> int:
 def _served(tutor: Tutor, mode: str, out: Path, port: int) -> int:
     """Serve the page while the rest is made, until Ctrl-C, or until nobody looks at it."""
     from pipetrace.serving.process import served
+    from pipetrace.tutoring.hosting import PATH, desk_of
 
-    try:
-        from pipetrace.tutoring.hosting import PATH, desk_of
-    except ImportError as error:
-        raise PipetraceError(
-            f"A lesson in the browser needs the package {error.name}, which is not installed: "
-            'pip install "pipetrace[learn]". Without a browser: pipetrace learn --terminal'
-        ) from None
     out.mkdir(parents=True, exist_ok=True)
     with served(desk_of(tutor, out), port, PATH) as server:
         url = f"{server.url}#on-{mode}" if mode else server.url
         print(f"pipetrace: the lesson is at {url}", file=sys.stderr)
         person = sys.stdin is not None and sys.stdin.isatty()
-        print("pipetrace: Ctrl-C ends it; what you answered is kept.", file=sys.stderr, flush=True)
+        ends = "Ctrl-C ends it" if person else "It ends when nobody has looked for five minutes"
+        print(f"pipetrace: {ends}; what you answered is kept.", file=sys.stderr, flush=True)
         printing.open_address(url)
         started = looked = time.monotonic()
         try:

@@ -184,7 +184,7 @@ def test_the_page_asks_and_the_tutor_answers(tutor: Tutor):
         actions["experiment"]({"choices": "all"})
     rule = tutor.taught.bugs[0].rule
     (bad, *_) = actions["again"]({"again": f"{rule}/fires"})
-    (good, *_) = actions["again"]({"again": f"{rule}/silent"})
+    (good, *_) = actions["again"]({"again": f"{rule}/mended"})
     assert (bad.tone, good.tone) == ("bad", "good")
     with pytest.raises(PipetraceError, match="no such program"):
         actions["again"]({"again": "PTR101/../../x"})

@@ -82,7 +82,8 @@ class Log:
                 event = _decoder.decode(line)
                 if lesson in (None, event.lesson) and _possible(event):
                     found.append(event)
-        return sorted(found, key=lambda event: event.at)
+        # A page that heard no answer sends an event again.
+        return sorted(dict.fromkeys(found), key=lambda event: event.at)
 
     def reset(self, lesson: str | None = None) -> Path | None:
         """Begin anew: with one lesson, or with all. What was there stays beside it as a copy.

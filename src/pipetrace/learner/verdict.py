@@ -68,20 +68,24 @@ def interval(right: int, total: int) -> tuple[float, float]:
     return (low if right else 0.0), (high if right < total else 1.0)
 
 
-def verdict(right: int, total: int, hard: int) -> str:
-    """Grade a test: `strong`, `growing` or `not yet`.
+def verdict(
+    right: int, hard: int, *, strong: int = STRONG, least: int = HARD, growing: int = GROWING
+) -> str:
+    """Grade a test of ten: `strong`, `growing` or `not yet`.
 
     Args:
         right: Right answers.
-        total: Questions; bounds are in proportion where they are not ten.
         hard: Hard questions answered right.
+        strong: As many right answers are needed to be strong.
+        least: And of them as many hard ones.
+        growing: As many are needed to be growing.
 
-    >>> verdict(8, 10, 2), verdict(9, 10, 1), verdict(6, 10, 0), verdict(5, 10, 3)
+    >>> verdict(8, 2), verdict(9, 1), verdict(6, 0), verdict(5, 3)
     ('strong', 'growing', 'growing', 'not yet')
     """
-    if total and OF * right >= STRONG * total and hard >= HARD:
+    if right >= strong and hard >= least:
         return "strong"
-    return "growing" if total and OF * right >= GROWING * total else "not yet"
+    return "growing" if right >= growing else "not yet"
 
 
 def next_steps(answers: Iterable[Answer]) -> tuple[Weakness, ...]:

@@ -49,9 +49,22 @@ def known() -> list[str]:
 
 
 def told(recording: Recording) -> dict[str, str]:
-    """Return what the run knows of them, by the name that a text writes."""
-    found = {f"run.{name}": tell(recording) for name, tell in sorted(_facts.items())}
-    return {name: text for name, text in found.items() if text is not None}
+    """Return what the run knows of them, by the name that a text writes.
+
+    Raises:
+        LessonError: one of the functions raised.
+    """
+    found: dict[str, str] = {}
+    for name, tell in sorted(_facts.items()):
+        try:
+            text = tell(recording)
+        except Exception as error:
+            raise LessonError(
+                f"the fact {{run.{name}}} could not be told: {type(error).__name__}: {error}."
+            ) from error
+        if text is not None:
+            found[f"run.{name}"] = text
+    return found
 
 
 def figure(value: float | None) -> str | None:
@@ -189,7 +202,9 @@ def gap(recording: Recording) -> str | None:
 def predicted(recording: Recording) -> str | None:
     """The class that the model gave the chosen sample."""
     chosen = _chosen(recording)
-    return None if chosen is None or chosen.predicted is None else _class(recording, chosen)
+    if chosen is None or chosen.predicted is None:
+        return None
+    return _class(recording, chosen.predicted)
 
 
 @fact("probability")
@@ -207,7 +222,9 @@ def truth(recording: Recording) -> str | None:
     chosen = _chosen(recording)
     if chosen is None or chosen.truth is None:
         return None
-    return figure(chosen.truth) if chosen.predicted is None else str(int(chosen.truth))
+    return (
+        figure(chosen.truth) if chosen.predicted is None else _class(recording, int(chosen.truth))
+    )
 
 
 @fact("accuracy")
@@ -236,7 +253,6 @@ def _chosen(recording: Recording) -> Prediction | None:
     return next((item for item in recording.all(Prediction) if item.role == "chosen"), None)
 
 
-def _class(recording: Recording, chosen: Prediction) -> str:
+def _class(recording: Recording, place: int) -> str:
     names = next((data.classes for data in recording.all(Dataset) if data.classes), ())
-    place = chosen.predicted or 0
     return names[place] if place < len(names) else str(place)

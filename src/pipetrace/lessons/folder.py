@@ -55,10 +55,15 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     at_most: float | None = None
     at_least: float | None = None
 
+    def __post_init__(self) -> None:
+        if (self.at_most is None) == (self.at_least is None):
+            raise ValueError("a target needs one of at_most and at_least")
+
     def reached(self, value: float) -> bool:
         """Tell whether a value is good enough; NaN never is."""
-        low = self.at_least is None or value >= self.at_least
-        return low and (self.at_most is None or value <= self.at_most)
+        if self.at_most is not None:
+            return value <= self.at_most
+        return self.at_least is not None and value >= self.at_least
 
 
 class Study(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -177,7 +182,7 @@ def _about(path: Path) -> About:
             return msgspec.convert(tomllib.load(file), About, strict=True)
     except FileNotFoundError:
         raise LessonError(f"{path}: a lesson needs this file.") from None
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise LessonError(f"{path}: {error}.") from None
 
 
@@ -198,9 +203,11 @@ def _imported(folder: Path, id: str) -> None:
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except BaseException:
+    except Exception as error:
         del sys.modules[name]
-        raise
+        raise LessonError(
+            f"{folder}: its modules cannot be imported: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _check(lesson: Lesson) -> None:
@@ -219,6 +226,8 @@ def _check(lesson: Lesson) -> None:
         for part in passage.parts:
             if isinstance(part, Include) and part.kind == "study" and part.name not in comparisons:
                 raise LessonError(f"{file}, line {part.line}: there is no study {part.name!r}.")
+            if isinstance(part, Include) and part.kind == "section" and not part.name:
+                raise LessonError(f"{file}, line {part.line}: !section needs the id of one.")
     if study is not None:
         _check_study(lesson, study)
     if not lesson.example.is_file():

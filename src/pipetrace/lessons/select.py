@@ -60,6 +60,8 @@ def bank(
 ) -> Answers:  # fmt: skip
     """Draw and execute every template that a run can be asked, each once, in random order.
 
+    Of a run without a captured forward those are asked that rest on torch alone.
+
     Args:
         recording: the run.
         execute: `pipetrace.probes.execute.execute`.
@@ -68,11 +70,14 @@ def bank(
             be asked.
     """
     recording = _of_chosen(recording)
-    if recording.first(Capture) is None:
-        return Answers(questions=(), rejections=())
     asked = (subject(recording), GENERAL) if lesson is None else (lesson,)
     drawn = _Drawn(recording, execute, seed)
-    found = [template for template in templates() if template.lesson in asked]
+    bare = recording.first(Capture) is None
+    found = [
+        template
+        for template in templates()
+        if template.lesson in asked and not (bare and template.needs != NEEDS[-1])
+    ]
     Random(f"{seed}/bank").shuffle(found)
     drawn.take(len(found), found)
     return drawn.answers()

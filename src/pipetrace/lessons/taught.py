@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -22,7 +22,7 @@ _T = (
     2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
 )  # fmt: skip
 """The 97.5 % point of Student's t with 1 to 30 degrees of freedom."""
-_NORMAL = 1.960
+_NORMAL = 1.959964
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,16 +52,29 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     def interval(self) -> tuple[float, float]:
         """The 95 % interval of the mean difference, by Student's t for paired differences."""
         differences = self.differences
+        if not self.finite:
+            return math.nan, math.nan
         free = len(differences) - 1
-        reach = _T[free - 1] if free <= len(_T) else _NORMAL
+        # Beyond the table by the first terms of its expansion in 1/free, exact to three decimals.
+        reach = _T[free - 1] if free <= len(_T) else _NORMAL + (_NORMAL**3 + _NORMAL) / (4 * free)
         mean = statistics.fmean(differences)
-        variance = math.fsum((each - mean) ** 2 for each in differences) / free
+        variance = math.fsum((each - mean) * (each - mean) for each in differences) / free
         half = reach * math.sqrt(variance / len(differences))
         return mean - half, mean + half
 
     @property
+    def finite(self) -> bool:
+        """Whether every training ended with a number that others can be compared with."""
+        return all(math.isfinite(each) for each in self.differences)
+
+    @property
     def verdict(self) -> str:
-        """What the interval says of the layer: `better`, `worse` or `no clear difference`."""
+        """What the interval says of the layer: `better`, `worse` or `no clear difference`.
+
+        `not measured` where a training diverged.
+        """
+        if not self.finite:
+            return "not measured"
         low, high = self.interval
         if not (low > 0 or high < 0):
             return "no clear difference"
@@ -73,9 +86,9 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
         low, high = self.interval
         better = sum(value < 0 if self.less_is_better else value > 0 for value in differences)
         numbers = {
-            "with": statistics.fmean(self.last(self.with_)),
-            "without": statistics.fmean(self.last(self.without)),
-            "difference": statistics.fmean(differences),
+            "with": _mean(self.last(self.with_)),
+            "without": _mean(self.last(self.without)),
+            "difference": _mean(differences),
             "low": low,
             "high": high,
         }
@@ -128,6 +141,8 @@ class Taught(msgspec.Struct, frozen=True, kw_only=True):
     """Parameters of the scheduler of its cards."""
     pending: tuple[str, ...] = ()
     """What is still being made: `studies`, `experiment`, `checks`."""
+    failed: Mapping[str, str] = {}
+    """What could not be made, and why."""
 
     def facts(self) -> dict[str, str]:
         """Return every fact that its text may name and that is known by now."""
@@ -135,6 +150,10 @@ class Taught(msgspec.Struct, frozen=True, kw_only=True):
         for measured in self.measured:
             found |= measured.facts()
         return found | dict(_outcomes("demo", self.demos))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return statistics.fmean(values) if all(map(math.isfinite, values)) else math.nan
 
 
 def _outcomes(kind: str, outcomes: Mapping[str, Outcome]) -> Iterator[tuple[str, str]]:

@@ -78,6 +78,11 @@ def apart(seed: int) -> Iterator[None]:
     streams = (generator.get_state(), numpy.random.get_state(), random.getstate())
     started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]  # torch has no hint
     devices = torch.cuda.get_rng_state_all() if started else None
+    # Before a GPU is used, torch keeps the seed that it shall get: a snippet's must not replace it.
+    waiting = getattr(torch.cuda, "_lazy_seed_tracker", None)
+    seeds = dict(vars(waiting)) if waiting is not None and not started else {}
+    if "call_order" in seeds:
+        seeds["call_order"] = list(seeds["call_order"])
     dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
     moved = torch.get_default_device().type != "cpu"
     try:
@@ -101,6 +106,8 @@ def apart(seed: int) -> Iterator[None]:
         random.setstate(streams[2])
         if devices is not None:
             torch.cuda.set_rng_state_all(devices)
+        if seeds:
+            vars(waiting).update(seeds)
 
 
 @contextlib.contextmanager

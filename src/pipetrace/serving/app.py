@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from pipetrace.errors import PipetraceError, RunFileError
+from pipetrace.errors import ArgumentsError, PipetraceError, RunFileError
 from pipetrace.following import load_together
 from pipetrace.serving import documents
 from pipetrace.serving.channel import Channel, Errands, LessonSource, RunSource, Source
@@ -24,6 +24,8 @@ from pipetrace.story.differences.page import page as compare
 
 LIVE = "live"
 """The id of the run that this server was started with, also before its file is there."""
+KEPT = "learned"
+"""The action that keeps what a learner did."""
 _KEPT = 16
 """Runs that are kept in memory though nobody looks at them."""
 _DIGITS = 20
@@ -50,8 +52,10 @@ class Desk:
         self._shelf = shelf
         self._begun = begun
         self._channels: dict[str, Channel] = {}
-        # What a process is asked for may take long: it must not wait in line with pages.
+        # What a process is asked for may take long: it must not wait in line with pages, and what
+        # a learner answered must not wait in line with it.
         self._asking = ThreadPoolExecutor(1, "errand")
+        self._keeping = ThreadPoolExecutor(1, "keeping")
 
     @property
     def readers(self) -> int:
@@ -63,6 +67,7 @@ class Desk:
         for channel in self._channels.values():
             channel.close()
         self._asking.shutdown(wait=False, cancel_futures=True)
+        self._keeping.shutdown(wait=True)
 
     def app(self, token: str) -> Door:
         """Return the application, behind its door."""
@@ -120,11 +125,14 @@ class Desk:
             return _wrong(f"There is no action {asked.name!r} here.", 400)
         try:
             loop = asyncio.get_running_loop()
-            blocks = await loop.run_in_executor(
-                self._asking, errands.ask, asked.name, asked.arguments
-            )
+            line = self._keeping if asked.name == KEPT else self._asking
+            blocks = await loop.run_in_executor(line, errands.ask, asked.name, asked.arguments)
+        except ArgumentsError as error:
+            return _wrong(str(error), 400)
         except PipetraceError as error:
             return _wrong(str(error), 409)
+        except Exception as error:
+            return _wrong(f"{type(error).__name__}: {error}", 500)
         return JSONResponse({"blocks": blocks})
 
     async def compare(self, request: Request) -> Response:

@@ -141,7 +141,11 @@ class LessonSource:
     def make(self) -> bool:
         """Make the page, and tell whether it has changed."""
         self._renewed = False
-        return self._sheet.put(self._page(), self._errands.actions)
+        try:
+            page = self._page()
+        except Exception as error:
+            page = _broken(error)
+        return self._sheet.put(page, self._errands.actions)
 
     def message(self, since: int) -> str:
         """Return what has changed since a version."""
@@ -149,10 +153,10 @@ class LessonSource:
 
 
 def _broken(error: Exception) -> Page:
-    text = f"{type(error).__name__}: {error}. It is made again when the run goes on."
+    text = f"{type(error).__name__}: {error}. It is made again when there is something new."
     crash = Crash(title="The page could not be made", text=text)
     section = Section(id="served", title="The page", blocks=(crash,))
-    return Page(title="A run - pipeline trace", subtitle="", sections=(section,))
+    return Page(title="pipetrace", subtitle="", sections=(section,))
 
 
 class Channel:

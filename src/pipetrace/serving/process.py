@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import socket
 import threading
 import time
@@ -49,15 +50,11 @@ def served(make: Callable[[], Desk], port: int = 0, path: str = "/") -> Iterator
     Raises:
         PipetraceError: a package is missing, or the port is taken.
     """
-    try:
-        import uvicorn
+    require()
+    import uvicorn
 
-        from pipetrace.serving.door import new_token
-    except ImportError as error:
-        raise PipetraceError(
-            f"A live page needs the package {error.name}, which is not installed: "
-            'pip install "pipetrace[live]"'
-        ) from None
+    from pipetrace.serving.door import new_token
+
     desk, token = make(), new_token()
     listening = _listening(port)
     config = uvicorn.Config(
@@ -105,6 +102,23 @@ def desk_of(place: Path) -> tuple[Callable[[], Desk], str]:
     if shelf.one and not shelf.files(shelf.one):
         raise RunFileError(f"{place}: this is not a run file. Its name ends in .pipetrace")
     return make, f"/run/{shelf.one}" if shelf.one else "/"
+
+
+def require(port: int = 0) -> None:
+    """Require what serves a page: its packages, and a port that can be listened at.
+
+    Raises:
+        PipetraceError: one is missing, or the port is taken.
+    """
+    try:
+        for package in ("starlette", "uvicorn"):
+            importlib.import_module(package)
+    except ImportError as error:
+        raise PipetraceError(
+            f"A live page needs the package {error.name}, which is not installed: "
+            'pip install "pipetrace[live]"'
+        ) from None
+    _listening(port).close()
 
 
 def _listening(port: int) -> socket.socket:

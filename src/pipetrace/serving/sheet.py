@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pipetrace.blocks import Page, Section
 from pipetrace.views import data, html
 
-_HEAD = ("title", "subtitle", "contents", "generator", "modes", "learner", "events")
+_HEAD = ("title", "subtitle", "contents", "generator", "modes", "learner")
 
 
 class Sheet:
@@ -32,6 +32,8 @@ class Sheet:
         self._head: dict[str, object] = {}
         self._sections: dict[str, tuple[int, Section, str]] = {}
         self._order: list[str] = []
+        self._events: list[tuple[int, str]] = []
+        """What the learner did, each with the version that it came with."""
         self._messages: dict[int, str] = {}
 
     def put(self, page: Page, actions: Sequence[str] = ()) -> bool:
@@ -57,7 +59,9 @@ class Sheet:
             sections[section.id] = (at, section, text)
         order = list(sections)
         news = any(at == version for at, _, _ in sections.values())
-        changed = news or order != self._order or head != self._head
+        come = page.events[len(self._events) :]
+        self._events += [(version, data.encoded(event)) for event in come]
+        changed = news or bool(come) or order != self._order or head != self._head
         self._sections, self._order, self._head, self.title = sections, order, head, page.title
         if changed:
             self.version = version
@@ -65,7 +69,10 @@ class Sheet:
         return changed
 
     def message(self, since: int) -> str:
-        """Return what has changed since a version, as one line of JSON; all of it since 0."""
+        """Return what has changed since a version, as one line of JSON; all of it since 0.
+
+        Events are only ever added: those are sent that came since.
+        """
         if since not in self._messages:
             head = data.encoded({"version": self.version, **self._head, "order": self._order})
             changed = ",".join(
@@ -73,5 +80,8 @@ class Sheet:
                 for name, (at, _, text) in self._sections.items()
                 if at > since
             )
-            self._messages[since] = f'{head[:-1]},"sections":{{{changed}}}}}'
+            events = ",".join(text for at, text in self._events if at > since)
+            self._messages[since] = (
+                f'{head[:-1]},"since":{since},"events":[{events}],"sections":{{{changed}}}}}'
+            )
         return self._messages[since]

@@ -9,6 +9,7 @@ from pipetrace.blocks import Exam, Option
 from pipetrace.blocks import Question as QuestionBlock
 from pipetrace.learner import verdict
 from pipetrace.lessons import select
+from pipetrace.lessons.registry import LEVELS
 from pipetrace.records import Choice, Op, Question
 from pipetrace.story.registry import Content, section
 from pipetrace.tracefile import Recording
@@ -58,6 +59,7 @@ def exam(id: str, forms: Sequence[Sequence[Question]]) -> Exam | None:
         return None
     asked = list({(each.id, each.form): each for form in whole for each in form}.values())
     total = len(whole[0])
+    hard = min(sum(each.level == LEVELS[-1] for each in form) for form in whole)
     return Exam(
         id=id,
         title=f"Test of {total} questions",
@@ -65,7 +67,7 @@ def exam(id: str, forms: Sequence[Sequence[Question]]) -> Exam | None:
         forms=tuple(tuple(asked.index(each) for each in form) for form in whole),
         intervals=tuple(verdict.interval(right, total) for right in range(total + 1)),
         strong=verdict.STRONG,
-        hard=verdict.HARD,
+        hard=min(verdict.HARD, hard),
         growing=verdict.GROWING,
     )
 

@@ -7,10 +7,11 @@ import io
 import re
 import runpy
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipetrace.checks import judge
+from pipetrace.checks import judge, mending
 from pipetrace.checks.findings import Finding
 from pipetrace.checks.registry import Rule
 from pipetrace.errors import PipetraceError
@@ -19,7 +20,7 @@ from pipetrace.lessons.taught import Bug
 from pipetrace.probes.execute import apart
 from pipetrace.session import Session
 
-KINDS = ("fires", "silent")
+KINDS = ("fires", "mended")
 
 
 def rule(id: str) -> Rule:
@@ -45,35 +46,40 @@ def check(id: str) -> Bug:
     if not found:
         raise LessonError(f"{id} finds nothing in its own program any more.")
     first = found[0]
+    text = mending.mended(asked)
+    if text is None:
+        raise LessonError(f"{id}: its fix is another program, which cannot be shown as a change.")
     return Bug(
-        rule=id, title=asked.title, why=asked.why, code=_untold(asked.fires), mended=asked.silent,
+        rule=id, title=asked.title, why=asked.why, code=_untold(asked.fires), mended=_untold(text),
         message=first.message, evidence=first.evidence, fix=first.fix, line=first.line,
-        left=len(findings(asked, "silent")),
+        left=len(findings(asked, "mended")),
     )  # fmt: skip
 
 
 def findings(asked: Rule, kind: str) -> list[Finding]:
-    """Run one of a rule's programs, and return what the rule finds in it.
+    """Run the program of a rule, and return what the rule finds in it.
 
     Args:
         asked: The rule.
-        kind: `fires` or `silent`.
+        kind: `fires`, or `mended` for the program without the bug.
 
     Raises:
         PipetraceError: the program raised.
     """
-    program = f"ptr{asked.id[3:]}_{kind}.py"
-    path = Path(__file__).parents[1] / "examples" / "rules" / program
-    session = Session(path.stem, "script", path=str(path), checking=True, lean=True)
-    with _as_script(path), apart(0):
-        session.begin()
-        try:
-            runpy.run_path(str(path), run_name="__main__")
-        except Exception as error:
-            raise PipetraceError(f"{program}: {type(error).__name__}: {error}") from error
-        finally:
-            session.end()
-    found = judge.judge(session.close())
+    text = asked.fires if kind == "fires" else mending.mended(asked) or ""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{asked.id.lower()}_{kind}.py"
+        path.write_text(text, encoding="utf-8")
+        session = Session(path.stem, "script", path=str(path), checking=True, lean=True)
+        with _as_script(path), apart(0):
+            session.begin()
+            try:
+                runpy.run_path(str(path), run_name="__main__")
+            except Exception as error:
+                raise PipetraceError(f"{path.name}: {type(error).__name__}: {error}") from error
+            finally:
+                session.end()
+        found = judge.judge(session.close())
     return [each for each in found if each.id == asked.id]
 
 

@@ -11,14 +11,14 @@ from rich.text import Text
 from pipetrace.blocks import AnyBlock, Cards, Exam, Experiment, Page, Question, Section
 from pipetrace.learned import Review, Sitting
 from pipetrace.learner import schedule
-from pipetrace.lessons.content import MODES
+from pipetrace.lessons.content import MODES, Include
 from pipetrace.tutoring.notes import Notes, now
 from pipetrace.tutoring.tutor import Tutor
 from pipetrace.views import quiz, sitting, terminal
 
 Reader = Callable[[str], str]
-_WAITS = {"why": "studies", "checks": "checks", "experiment": "experiment"}
-"""What a mode shows that is made last."""
+_MADE_LAST = {"study": "studies", "checks": "checks", "experiment": "experiment"}
+"""What a text puts in its place, and what the tutor calls the making of it."""
 _ASKING = (Question, Exam, Cards, Experiment)
 
 
@@ -69,8 +69,10 @@ class Lectern:
 
     def _wait(self, mode: str) -> None:
         """Make as much of the lesson as the mode shows."""
-        wanted = _WAITS.get(mode, "")
-        while wanted in self._tutor.taught.pending:
+        passages = [each for each in self._tutor.taught.lesson.passages if each.mode == mode]
+        kinds = {part.kind for each in passages for part in each.parts if isinstance(part, Include)}
+        wanted = {made for kind, made in _MADE_LAST.items() if kind in kinds}
+        while wanted.intersection(self._tutor.taught.pending):
             if next(self._rest, self._rest) is self._rest:
                 return
 
@@ -91,7 +93,11 @@ class Lectern:
                 self._experiment(each)
 
     def _examine(self, exam: Exam) -> None:
-        sat = [each.form for each in self._tutor.events if isinstance(each, Sitting)]
+        sat = [
+            each.form
+            for each in self._tutor.events
+            if isinstance(each, Sitting) and each.sitting.startswith(f"{exam.id}-")
+        ]
         form = min(range(len(exam.forms)), key=sat.count)
         self._notes.examine(exam, form, self._reader, self._console)
 

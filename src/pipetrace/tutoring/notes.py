@@ -48,19 +48,20 @@ class Notes:
         self._keep(Reached(lesson=self._lesson, at=now(), experiment=experiment, choices=choices))
 
     def examine(self, exam: Exam, form: int, reader: Reader, console: Console) -> None:
-        """Let the learner sit one form of a test; one that was not ended is not noted."""
+        """Let the learner sit one form of a test; one that is not ended stays begun."""
         begun = Sitting(
             lesson=self._lesson, at=now(), sitting=f"{exam.id}-{uuid.uuid4().hex}", form=form
         )
-        given = sitting.sit(exam, form, reader, console)
+        self._keep(begun)
+        given = sitting.sit(
+            exam, form, reader, console,
+            lambda question, chosen: self.answered(question, chosen, begun.sitting),
+        )  # fmt: skip
         if len(given) < len(exam.forms[form]):
             return
-        self._keep(begun)
-        for question, chosen in given:
-            self.answered(question, chosen, begun.sitting)
         right = [question for question, chosen in given if question.options[chosen].correct]
         hard = sum(question.level == "hard" for question in right)
-        said = verdict(len(right), len(given), hard)
+        said = verdict(len(right), hard, strong=exam.strong, least=exam.hard, growing=exam.growing)
         self._keep(
             replace(begun, at=now(), right=len(right), total=len(given), hard=hard, verdict=said)
         )

@@ -58,10 +58,16 @@ class Trainer:
         """Call `train`, and return what it measured in each epoch.
 
         Raises:
-            LessonError: it returned something else than numbers of each epoch.
+            LessonError: it raised, or returned something else than numbers of each epoch.
         """
-        with apart(seed):
-            found = self._train(seed=seed, **settings)
+        try:
+            with apart(seed):
+                found = self._train(seed=seed, **settings)
+        except Exception as error:
+            given = ", ".join(f"{name}={value!r}" for name, value in settings.items())
+            raise LessonError(
+                f"{self._path}: train(seed={seed}, {given}) raised {type(error).__name__}: {error}"
+            ) from error
         try:
             curves = {str(name): [float(value) for value in found[name]] for name in found}
             whole = bool(curves) and min(map(len, curves.values())) > 0
@@ -82,7 +88,10 @@ class Trainer:
 
 
 def _function(path: Path) -> Train:
-    train: Train | None = runpy.run_path(str(path), run_name="study").get("train")
+    try:
+        train: Train | None = runpy.run_path(str(path), run_name="study").get("train")
+    except Exception as error:
+        raise LessonError(f"{path}: cannot be run: {type(error).__name__}: {error}") from error
     if train is None:
         raise LessonError(f"{path}: a study needs a function train(*, seed, ...).")
     return train

@@ -7,30 +7,33 @@ import io
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import torch
 from msgspec.structs import replace
 
 from pipetrace.blocks import AnyBlock, Attempt, Event, Experiment, Page
-from pipetrace.errors import PipetraceError
-from pipetrace.learned import Answer
+from pipetrace.errors import ArgumentsError, PipetraceError
+from pipetrace.learned import Answer, Whole
 from pipetrace.learner import difficulty
 from pipetrace.learner.log import Log
+from pipetrace.learner.schedule import DAY
 from pipetrace.lessons import select
 from pipetrace.lessons.answering import outcome_text
 from pipetrace.lessons.drafts import LessonError
 from pipetrace.lessons.folder import Lesson
 from pipetrace.lessons.registry import templates
-from pipetrace.lessons.taught import Bug, Taught
+from pipetrace.lessons.taught import Bug, Taught, Tried
 from pipetrace.probes.execute import execute
 from pipetrace.records import Outcome, Question
 from pipetrace.story.lesson import bugs, page, studies
 from pipetrace.tracefile import Recording
 from pipetrace.tutoring import buggy
+from pipetrace.tutoring.notes import now
 from pipetrace.tutoring.trainer import Trainer
 
+T = TypeVar("T")
 Action = Callable[[Mapping[str, Any]], Sequence[Any]]
 
 
@@ -98,13 +101,18 @@ class Tutor:
         return page.page(self.taught, tuple(self.events))
 
     def first(self) -> None:
-        """Execute what the page needs to be usable: its text, its cards, its questions."""
-        taught, lesson = self.taught, self.taught.lesson
+        """Execute what the page needs to be usable: its text, its cards, its questions.
+
+        Raises:
+            LessonError: a demonstration or a fact does not come to what it should.
+        """
+        lesson = self.taught.lesson
         with self._executing:
             demos = {demo.id: _executed(demo.code, demo.id, demo.raises) for demo in lesson.demos()}
             cards = {card.id: _executed(card.code, card.id) for card in lesson.cards if card.code}
             asked = self.ask()
-        self._renew(replace(taught, demos=demos, cards=cards, bank=asked))
+        self._renew(demos=demos, cards=cards, bank=asked)
+        self.taught.facts()
 
     def ask(self) -> tuple[Question, ...]:
         """Draw and execute the questions, each at the level that its answers so far give it."""
@@ -117,28 +125,30 @@ class Tutor:
         return tuple(replace(each, level=known.level(each.id, each.level)) for each in asked)
 
     def rest(self) -> Iterator[None]:
-        """Measure and check, a little at a time, what the page can wait for; once only."""
-        trainer, pending = self._trainer, self.taught.pending
-        study = self.taught.lesson.about.study
-        for comparison in study.comparisons if study and "studies" in pending else ():
-            assert trainer is not None
-            for measured in self._in_turn(trainer.compared(comparison)):
-                if measured is not None:
-                    self._renew(
-                        replace(self.taught, measured=(*self.taught.measured, measured))
-                    )  # fmt: skip
-                yield
+        """Measure and check, a little at a time, what the page can wait for; once only.
+
+        What fails is said where it should stand; the others are made all the same.
+        """
+        trainer, pending, about = self._trainer, self.taught.pending, self.taught.lesson.about
+        study = about.study
+        if "studies" in pending and study and trainer:
+            for comparison in study.comparisons:
+                for measured in self._in_turn("studies", trainer.compared(comparison)):
+                    if measured is not None:
+                        self._renew(measured=(*self.taught.measured, measured))
+                    yield
         self._done("studies")
-        asked = self.taught.lesson.about.checks if "checks" in pending else ()
-        for bug in self._in_turn(map(buggy.check, asked)):
-            self._renew(replace(self.taught, bugs=(*self.taught.bugs, bug)))
-            yield
-        self._done("checks")
-        if "experiment" in pending and study is not None and trainer is not None:
-            tried = []
-            for each in self._in_turn(map(trainer.tried, study.choices())):
-                tried.append(each)
+        for rule in about.checks if "checks" in pending else ():
+            for bug in self._in_turn("checks", map(buggy.check, (rule,))):
+                self._renew(bugs=(*self.taught.bugs, bug))
                 yield
+        self._done("checks")
+        tried: list[Tried] = []
+        if "experiment" in pending and study and trainer:
+            for choices in study.choices():
+                for each in self._in_turn("experiment", map(trainer.tried, (choices,))):
+                    tried.append(each)
+                    yield
             self.taught = replace(self.taught, tried=tuple(tried))
         self._done("experiment")
 
@@ -157,8 +167,13 @@ class Tutor:
         """Keep what the learner did.
 
         Raises:
+            ArgumentsError: it belongs to another lesson, or to a time to come.
             PipetraceError: the learner's file cannot be written to.
         """
+        if event.lesson != self.taught.lesson.id or event.at > now() + DAY:
+            raise ArgumentsError("This was not done here, or has not been done yet.")
+        if event in self.events:
+            return
         self._log.append(event)
         self.events.append(event)
         self.renewed()
@@ -177,7 +192,7 @@ class Tutor:
             if (tried.choices, tried.seed) == (wanted, seed):
                 return studies.attempt(study, tried)
         if wanted not in set(study.choices()):
-            raise PipetraceError("Choose a value that is listed for each setting.")
+            raise ArgumentsError("Choose a value that is listed for each setting.")
         with self._executing:
             return studies.attempt(study, trainer.tried(wanted, seed))
 
@@ -190,7 +205,7 @@ class Tutor:
         rule, _, kind = _read(arguments, _Again).again.partition("/")
         known = {bug.rule: bug for bug in self.taught.bugs}
         if rule not in known or kind not in buggy.KINDS:
-            raise PipetraceError("There is no such program here.")
+            raise ArgumentsError("There is no such program here.")
         with self._executing:
             found = buggy.findings(buggy.rule(rule), kind)
         bug: Bug = replace(known[rule], left=len(found))
@@ -200,29 +215,35 @@ class Tutor:
         self.learned(_read(arguments, _Learned).event)
         return ()
 
-    def _in_turn(self, made: Iterator[Any]) -> Iterator[Any]:
-        """Let what readers ask for come in between."""
+    def _in_turn(self, part: str, made: Iterator[T]) -> Iterator[T]:
+        """Let what readers ask for come in between; say what fails, and go on behind it."""
         while True:
             with self._executing:
                 try:
                     value = next(made)
                 except StopIteration:
                     return
+                except Exception as error:
+                    text = str(error) or type(error).__name__
+                    if not isinstance(error, PipetraceError):
+                        text = f"{type(error).__name__}: {error}"
+                    failed = {**self.taught.failed, part: text}
+                    self._renew(failed=failed)
+                    return
             yield value
 
     def _done(self, part: str) -> None:
         if part in self.taught.pending:
-            pending = tuple(each for each in self.taught.pending if each != part)
-            self._renew(replace(self.taught, pending=pending))
+            self._renew(pending=tuple(each for each in self.taught.pending if each != part))
 
-    def _renew(self, taught: Taught) -> None:
-        self.taught = taught
+    def _renew(self, **changed: Any) -> None:
+        self.taught = replace(self.taught, **changed)
         self.renewed()
 
 
 class _Settings(msgspec.Struct):
-    choices: tuple[int, ...]
-    seed: int = 0
+    choices: tuple[Whole, ...]
+    seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
 
 
 class _Again(msgspec.Struct):
@@ -237,7 +258,7 @@ def _read(arguments: Mapping[str, Any], kind: type[Any]) -> Any:
     try:
         return msgspec.convert(dict(arguments), kind)
     except msgspec.ValidationError as error:
-        raise PipetraceError(f"This cannot be read: {error}.") from None
+        raise ArgumentsError(f"This cannot be read: {error}.") from None
 
 
 def _executed(code: str, name: str, raises: str = "") -> Outcome:

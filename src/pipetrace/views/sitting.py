@@ -11,11 +11,14 @@ from pipetrace.blocks import Attempt, Card, Exam, Experiment, Question
 from pipetrace.views import pieces, quiz, terminal, text
 
 Reader = Callable[[str], str]
-_RATINGS = {"1": 1, "2": 2, "3": 3, "4": 4}
+_RATINGS = ("1", "2", "3", "4")
 _RATE = "How did you remember? 1 again, 2 hard, 3 good, 4 easy, q to stop: "
 
 
-def sit(exam: Exam, form: int, reader: Reader, console: Console) -> list[tuple[Question, int]]:
+def sit(
+    exam: Exam, form: int, reader: Reader, console: Console,
+    answered: Callable[[Question, int], None] = lambda question, chosen: None,
+) -> list[tuple[Question, int]]:  # fmt: skip
     """Ask the questions of one form, and say nothing of the answers until the end.
 
     Args:
@@ -23,6 +26,7 @@ def sit(exam: Exam, form: int, reader: Reader, console: Console) -> list[tuple[Q
         form: Place of the parallel form.
         reader: Gives the reader's line for a prompt; EOFError means the end.
         console: Where to print.
+        answered: Called with each question and the place of the option that was chosen.
 
     Returns:
         Each question that was answered, with the place of the option.
@@ -35,6 +39,7 @@ def sit(exam: Exam, form: int, reader: Reader, console: Console) -> list[tuple[Q
         chosen = quiz.choose(question, reader, console)
         if chosen is None:
             break
+        answered(question, chosen)
         given.append((question, chosen))
     return given
 
@@ -53,8 +58,8 @@ def tell(exam: Exam, given: Sequence[tuple[Question, int]], said: str, console: 
     console.print(Text(f"\n{said}: {right} of {len(given)} right.", "bold"))
     console.print(
         Text(
-            f"Of ten such tests by a learner who knows as much the share of right answers is "
-            f"expected around it: 95 % interval {low * 100:.0f} % to {high * 100:.0f} %.",
+            f"Ten questions are few: of very many like these, between {low * 100:.0f} % and "
+            f"{high * 100:.0f} % would be right (95 % interval, Wilson).",
             "dim",
         )
     )
@@ -96,7 +101,7 @@ def review(
             rating = _said(reader, _RATE)
         if rating is None or rating == "q":
             break
-        rated(card, _RATINGS[rating])
+        rated(card, int(rating))
         done += 1
     return done
 

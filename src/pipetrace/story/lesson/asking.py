@@ -30,8 +30,10 @@ def challenges(taught: Taught) -> tuple[AnyBlock, ...]:
 
 def exam(taught: Taught) -> tuple[AnyBlock, ...]:
     """Return the test: its forms share no question as long as there are enough."""
-    shown = [*_practice(taught), *_challenges(taught)]
-    left = [each for each in taught.bank if each not in shown]
+    shown = {each.id for each in (*_practice(taught), *_challenges(taught))}
+    # The quiz of the run's own page stands in mode Practice, too.
+    shown |= {each.id for each in taught.recording.all(Question) if each.group == "quiz"}
+    left = [each for each in taught.bank if each.id not in shown]
     count = max(1, min(FORMS, len(left) // sum(select.EXAM.values())))
     forms = select.exams(left, count, taught.seed)
     # Of another draw the same form has other questions: a test that was begun goes on in its own.

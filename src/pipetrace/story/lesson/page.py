@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 import pipetrace
-from pipetrace.blocks import AnyBlock, Event, Mode, Page, Section
+from pipetrace.blocks import AnyBlock, Crash, Event, Mode, Page, Section, Text
 from pipetrace.lessons.content import MODES, Include, Passage
 from pipetrace.lessons.taught import Taught
 from pipetrace.story import page as run_page
@@ -68,23 +68,48 @@ def sections(taught: Taught) -> Iterator[Section]:
     facts = taught.facts()
     seen: set[str] = set()
     for mode in MODES:
+        first = True
         for passage in taught.lesson.passages:
             if passage.mode != mode:
                 continue
-            for section in _of_passage(taught, passage, facts, known):
+            for section in _guarded(taught, passage, facts, known, first):
                 if section.id not in seen:
                     seen.add(section.id)
                     yield msgspec.structs.replace(section, mode=mode)
+            first = False
         if mode == "practice" and "quiz" not in seen:
             yield from _embedded(taught.recording, known["quiz"], mode)
 
 
-def _of_passage(
-    taught: Taught, passage: Passage, facts: dict[str, str], known: dict[str, Entry[Recording]]
-) -> Iterator[Section]:  # fmt: skip
-    blocks = passages.blocks(taught, passage, facts)
-    if blocks:
-        yield Section(id=_id(passage), title=passage.title, blocks=tuple(blocks))
+def _guarded(
+    taught: Taught, passage: Passage, facts: dict[str, str], known: dict[str, Entry[Recording]],
+    first: bool,
+) -> list[Section]:  # fmt: skip
+    """Make the sections of a passage; one that raises is a `Crash` block.
+
+    What only introduces something that this run does not have is left out with it, but for the
+    first words of a mode.
+    """
+    try:
+        placed = list(_placed(taught, passage, known))
+        blocks = passages.blocks(taught, passage, facts)
+    except Exception as error:
+        crash = Crash(
+            title=f"“{passage.title}” could not be made", text=f"{type(error).__name__}: {error}"
+        )
+        return [Section(id=_id(passage), title=passage.title, blocks=(crash,))]
+    wanted = [part for part in passage.parts if isinstance(part, Include) and part.kind != "study"]
+    if wanted and not placed:
+        if not first:
+            return []
+        blocks.append(Text(text="This run has nothing of it to show.", tone="muted"))
+    own = [Section(id=_id(passage), title=passage.title, blocks=tuple(blocks))] if blocks else []
+    return own + placed
+
+
+def _placed(
+    taught: Taught, passage: Passage, known: dict[str, Entry[Recording]]
+) -> Iterator[Section]:
     for part in passage.parts:
         if not isinstance(part, Include):
             continue

@@ -5,12 +5,24 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator
 
-from pipetrace.blocks import AnyBlock, Attempt, Chart, Experiment, Head, Knob, Line, Table, Text
+from pipetrace.blocks import (
+    AnyBlock,
+    Attempt,
+    Chart,
+    Crash,
+    Experiment,
+    Head,
+    Knob,
+    Line,
+    Table,
+    Text,
+)
 from pipetrace.lessons.facts import figure
 from pipetrace.lessons.folder import Study, Target
 from pipetrace.lessons.taught import Curves, Measured, Taught, Tried
 
-_TONES = {"better": "good", "worse": "warning", "no clear difference": "plain"}
+_TONES = {"better": "good", "worse": "warning", "no clear difference": "plain",
+          "not measured": "bad"}  # fmt: skip
 _WAIT = "This is being measured: it appears here by itself."
 
 
@@ -27,7 +39,9 @@ def comparison(taught: Taught, name: str) -> Iterator[AnyBlock]:
             yield _table(measured)
             yield _said(measured)
             return
-    if "studies" in taught.pending:
+    if "studies" in taught.failed:
+        yield Crash(title="This could not be measured", text=taught.failed["studies"])
+    elif "studies" in taught.pending:
         yield Text(text=_WAIT, tone="muted")
 
 
@@ -44,8 +58,11 @@ def experiment(taught: Taught) -> tuple[AnyBlock, ...]:
         for knob in study.knobs
     )  # fmt: skip
     attempts = tuple(attempt(study, tried) for tried in taught.tried if tried.seed == 0)
-    return (Experiment(title=taught.lesson.about.title, target=_target(study.target), knobs=knobs,
-                       attempts=attempts),)  # fmt: skip
+    made = Experiment(title=taught.lesson.about.title, target=_target(study.target), knobs=knobs,
+                      attempts=attempts)  # fmt: skip
+    if "experiment" not in taught.failed:
+        return (made,)
+    return (made, Crash(title="Not every choice was trained", text=taught.failed["experiment"]))
 
 
 def attempt(study: Study, tried: Tried) -> Attempt:
@@ -118,6 +135,9 @@ def _table(measured: Measured) -> Table:
 def _said(measured: Measured) -> Text:
     facts = measured.facts()
     told = {name.rpartition(".")[2]: text for name, text in facts.items()}
+    if not measured.finite:
+        text = "A training diverged: its loss is no finite number, and the two cannot be compared."
+        return Text(text=text, tone=_TONES[measured.verdict])
     more = "Less is better." if measured.less_is_better else "More is better."
     return Text(
         text=f"Over {told['seeds']} seeds the mean is {told['with']} with and {told['without']} "

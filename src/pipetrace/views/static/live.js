@@ -34,9 +34,14 @@ function follow(el) {
     return told.blocks;
   };
   const merge = (news) => {
-    const { sections, order, actions, ...head } = news;
+    const { sections, order, actions, since, events, ...head } = news;
     const known = new Map((values.page?.sections ?? []).map((section) => [section.id, section]));
-    values.page = { ...head, sections: order.map((id) => sections[id] ?? known.get(id)) };
+    const before = since ? (values.page?.events ?? []) : [];
+    values.page = {
+      ...head,
+      events: [...before, ...(events ?? [])],
+      sections: order.map((id) => sections[id] ?? known.get(id)),
+    };
     version = head.version;
     model.act = actions.length ? act : undefined;
     model.actions = actions;
