@@ -177,6 +177,10 @@ def _tutor(name: str, file: Path | None, out: Path, seed: int | None) -> Tutor:
     alone()
     log = Log()
     weights = schedule.weights()
+    if file is None:
+        print(
+            f"pipetrace: running {lesson.example.name} for the lesson", file=sys.stderr, flush=True
+        )
     recording = run_example(lesson, out) if file is None else api.load(file).recording
     drawn = _seed(log.events(lesson.id), lesson.id) if seed is None else seed
     tutor = Tutor(lesson, recording, log=log, own=file is not None, seed=drawn, weights=weights)

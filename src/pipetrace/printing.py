@@ -69,7 +69,8 @@ def export(path: Path, text: str | bytes, *, named: bool = True, choice: str = "
         if path.is_file() and _begins(path) == _RUN:
             raise PipetraceError(f"{path}: this is a run, and runs are never written over. {other}")
         if path.exists() and not named:
-            reason = "" if choice else "; `run`, `fit` and `trace` write the page there"
+            ours = not choice and path.suffix == ".html"
+            reason = "; `run`, `fit` and `trace` write the page there" if ours else ""
             raise PipetraceError(
                 f"{path}: the file exists already{reason}. "
                 f"To write over it, name it: {choice}--output {shlex.quote(str(path))}"

@@ -77,7 +77,7 @@ def test_the_page_says_it_in_words(filled: Log):
     terminal.show(page(accounts(filled.events(), NOW)), file=out, width=100)
     text = " ".join(out.getvalue().split())
     for words in (
-        "right at first 1 of 5 20 %, 4 % to 62 %",
+        "right at once 1 of 5 20 %, 4 % to 62 %",
         "8 of 10 80 %, 49 % to 94 % 2 strong",
         "“dropout only sets elements to zero and leaves the others as they are.” 1 D102",
         "What number survivors are multiplied with 1 D105",

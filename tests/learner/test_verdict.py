@@ -50,7 +50,7 @@ def test_more_than_all_cannot_be_right(right: int, total: int):
 
 
 def test_the_verdict_of_every_test_of_ten():
-    found = {(right, hard): verdict(right, 10, hard)
+    found = {(right, hard): verdict(right, hard)
              for right in range(11) for hard in range(4)}  # fmt: skip
     assert {key for key, said in found.items() if said == "strong"} == {
         (right, hard) for right in (8, 9, 10) for hard in (2, 3)
@@ -60,11 +60,10 @@ def test_the_verdict_of_every_test_of_ten():
     assert {found[right, 3] for right in (6, 7)} == {"growing"}
 
 
-def test_other_lengths_are_in_proportion():
-    assert verdict(4, 5, 2) == "strong"
-    assert verdict(3, 5, 2) == "growing"
-    assert verdict(11, 20, 6) == "not yet"
-    assert verdict(0, 0, 0) == "not yet"
+def test_bounds_may_be_others():
+    assert verdict(5, 1, strong=5, least=1, growing=3) == "strong"
+    assert verdict(5, 0, strong=5, least=1, growing=3) == "growing"
+    assert verdict(2, 1, strong=5, least=1, growing=3) == "not yet"
 
 
 def test_a_page_grades_by_the_same_bounds():

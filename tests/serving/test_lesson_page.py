@@ -82,7 +82,7 @@ def test_answers_go_to_the_learners_file_and_survive_a_reload(
     tab = visit(server.url + "#practice")
     settle(tab)
     assert mode(tab) == "Practice"
-    first = tab.locator("section:has(h2:text-is('Five questions')) .question").first
+    first = tab.locator("section:has(h2:text-is('Questions to practise')) .question").first
     first.get_by_role("radio").nth(0).check()
     first.get_by_role("button", name="Check").click()
     said = first.get_by_role("status").inner_text()
@@ -96,11 +96,11 @@ def test_answers_go_to_the_learners_file_and_survive_a_reload(
     assert ("is right" in said) == choice.correct
     tab.reload()
     settle(tab)
-    again = tab.locator("section:has(h2:text-is('Five questions')) .question").first
+    again = tab.locator("section:has(h2:text-is('Questions to practise')) .question").first
     assert again.get_by_role("status").inner_text() == said
     other = visit(server.url + "#practice")  # another browser: it knows from the file alone
     settle(other)
-    there = other.locator("section:has(h2:text-is('Five questions')) .question").first
+    there = other.locator("section:has(h2:text-is('Questions to practise')) .question").first
     assert there.get_by_role("status").inner_text() == said
     assert len(events(tutor, Answer)) == 1
 

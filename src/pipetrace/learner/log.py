@@ -76,14 +76,14 @@ class Log:
             PipetraceError: the file cannot be read.
         """
         found = []
-        for line in self._lines():
+        # A page that heard no answer sends its event again: what is said twice happened once.
+        for line in dict.fromkeys(self._lines()):
             # A torn line, or an event of a kind that a newer version wrote.
             with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
                 event = _decoder.decode(line)
                 if lesson in (None, event.lesson) and _possible(event):
                     found.append(event)
-        # A page that heard no answer sends an event again.
-        return sorted(dict.fromkeys(found), key=lambda event: event.at)
+        return sorted(found, key=lambda event: event.at)
 
     def reset(self, lesson: str | None = None) -> Path | None:
         """Begin anew: with one lesson, or with all. What was there stays beside it as a copy.

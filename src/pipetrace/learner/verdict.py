@@ -9,8 +9,6 @@ import msgspec
 
 from pipetrace.learned import Answer
 
-OF = 10
-"""The questions of a test; the bounds below are for so many, and in proportion for others."""
 STRONG = 8
 HARD = 2
 """Of the three hard questions of a test."""

@@ -85,7 +85,7 @@ def _settle(draft: Draft, execute: Execute, seed: int) -> Question:
     outcomes = [_run(draft, option.code, option.raises, execute) for option in draft.options]
     _compare(draft.options, [outcome_text(outcome) for outcome in outcomes])
     choices = [
-        _choice(option, outcome_text(outcome), names)
+        _choice(draft.id, option, outcome_text(outcome), names)
         for option, outcome in zip(draft.options, outcomes, strict=True)
     ]
     _distinguish([choice.text for choice in choices])
@@ -135,11 +135,14 @@ def _compare(options: tuple[Option, ...], outcomes: list[str]) -> None:
             raise _RefusedError(f"the distractor {option.code!r} came to the key: {text!r}")
 
 
-def _choice(option: Option, outcome: str, names: dict[str, str]) -> Choice:
+def _choice(id: str, option: Option, outcome: str, names: dict[str, str]) -> Choice:
     known = names | {"outcome": outcome}
     feedback = fill(option.feedback, known)
     if not option.correct:
-        feedback = f"{feedback} The idea behind it: {belief(option.misconception)}"
+        try:
+            feedback = f"{feedback} The idea behind it: {belief(option.misconception)}"
+        except LessonError as error:
+            raise LessonError(f"{id}: {error}") from None
     return Choice(
         text=fill(option.text, known),
         correct=option.correct,

@@ -62,6 +62,8 @@ def told(recording: Recording) -> dict[str, str]:
             raise LessonError(
                 f"the fact {{run.{name}}} could not be told: {type(error).__name__}: {error}."
             ) from error
+        if text is not None and not isinstance(text, str):
+            raise LessonError(f"the fact {{run.{name}}} must be text or None, and is {text!r}.")
         if text is not None:
             found[f"run.{name}"] = text
     return found

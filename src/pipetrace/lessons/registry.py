@@ -38,8 +38,19 @@ class Template(msgspec.Struct, frozen=True, kw_only=True):
         return self.write.__module__.rpartition(".")[0].rpartition(".")[2]
 
     def draft(self, recording: Recording, seed: int) -> Draft | None:
-        """Draft the question; the same seed gives the same draft."""
-        draft = self.write(recording, Random(f"{seed}/{self.id}"))
+        """Draft the question; the same seed gives the same draft.
+
+        Raises:
+            LessonError: the template raised.
+        """
+        try:
+            draft = self.write(recording, Random(f"{seed}/{self.id}"))
+        except Exception as error:
+            where = inspect.getsourcefile(self.write)
+            raise LessonError(
+                f"the template {self.id} ({where}) could not be drafted: "
+                f"{type(error).__name__}: {error}"
+            ) from error
         if draft is None:
             return None
         return msgspec.structs.replace(

@@ -54,8 +54,8 @@ def _facts(account: Account) -> Iterable[Fact]:
     yield Fact(label="answers", value=str(account.answers))
     if account.answers:
         yield Fact(
-            label="right at first", value=f"{account.first.right} of {account.first.total}",
-            note=f"{_share(account.first)}; of each question and its numbers",
+            label="right at once", value=f"{account.first.right} of {account.first.total}",
+            note=f"{_share(account.first)}; each question with its numbers counts once",
         )  # fmt: skip
     if account.begun:
         yield Fact(label="tests not ended", value=str(account.begun))

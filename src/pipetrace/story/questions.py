@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Sequence
 
@@ -16,6 +17,9 @@ from pipetrace.tracefile import Recording
 
 _RAISED = re.compile(r"([A-Z]\w*(?:Error|Exception)): ")
 """How the outcome of code begins that raised."""
+
+_SHOWN = 8
+"""Lines of executed code that are shown: more of them bury the sentence that explains."""
 
 
 @section(id="quiz", title="Model quiz", order=60)
@@ -116,6 +120,19 @@ def _raised(choice: Choice) -> str:
     return found[1] if found else ""
 
 
+def _constant(code: str) -> bool:
+    """Tell whether code is no more than a value: that it gives itself shows nothing.
+
+    >>> _constant("[1.0, True]"), _constant("-2.5"), _constant("1 + 1")
+    (True, True, False)
+    """
+    try:
+        ast.literal_eval(code)
+    except (ValueError, SyntaxError):
+        return False
+    return True
+
+
 def _feedback(choice: Choice) -> str:
     """Append the executed code and its outcome, on one line where the code is a plain sequence.
 
@@ -126,6 +143,10 @@ def _feedback(choice: Choice) -> str:
         return choice.feedback
     lines = choice.executed.splitlines()
     outcome = choice.outcome.rstrip(".") or "nothing"
+    if _constant(choice.executed):
+        return choice.feedback
+    if len(lines) > _SHOWN:
+        return f"{choice.feedback} Executed, {len(lines)} lines of code: it gives {outcome}."
     if any("#" in line or line.startswith((" ", "for ", "def ", "with ")) for line in lines):
         return f"{choice.feedback} Executed:\n{choice.executed}\nIt gives {outcome}."
     return f"{choice.feedback} Executed: `{'; '.join(lines)}` gives {outcome}."

@@ -43,7 +43,7 @@ class Lectern:
         while True:
             self._console.print()
             for number, mode in enumerate(page.modes, 1):
-                self._console.print(Text(f"{number:3}  {mode.label}", "bold"), Text(mode.words))
+                self._console.print(Text(f"{number:3}  {mode.label:14}", "bold"), Text(mode.words))
             try:
                 said = self._reader("Mode, 1 to 10 (q to stop): ").strip().lower()
             except EOFError:

@@ -108,7 +108,11 @@ class Tutor:
         """
         lesson = self.taught.lesson
         with self._executing:
-            demos = {demo.id: _executed(demo.code, demo.id, demo.raises) for demo in lesson.demos()}
+            text = lesson.folder / "content.md"
+            demos = {
+                demo.id: _executed(demo.code, f"{text}, line {demo.line}", demo.raises)
+                for demo in lesson.demos()
+            }
             cards = {card.id: _executed(card.code, card.id) for card in lesson.cards if card.code}
             asked = self.ask()
         self._renew(demos=demos, cards=cards, bank=asked)
@@ -150,6 +154,12 @@ class Tutor:
                     tried.append(each)
                     yield
             self.taught = replace(self.taught, tried=tuple(tried))
+            if tried and (tried[0].reached or not any(each.reached for each in tried)):
+                wrong = (
+                    "the first choice reaches it" if tried[0].reached else "no choice reaches it"
+                )
+                failed = {"experiment": f"On this machine the target is no target: {wrong}."}
+                self._renew(failed={**failed, **self.taught.failed})
         self._done("experiment")
 
     @property

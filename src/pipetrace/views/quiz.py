@@ -10,7 +10,7 @@ from rich.text import Text
 from pipetrace.blocks import Option, Question
 from pipetrace.views import pieces, terminal, text
 
-PROMPT = "Your answer ({letters}, h for a hint, q to stop): "
+PROMPT = "Your answer ({letters}, {hint}q to stop): "
 
 
 def ask(
@@ -70,7 +70,7 @@ def choose(question: Question, reader: Callable[[str], str], console: Console) -
     """Let the reader choose an option, and return its place; None at the end."""
     letters = [text.letter(index) for index in range(len(question.options))]
     named = letters[0] if len(letters) == 1 else f"{letters[0]}-{letters[-1]}"
-    prompt = PROMPT.format(letters=named)
+    prompt = PROMPT.format(letters=named, hint="h for a hint, " if question.hint else "")
     while True:
         try:
             said = reader(prompt).strip().upper()
@@ -83,7 +83,7 @@ def choose(question: Question, reader: Callable[[str], str], console: Console) -
         if said in ("H", "HINT"):
             console.print(pieces.styled(question.hint or "There is no hint here.", style="dim"))
         else:
-            console.print(Text(f"Type one of {', '.join(letters)}, h or q.", "dim"))
+            console.print(Text(f"Type one of {', '.join(letters)}, or q.", "dim"))
 
 
 def explain(question: Question, chosen: int, console: Console) -> None:

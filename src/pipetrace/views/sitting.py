@@ -36,7 +36,7 @@ def sit(
     for number, question in enumerate(asked, 1):
         console.print(Text(f"\nQuestion {number} of {len(asked)}\n", "dim"))
         console.print(terminal.block(quiz.unhinted(question)))
-        chosen = quiz.choose(question, reader, console)
+        chosen = quiz.choose(quiz.unhinted(question), reader, console)
         if chosen is None:
             break
         answered(question, chosen)
@@ -55,7 +55,11 @@ def tell(exam: Exam, given: Sequence[tuple[Question, int]], said: str, console: 
     """
     right = sum(question.options[chosen].correct for question, chosen in given)
     low, high = exam.intervals[right]
-    console.print(Text(f"\n{said}: {right} of {len(given)} right.", "bold"))
+    hard = [
+        question.options[chosen].correct for question, chosen in given if question.level == "hard"
+    ]
+    of_hard = f", {sum(hard)} of {len(hard)} hard ones" if hard else ""
+    console.print(Text(f"\n{said}: {right} of {len(given)} right{of_hard}.", "bold"))
     console.print(
         Text(
             f"Ten questions are few: of very many like these, between {low * 100:.0f} % and "

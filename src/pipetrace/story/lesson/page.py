@@ -30,9 +30,9 @@ WORDS = {
 }
 Made = Callable[[Taught], tuple[AnyBlock, ...]]
 _PLACED: dict[str, tuple[str, Made]] = {
-    "practice": ("Five questions", asking.practice),
+    "practice": ("Questions to practise", asking.practice),
     "challenges": ("Code to read and to mend", asking.challenges),
-    "exam": ("Ten questions", asking.exam),
+    "exam": ("Test of ten questions", asking.exam),
     "cards": ("Cards", asking.cards),
     "checks": ("Programs with a silent bug", bugs.blocks),
     "experiment": ("Settings to try", studies.experiment),
@@ -49,14 +49,19 @@ def page(taught: Taught, events: Sequence[Event] = ()) -> Page:
     """
     about = taught.lesson.about
     origin = run_page.page(taught.recording)
+    told = tuple(sections(taught))
     return Page(
         title=f"{about.title}: a lesson",
         subtitle=f"{about.words} On {'your own run' if taught.own else 'a fresh run'}: "
         f"{origin.subtitle}",
-        sections=tuple(sections(taught)),
+        sections=told,
         contents=origin.contents,
         generator=f"pipetrace {pipetrace.__version__}",
-        modes=tuple(Mode(id=mode, label=label, words=WORDS[mode]) for mode, label in MODES.items()),
+        modes=tuple(
+            Mode(id=mode, label=label, words=WORDS[mode])
+            for mode, label in MODES.items()
+            if any(section.mode == mode for section in told)
+        ),
         learner=about.id,
         events=tuple(events),
     )

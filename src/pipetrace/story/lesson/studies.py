@@ -62,7 +62,7 @@ def experiment(taught: Taught) -> tuple[AnyBlock, ...]:
                       attempts=attempts)  # fmt: skip
     if "experiment" not in taught.failed:
         return (made,)
-    return (made, Crash(title="Not every choice was trained", text=taught.failed["experiment"]))
+    return (made, Crash(title="The experiment is not whole", text=taught.failed["experiment"]))
 
 
 def attempt(study: Study, tried: Tried) -> Attempt:
