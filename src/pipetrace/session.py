@@ -10,6 +10,7 @@ import platform
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -210,8 +211,11 @@ class Session:
         return writer.recording()
 
     def _questions(self) -> Sequence[Fact]:
-        """Ask about the forwards that the page shows."""
-        return select.questions(self.writer.recording(), execute).questions
+        """Ask about the forwards that the page shows; another run is asked other questions."""
+        recording = self.writer.recording()
+        origin = recording.first(Provenance)
+        seed = zlib.crc32(origin.started.encode()) if origin is not None else 0
+        return select.questions(recording, execute, seed).questions
 
     def _ended(self, status: str, code: int, seconds: float) -> Ended:
         return Ended(status=status, code=code, seconds=seconds, costs=dict(self.recorder.costs))

@@ -88,6 +88,8 @@ def test_a_folder_is_read(own: Path):
         ("lesson.toml", "study.py", "studies.py", "there is no script studies.py"),
         ("lesson.toml", "example.py", "examples.py", "there is no example examples.py"),
         ("lesson.toml", "[study]", "[study", "lesson.toml"),
+        ("lesson.toml", "at_most = 0.4", "", "a target needs one of at_most and at_least"),
+        ("lesson.toml", "at_most = 0.4", "at_most = 0.4\nat_least = 0.1", "a target needs one"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_with_its_place(own: Path, file: str, old: str, new: str, said: str):
@@ -152,7 +154,9 @@ def test_the_interval_is_that_of_a_paired_t_test():
         ("held-out loss", [0.1, 0.12, 0.11], "better"),
         ("held-out loss", [0.9, 0.92, 0.91], "worse"),
         ("held-out loss", [0.5, 0.7, 0.3], "no clear difference"),
-        ("held-out loss", [float("nan"), 0.7, 0.3], "no clear difference"),
+        ("held-out loss", [float("nan"), 0.7, 0.3], "not measured"),
+        ("held-out loss", [float("inf"), 0.7, 0.3], "not measured"),
+        ("held-out loss", [1e200, 0.7, 0.3], "no clear difference"),
         ("held-out accuracy", [0.9, 0.92, 0.91], "better"),
         ("held-out accuracy", [0.1, 0.12, 0.11], "worse"),
     ],
