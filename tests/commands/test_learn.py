@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -74,11 +77,11 @@ def test_a_lesson_of_ones_own_in_the_terminal_and_as_a_file(lesson: Path, tmp_pa
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "lesson.html"
     assert "<title>Tiny: a lesson</title>" in (tmp_path / "lesson.html").read_text("utf-8")
-    runs = sorted((tmp_path / "pipetrace-runs").glob("*.pipetrace"))
+    runs = sorted((tmp_path / "pipetrace-runs" / "lessons").glob("*.pipetrace"))
     assert [path.name for path in runs] == ["tiny-2.pipetrace", "tiny.pipetrace"]
     own = pipetrace(tmp_path, "learn", str(lesson), "why", "--terminal", "--run", str(runs[0]))
     assert "The model has 68 parameters." in own.stdout
-    assert len(list((tmp_path / "pipetrace-runs").glob("*.pipetrace"))) == 2
+    assert len(list((tmp_path / "pipetrace-runs" / "lessons").iterdir())) == 4
 
 
 def test_answers_in_the_terminal_are_kept(lesson: Path, tmp_path: Path):
@@ -88,9 +91,10 @@ def test_answers_in_the_terminal_are_kept(lesson: Path, tmp_path: Path):
     assert done.returncode == 0, done.stderr
     kept = [event for event in Log().events("tiny") if isinstance(event, Answer)]
     assert [event.option for event in kept[:2]] == [0, 1]
-    done = pipetrace(tmp_path, "quiz", "--test", said="a\n" * 10)
+    run = str(tmp_path / "pipetrace-runs" / "lessons" / "tiny.pipetrace")
+    done = pipetrace(tmp_path, "quiz", run, "--test", said="a\n" * 10)
     assert done.returncode == 0, done.stderr
-    assert re.search(r"(strong|growing|not yet): \d+ of 10 right\.", done.stdout)
+    assert re.search(r"(strong|growing|not yet): \d+ of 10 right, \d of 3 hard ones\.", done.stdout)
     events = Log().events()
     (begun, ended) = (event for event in events if isinstance(event, Sitting))
     assert (begun.verdict, ended.total) == ("", 10)
@@ -117,6 +121,7 @@ def test_lessons_are_listed(tmp_path: Path):
         (("learn", "--run", "lost.pipetrace", "--terminal", "why"), "lost.pipetrace"),
         (("learn", "--output", "no/such/folder.html"), "there is no such folder"),
         (("quiz", "lost.pipetrace"), "lost.pipetrace"),
+        (("learn", "--terminal", "-o", "x.html"), "--terminal and --output do not go together"),
     ],
 )
 def test_what_is_typed_wrong_is_said(tmp_path: Path, words: tuple[str, ...], said: str):
@@ -124,3 +129,40 @@ def test_what_is_typed_wrong_is_said(tmp_path: Path, words: tuple[str, ...], sai
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_written_lesson_holds_nothing_of_who_wrote_it(lesson: Path, tmp_path: Path):
+    Log().append(Answer(lesson="tiny", at=1, question="SECRET-ID", form=0, option=0, right=True))
+    done = pipetrace(tmp_path, "learn", str(lesson), "-o", "lesson.html")
+    assert done.returncode == 0, done.stderr
+    document = (tmp_path / "lesson.html").read_text("utf-8")
+    packed = re.search(r'id="data">([^<]*)<', document)
+    assert packed is not None
+    text = packed.group(1)
+    page = text if text.startswith("{") else gzip.decompress(base64.b64decode(text)).decode()
+    assert '"learner":"tiny"' in page
+    assert "SECRET-ID" not in page
+
+
+def test_a_quiz_goes_on_where_nothing_can_be_kept(
+    lesson: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):  # fmt: skip
+    assert pipetrace(tmp_path, "run", "--out", "runs", str(lesson / "example.py")).returncode == 0
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("PIPETRACE_DATA", str(tmp_path / "file" / "folder"))
+    run = str(tmp_path / "runs" / "example.pipetrace")
+    done = pipetrace(tmp_path, "quiz", run, said="a\n" * 8)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("nothing is kept of these answers") == 1
+    assert "8 in all" in done.stdout
+
+
+def test_a_port_that_is_taken_is_said_before_anything_runs(lesson: Path, tmp_path: Path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = pipetrace(tmp_path, "learn", str(lesson), "--port", port)
+    assert done.returncode == 2
+    assert f"Port {port} cannot be used" in done.stderr
+    assert not (tmp_path / "pipetrace-runs").exists()
