@@ -6,11 +6,19 @@ from typing import Any
 
 import msgspec
 
+from pipetrace.blocks import Exam
 from pipetrace.learned import Event
 from pipetrace.views import demo_lesson
 
 EXAM = demo_lesson.exam()
 EVENTS = msgspec.json.Decoder(list[Event])
+FULL = """() => {
+  for (let size = 2 ** 22; size; size >>= 1)
+    try {
+      localStorage.setItem("full", (localStorage.getItem("full") ?? "") + "x".repeat(size));
+    } catch {}
+}"""
+"""Fills what the browser lends to a page, to the last character."""
 
 
 def settle(tab: Any) -> None:
@@ -40,10 +48,10 @@ def go_to(tab: Any, label: str) -> None:
     tab.get_by_role("tablist", name="Modes").get_by_role("tab", name=label).click()
 
 
-def sit(tab: Any, form: int, right: set[int]) -> None:
+def sit(tab: Any, form: int, right: set[int], exam: Exam = EXAM) -> None:
     """Answer a whole form, the questions of `right` rightly."""
-    for place, at in enumerate(EXAM.forms[form]):
-        options = EXAM.questions[at].options
+    for place, at in enumerate(exam.forms[form]):
+        options = exam.questions[at].options
         wanted = next(
             index for index, option in enumerate(options) if option.correct == (place in right)
         )

@@ -14,8 +14,6 @@ from views.learner import kept, settle
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Any]
-pytestmark = pytest.mark.browser
-Open = Callable[..., Any]
 
 
 def test_cards_are_turned_and_rated(lesson: Open):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from pipetrace import blocks
@@ -13,8 +14,12 @@ from views.learner import EXAM, kept, settle, sit
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Any]
-pytestmark = pytest.mark.browser
-Open = Callable[..., Any]
+
+
+def on_page(*given: blocks.AnyBlock) -> Page:
+    """Put blocks alone on the page of a learner."""
+    section = blocks.Section(id="alone", title="Alone", blocks=given)
+    return Page(title="t", subtitle="", sections=(section,), learner="demo")
 
 
 @pytest.mark.parametrize(
@@ -43,7 +48,7 @@ def test_a_test_ends_with_its_verdict(lesson: Open, right: set[int], verdict: st
         hard = len(right & {7, 8, 9})
         assert f"{len(right)} of 10 right, {hard} of the 3 hard ones." in said
         low, high = (f"{bound * 100:.0f} %" for bound in EXAM.intervals[len(right)])
-        assert f"between {low} and {high} right" in said
+        assert f"between {low} and {high} of such questions right" in said
         assert ("hard ones are needed" in said) == (len(right) == 8 and verdict == "Growing")
         wrong = {EXAM.questions[at].subject for at in set(range(10)) - right}
         links = box.get_by_role("link", name="see Data flow, 5 stages")
@@ -108,18 +113,67 @@ def test_a_test_by_keyboard_alone_with_questions_left_out(lesson: Open):
 def test_forms_take_turns(lesson: Open):
     tab = lesson(hash="#exam")
     tab.get_by_role("button", name="Begin").click()
-    for form, following in ((0, 2), (1, 1), (0, 2)):
+    for form, following in (
+        (0, "2 comes next."),
+        (1, "1 comes next, whose"),
+        (0, "2 comes next, w"),
+    ):
         sit(tab, form, {0})
-        assert f"Form {following} comes next." in tab.locator(".exam").inner_text()
+        assert f"Form {following}" in tab.locator(".exam").inner_text()
         tab.get_by_role("button", name="Another form").click()
     ended = [each.form for each in kept(tab) if getattr(each, "verdict", "")]
     assert ended == [0, 1, 0]
 
 
+def test_the_only_form_is_taken_again_as_what_it_is(lesson: Open):
+    tab = lesson(on_page(msgspec.structs.replace(EXAM, forms=EXAM.forms[:1])))
+    box = tab.locator(".exam")
+    assert "Form 1" not in box.inner_text()
+    tab.get_by_role("button", name="Begin").click()
+    sit(tab, 0, {0})
+    said = box.inner_text()
+    assert "The same form comes next, whose answers you have seen: it then measures memory." in said
+    assert "95 % interval" in said
+    assert box.get_by_role("button", name="Another form").count() == 0
+    box.get_by_role("button", name="Take it again").click()
+    sit(tab, 0, {0})
+    said = box.inner_text()
+    assert "You had seen the answers of this form: the result measures memory too." in said
+    assert "95 % interval" not in said
+
+
+@pytest.mark.parametrize(
+    ("few", "hard", "rule", "right", "said"),
+    [
+        ((0, 1, 2, 3, 4, 5, 6, 7, 4, 5), 1, "at least 8 right, the hard one among them", {7},
+         "1 of 10 right, the hard one among them."),
+        ((0, 1, 2, 3, 4, 5, 6, 7, 4, 5), 1, "at least 8 right, the hard one among them",
+         set(range(10)) - {7}, "9 of 10 right, the hard one not among them. 8 right are enough "
+         "for strong; 1 hard one is needed too."),
+        ((0, 1, 2, 3, 4, 5, 6, 7, 8, 5), 1, "at least 8 right, and at least 1 of the 2 hard ones",
+         {7}, "1 of 10 right, 1 of the 2 hard ones."),
+        ((0, 1, 2, 3, 4, 5, 6, 3, 4, 5), 0, "at least 8 right\n", set(range(10)),
+         "10 of 10 right.\n"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_test_with_fewer_hard_ones_says_so(
+    lesson: Open, few: tuple[int, ...], hard: int, rule: str, right: set[int], said: str
+):
+    given = [msgspec.structs.replace(EXAM.questions[at], id=f"q{n}") for n, at in enumerate(few)]
+    form = tuple(range(10))
+    test = msgspec.structs.replace(EXAM, questions=tuple(given), forms=(form,), hard=hard)
+    tab = lesson(on_page(test))
+    box = tab.locator(".exam")
+    assert f"Strong: {rule}" in box.inner_text()
+    tab.get_by_role("button", name="Begin").click()
+    sit(tab, 0, right, test)
+    assert said in box.inner_text()
+
+
 def test_an_answer_in_a_test_is_no_answer_outside_of_it(lesson: Open):
     asked = EXAM.questions[0]
-    alone = blocks.Section(id="alone", title="Alone", blocks=(asked, EXAM))
-    tab = lesson(Page(title="t", subtitle="", sections=(alone,), learner="demo"))
+    tab = lesson(on_page(asked, EXAM))
     tab.get_by_role("button", name="Begin").click()
     sit(tab, 0, set())
     assert "None answered yet" in tab.locator(".score").inner_text()

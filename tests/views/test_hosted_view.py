@@ -12,10 +12,8 @@ from playwright.sync_api import expect
 
 from pipetrace.learned import Event
 from pipetrace.views import data, demo, html
-from views.learner import go_to, happened, kept
+from views.learner import FULL, go_to, happened, kept
 
-pytestmark = pytest.mark.browser
-Open = Callable[..., Any]
 pytestmark = pytest.mark.browser
 Open = Callable[..., Any]
 
@@ -26,10 +24,17 @@ HOSTED = """
   document.body.replaceChildren(el);
   window.asked = [];
   window.failing = false;
+  window.refusing = "";
+  window.emptied = "";
   const listeners = [];
   const values = { page };
   const act = async (name, given) => {
     if (window.failing) throw new Error("the <b>disk</b> is full");
+    if (window.emptied) localStorage.removeItem(window.emptied);
+    if (window.emptied) throw new Error("no answer");
+    if (window.refusing && window.refusing === (given.event?.question)) {
+      throw Object.assign(new Error("this is no <event>"), { status: 400 });
+    }
     window.asked.push([name, given]);
     const made = { block: "text", text: `it came back from ${name}` };
     if (name !== "experiment") return name === "again" ? [made] : [];
@@ -71,7 +76,7 @@ def test_a_host_keeps_the_answers(hosted: Any):
     assert name == "learned"
     answer = msgspec.convert(given["event"], Event)
     assert (answer.question, answer.right, answer.lesson) == ("scale", True, "demo")
-    assert "kept in your own file" in hosted.locator(".kept").inner_text()
+    expect(hosted.locator(".kept")).to_have_text("Your answers are kept in your own file.")
     assert hosted.get_by_role("button", name="Forget my answers").count() == 0
     news = msgspec.structs.replace(demo.lesson(), events=(answer,))
     hosted.evaluate("(page) => renew(page)", data.plain(news))
@@ -84,7 +89,8 @@ def test_a_host_that_fails_is_asked_again(hosted: Any):
     hosted.get_by_role("radio", name="D 0.7143").check()
     hosted.get_by_role("button", name="Check").first.click()
     expect(hosted.locator(".kept")).to_contain_text(
-        "1 answer is not kept yet, and will be tried again: the <b>disk</b> is full"
+        "1 answer is not kept yet, and tried again as long as this page is open: "
+        "the <b>disk</b> is full"
     )
     assert hosted.get_by_text("D is right.").is_visible()
     box = hosted.locator(".kept").bounding_box()
@@ -92,6 +98,72 @@ def test_a_host_that_fails_is_asked_again(hosted: Any):
     hosted.evaluate("window.failing = false")
     expect(hosted.locator(".kept")).not_to_contain_text("not kept yet")
     assert [name for name, _ in hosted.evaluate("asked")] == ["learned"]
+
+
+def test_an_answer_that_is_refused_for_good_is_said_once_and_left(hosted: Any):
+    go_to(hosted, "Practice")
+    hosted.evaluate("window.failing = true")
+    hosted.get_by_role("radio", name="D 0.7143").check()
+    hosted.get_by_role("button", name="Check").first.click()
+    expect(hosted.locator(".kept")).to_contain_text("1 answer is not kept yet")
+    hosted.evaluate("Object.assign(window, { failing: false, refusing: 'scale' })")
+    expect(hosted.locator(".kept")).to_contain_text(
+        "1 answer was refused, and is not kept: this is no <event>"
+    )
+    hosted.get_by_role("radio", name="B ones and zeros").check()
+    hosted.get_by_role("button", name="Check").click()
+    expect(hosted.locator(".kept")).to_have_text("Your answers are kept in your own file.")
+    assert [given["event"]["question"] for _, given in hosted.evaluate("asked")] == ["mode"]
+
+
+@pytest.fixture
+def stored(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Show the lesson with a process behind it, at an address that has a storage."""
+    context = browser.new_context(viewport={"width": 1200, "height": 900})
+    noise: list[str] = []
+    (tmp_path / "empty.html").write_text("<!doctype html><body></body>")
+
+    def open_page(before: str = "null") -> Any:
+        tab = context.new_page()
+        tab.on("pageerror", lambda error: noise.append(str(error)))
+        tab.goto((tmp_path / "empty.html").as_uri())
+        tab.evaluate(before)
+        tab.add_style_tag(content=html.style())
+        source = html.module().replace("export default", "window.viewer =")
+        tab.add_script_tag(content=source, type="module")
+        tab.wait_for_function("window.viewer")
+        tab.evaluate(HOSTED, data.plain(demo.lesson()))
+        return tab
+
+    yield open_page
+    context.close()
+    assert noise == []
+
+
+def test_a_browser_that_stores_nothing_loses_no_answer_on_its_way(stored: Open):
+    tab = stored(FULL)
+    go_to(tab, "Practice")
+    tab.evaluate("window.failing = true")
+    tab.get_by_role("radio", name="D 0.7143").check()
+    tab.get_by_role("button", name="Check").first.click()
+    expect(tab.locator(".kept")).to_contain_text("1 answer is not kept yet")
+    tab.get_by_role("radio", name="B ones and zeros").check()
+    tab.get_by_role("button", name="Check").click()
+    expect(tab.locator(".kept")).to_contain_text("2 answers are not kept yet")
+    tab.evaluate("window.failing = false")
+    expect(tab.locator(".kept")).to_have_text("Your answers are kept in your own file.")
+    sent = [given["event"]["question"] for _, given in tab.evaluate("asked")]
+    assert sorted(sent) == ["mode", "scale"]
+
+
+def test_what_another_tab_has_sent_is_not_put_back(stored: Open):
+    tab = stored()
+    go_to(tab, "Practice")
+    tab.evaluate("window.emptied = 'pipetrace/demo/unsent'")
+    tab.get_by_role("radio", name="D 0.7143").check()
+    tab.get_by_role("button", name="Check").first.click()
+    expect(tab.locator(".kept")).to_have_text("Your answers are kept in your own file.")
+    assert tab.evaluate("localStorage.getItem('pipetrace/demo/unsent')") is None
 
 
 def test_what_the_browser_kept_goes_to_a_host_that_comes_later(lesson: Open, tmp_path: Path):

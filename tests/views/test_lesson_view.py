@@ -13,10 +13,8 @@ from pipetrace.blocks import Page
 from pipetrace.learned import Event
 from pipetrace.views import demo, demo_lesson, html
 from views import axe
-from views.learner import go_to, happened, kept, mode, settle, sit, titles
+from views.learner import FULL, go_to, happened, kept, mode, settle, sit, titles
 
-pytestmark = pytest.mark.browser
-Open = Callable[..., Any]
 pytestmark = pytest.mark.browser
 Open = Callable[..., Any]
 
@@ -191,6 +189,45 @@ def test_a_frame_without_storage_keeps_answers_while_it_is_open(browser: Any):
     assert "until this page is closed" in inside.locator(".kept").inner_text()
     assert noise == []
     tab.close()
+
+
+def test_a_full_storage_loses_nothing_while_the_page_is_open(lesson: Open):
+    tab = lesson(hash="#quiz")
+    tab.get_by_role("radio", name="D 0.7143").check()
+    tab.get_by_role("button", name="Check").first.click()
+    tab.evaluate(FULL)
+    go_to(tab, "Review")
+    assert tab.locator(".kept").inner_text().startswith("Your answers are kept in this browser")
+    tab.get_by_role("button", name="Begin").click()
+    sit(tab, 0, set(range(10)))
+    assert "10 of 10 right" in tab.locator(".exam").inner_text()
+    assert (
+        tab.locator(".kept")
+        .inner_text()
+        .startswith(
+            "This browser stores no more: your latest answers last only until this page is closed."
+        )
+    )
+    assert len(kept(tab)) == 1
+    go_to(tab, "Practice")
+    assert "1 of 1 right" in tab.locator(".score").inner_text()
+    tab.get_by_role("button", name="Forget my answers").click()
+    tab.get_by_role("button", name="Forget them all").click()
+    assert "None answered yet" in tab.locator(".score").inner_text()
+
+
+def test_what_could_not_be_stored_is_stored_when_there_is_room(lesson: Open):
+    tab = lesson(hash="#quiz")
+    tab.evaluate(FULL)
+    tab.get_by_role("radio", name="D 0.7143").check()
+    tab.get_by_role("button", name="Check").first.click()
+    expect(tab.locator(".kept")).to_contain_text("This browser stores no more")
+    assert kept(tab) == []
+    tab.evaluate("localStorage.removeItem('full')")
+    tab.get_by_role("radio", name="B ones and zeros").check()
+    tab.get_by_role("button", name="Check").click()
+    assert "kept in this browser only" in tab.locator(".kept").inner_text()
+    assert [answer.question for answer in kept(tab)] == ["scale", "mode"]
 
 
 def test_what_was_answered_before_comes_with_the_page(lesson: Open):

@@ -20,7 +20,7 @@ MODULES = (
     "dom.js", "address.js", "chart.js", "distributions.js", "code.js", "rerun.js", "stage.js",
     "flow.js", "question.js", "tabs.js", "draws.js", "network.js", "graph.js", "exam.js",
     "fsrs.js", "cards.js", "steps.js", "experiment.js", "blocks.js", "section.js", "paper.js",
-    "learner.js", "modes.js", "viewer.js",
+    "drawer.js", "learner.js", "modes.js", "viewer.js",
 )  # fmt: skip
 SHEETS = (
     "viewer.css", "blocks.css", "choices.css", "code.css", "stage.css", "draws.css", "network.css",

@@ -16,6 +16,7 @@ const marked = (verdict) => {
   return [make("span.dots", { "aria-hidden": "true" }, dots), said];
 };
 const percent = (share) => `${Math.round(Number(share) * 100)} %`;
+const hardIn = (asked) => asked.filter((each) => each.level === "hard").length;
 const countOf = (number, one) => `${number} ${one}${number === 1 ? "" : "s"}`;
 
 // The limits as the block has them; a block leaves out what holds its default.
@@ -92,27 +93,27 @@ export function exam(block, context) {
     memory.choice = choice ? Number(choice) : undefined;
   };
 
-  const start = (sittings) => {
-    const form = nextForm(block, sittings);
+  const start = () => {
+    const form = nextForm(block, []);
     const asked = formOf(block, form);
     const { strong, hard, growing } = limitsOf(block);
-    const levels = [...new Set(asked.map((each) => each.level).filter(Boolean))].map(
-      (level) => `${asked.filter((each) => each.level === level).length} ${level}`,
-    );
-    const which = sittings.some((each) => each.form === form)
-      ? ", the one you sat longest ago"
-      : "";
+    const levels = [...new Set(asked.map((each) => each.level).filter(Boolean))]
+      .map((level) => `${asked.filter((each) => each.level === level).length} ${level}`)
+      .join(", ");
+    const hards = hardIn(asked);
+    const among =
+      hards === 1 ? "the hard one among them" : `and at least ${hard} of the ${hards} hard ones`;
     const rule = (verdict, text) => make("li", make("strong", marked(verdict)), `: ${text}`);
     return [
       heading(...words(block.title)),
-      make("p", `${countOf(asked.length, "question")}: ${levels.join(", ")}. `, rest),
+      make("p", countOf(asked.length, "question"), levels && `: ${levels}`, ". ", rest),
       make(
         "ul.rules",
-        rule("strong", `at least ${strong} right, and at least ${hard} of the hard ones`),
+        rule("strong", `at least ${strong} right${hard ? `, ${among}` : ""}`),
         rule("growing", `at least ${growing} right`),
         rule("not yet", "fewer"),
       ),
-      make("p.note", `Form ${form + 1} of ${block.forms.length}${which}.`),
+      block.forms.length > 1 && make("p.note", `Form ${form + 1} of ${block.forms.length}.`),
       make("div.tools", button("Begin", begin, true), status),
     ];
   };
@@ -239,36 +240,50 @@ export function exam(block, context) {
   const result = (sitting, sittings) => {
     const asked = formOf(block, sitting.form);
     const { right = 0, total = asked.length, hard = 0, verdict } = sitting;
-    const hards = asked.filter((each) => each.level === "hard").length;
+    const hards = hardIn(asked);
     const limits = limitsOf(block);
     const interval = block.intervals[right];
     const wrong = asked.filter((each) => !each.options[givenIn(sitting.sitting, each)]?.correct);
+    const needed = limits.hard === 1 ? "1 hard one is" : `${limits.hard} hard ones are`;
     const short =
       verdict === "growing" && right >= limits.strong
-        ? ` ${limits.strong} right are enough for strong; ${limits.hard} hard ones are needed too.`
+        ? ` ${limits.strong} right are enough for strong; ${needed} needed too.`
         : "";
+    const before = sittings.slice(0, sittings.indexOf(sitting));
+    const sat = (form, among) => among.some((each) => each.ended && each.form === form);
+    const again = sat(sitting.form, before);
     const next = nextForm(block, sittings);
+    const alone = block.forms.length === 1;
+    const comes = `${alone ? "The same form" : `Form ${next + 1}`} comes next`;
     return [
       heading(marked(verdict)),
       make(
         "p.total",
         make("strong", `${right} of ${total} right`),
-        hards ? `, ${hard} of the ${hards} hard ones.` : ".",
+        hards > 1 && `, ${hard} of the ${hards} hard ones`,
+        hards === 1 && `, the hard one ${hard ? "" : "not "}among them`,
+        ".",
         short,
       ),
-      interval &&
-        make(
-          "p.note",
-          `${countOf(total, "question")} tell only so much: of all questions of this kind you ` +
-            `would answer between ${percent(interval[0])} and ${percent(interval[1])} right ` +
-            "(95 % interval).",
-        ),
+      again
+        ? make("p.note", "You had seen the answers of this form: the result measures memory too.")
+        : interval &&
+          make(
+            "p.note",
+            `${countOf(total, "question")} tell only so much: somebody who answers between ` +
+              `${percent(interval[0])} and ${percent(interval[1])} of such questions right can ` +
+              "well come out like this (95 % interval).",
+          ),
       practise(wrong),
       make("div.reviewed", ...review(sitting, asked)),
       make(
         "div.tools",
-        button("Another form", begin, true),
-        make("span.note", `Form ${next + 1} comes next.`),
+        button(alone ? "Take it again" : "Another form", begin, true),
+        make(
+          "span.note",
+          comes,
+          sat(next, sittings) ? ", whose answers you have seen: it then measures memory." : ".",
+        ),
       ),
     ];
   };
@@ -282,7 +297,7 @@ export function exam(block, context) {
     stands = stage;
     const focus = memory.focus;
     memory.focus = false;
-    if (!latest) put(start(sittings), focus);
+    if (!latest) put(start(), focus);
     else put(latest.ended ? result(latest, sittings) : ask(latest), focus);
   };
   context.learned = show;

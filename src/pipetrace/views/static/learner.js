@@ -1,40 +1,11 @@
 // What a learner did is a list of events: all that a page shows of it follows from that list.
 import { make, sign, visible } from "./dom.js";
+import { drawerAt, nameOf, sound } from "./drawer.js";
 
 const PAUSE = 2000;
 const LONGEST = 60000;
-
-const nameOf = ({ event, at, question, card, sitting, experiment, verdict }) =>
-  [event, at, question ?? card ?? sitting ?? experiment, verdict ?? ""].join(" ");
-
-const sound = (list) =>
-  Array.isArray(list)
-    ? list.filter((each) => typeof each?.event === "string" && Number.isFinite(each.at))
-    : [];
-
-// A frame may have no storage, and a storage may be full: null says so.
-function storedAt(key) {
-  try {
-    const text = localStorage.getItem(key);
-    try {
-      return sound(JSON.parse(text));
-    } catch {
-      return [];
-    }
-  } catch {
-    return null;
-  }
-}
-
-function storeAt(key, list) {
-  try {
-    if (list.length) localStorage.setItem(key, JSON.stringify(list));
-    else localStorage.removeItem(key);
-    return true;
-  } catch {
-    return false;
-  }
-}
+// The status of an answer that will be the same the next time.
+const REFUSED = 400;
 
 export const offersOf = (model, name) =>
   Boolean(model.act) && (model.actions ? model.actions.includes(name) : name === "rerun");
@@ -44,11 +15,12 @@ export function learnerOf(model, told) {
   let lesson = "";
   let given = [];
   let own = [];
-  let unsent = [];
+  let kept = null;
+  let unsent = null;
   let hosted = false;
-  let lasting = true;
   let sending = false;
   let trouble = "";
+  let refused = "";
   let pause = PAUSE;
   let waiting = 0;
   let last = 0;
@@ -56,7 +28,6 @@ export function learnerOf(model, told) {
     events: [],
     element: make("div.kept", { role: "region", "aria-label": "Your answers", hidden: true }),
   };
-  const key = (part = "") => `pipetrace/${lesson}${part}`;
 
   const merge = () => {
     const known = new Map([...given, ...own].map((event) => [nameOf(event), event]));
@@ -70,7 +41,7 @@ export function learnerOf(model, told) {
     make("button", { type: "button", class: "quiet", onclick }, label);
   const forget = button("Forget my answers", () => {
     const sure = button("Forget them all", () => {
-      storeAt(key(), []);
+      kept.put([]);
       own = [];
       changed();
       tools.replaceChildren(forget);
@@ -83,21 +54,33 @@ export function learnerOf(model, told) {
     tools.replaceChildren("Forget what is kept here? ", sure, keep);
     keep.focus();
   });
+  const count = () => {
+    const { length } = unsent.all();
+    return length === 1 ? "1 answer is" : `${length} answers are`;
+  };
+  const where = () => {
+    if (hosted && unsent?.all().length) return `${count()} not kept in your own file yet.`;
+    if (hosted) return "Your answers are kept in your own file.";
+    if (!kept?.opens)
+      return "Nothing can be kept here: your answers last until this page is closed.";
+    return kept.full
+      ? "This browser stores no more: your latest answers last only until this page is closed."
+      : "Your answers are kept in this browser only.";
+  };
   const say = () => {
-    const browser = Boolean(lesson) && !hosted && lasting;
     store.element.hidden = !lesson;
-    note.textContent = hosted
-      ? "Your answers are kept in your own file, beside your runs."
-      : lasting
-        ? "Your answers are kept in this browser only."
-        : "Nothing can be kept here: your answers last until this page is closed.";
-    if (!browser || !own.length) tools.replaceChildren();
+    note.textContent = where();
+    if (!lesson || hosted || !kept.opens || !own.length) tools.replaceChildren();
     else if (!tools.firstChild) tools.append(forget);
-    note.hidden = Boolean(trouble);
-    store.element.classList.toggle("trouble", Boolean(trouble));
-    const count = unsent.length === 1 ? "1 answer is" : `${unsent.length} answers are`;
-    const words = ` ${count} not kept yet, and will be tried again: ${visible(trouble)}`;
-    trying.replaceChildren(...(trouble ? [sign("warning"), words] : []));
+    const waits =
+      trouble &&
+      unsent.all().length > 0 &&
+      `${count()} not kept yet, and tried again as long as this page is open: ${trouble}`;
+    const wrong = [refused && `1 answer was refused, and is not kept: ${refused}`, waits];
+    const words = wrong.filter(Boolean).map(visible).join(" ");
+    note.hidden = Boolean(words);
+    store.element.classList.toggle("trouble", Boolean(words));
+    trying.replaceChildren(...(words ? [sign("warning"), ` ${words}`] : []));
   };
   const changed = () => {
     merge();
@@ -105,77 +88,85 @@ export function learnerOf(model, told) {
     told();
   };
 
-  // Tabs share what is unsent, and one of them sends at a time.
-  const left = (list) => {
-    if (list) storeAt(key("/unsent"), (unsent = list));
-    else unsent = storedAt(key("/unsent")) ?? unsent;
-    return unsent;
+  // One that does not pass does not hold up the others.
+  const failed = new Set();
+  const next = (list) => {
+    const event = list.find((each) => !failed.has(nameOf(each)));
+    if (!event) failed.clear();
+    return event ?? list[0];
   };
   const deliver = async () => {
-    try {
-      while (left().length) {
-        const [event] = unsent;
+    const queue = unsent;
+    for (let event; (event = next(queue.all())) && offersOf(model, "learned");) {
+      try {
         await model.act("learned", { event });
-        left(left().filter((each) => nameOf(each) !== nameOf(event)));
+      } catch (error) {
+        const said = String(error?.message ?? error);
+        if (error?.status !== REFUSED) {
+          failed.add(nameOf(event));
+          trouble = said;
+          clearTimeout(waiting);
+          waiting = setTimeout(send, pause);
+          pause = Math.min(pause * 2, LONGEST);
+          return;
+        }
+        refused = said;
       }
-      trouble = "";
-      pause = PAUSE;
-    } catch (error) {
-      trouble = String(error?.message ?? error);
-      // One that is refused does not hold up the others.
-      const [first, ...others] = left();
-      left([...others, first]);
-      clearTimeout(waiting);
-      waiting = setTimeout(send, pause);
-      pause = Math.min(pause * 2, LONGEST);
+      queue.drop(event);
     }
+    trouble = "";
+    pause = PAUSE;
   };
+  // Tabs share what is unsent, and one of them sends at a time.
   const send = async () => {
-    if (sending || !lesson || !left().length || !offersOf(model, "learned")) return;
+    if (sending || !unsent?.all().length || !offersOf(model, "learned")) return;
     sending = true;
     try {
-      await navigator.locks.request(key("/unsent"), deliver);
+      await navigator.locks.request(`pipetrace/${lesson}/unsent`, deliver);
     } catch {
       await deliver();
     }
     sending = false;
     say();
+    if (!trouble) send();
   };
 
   store.add = (event) => {
     last = Math.max(Date.now(), last + 1);
     const whole = { ...event, lesson, at: last };
-    if (lesson && hosted) left([...left(), whole]);
-    else if (lesson) own = storedAt(key()) ?? own;
-    own = [...own, whole];
-    if (lesson && !hosted) lasting = storeAt(key(), own);
+    refused = "";
+    (hosted ? unsent : kept)?.add(whole);
+    own = kept && !hosted ? kept.all() : [...own, whole];
     changed();
     if (hosted) send();
     return whole;
   };
   store.show = (page) => {
     const known = store.events.map(nameOf).join();
+    const named = page.learner ?? "";
     const offered = hosted;
     hosted ||= offersOf(model, "learned");
     given = sound(page.events ?? []);
-    if (lesson !== (page.learner ?? "") || hosted !== offered) {
-      lesson = page.learner ?? "";
+    if (lesson !== named) {
+      kept = named ? drawerAt(`pipetrace/${named}`) : null;
+      unsent = named ? drawerAt(`pipetrace/${named}/unsent`) : null;
+    }
+    if (lesson !== named || hosted !== offered) {
+      lesson = named;
       // What a browser kept before a host offered to keep it goes to the host.
-      const before = hosted && lesson ? (storedAt(key()) ?? []) : [];
-      if (before.length) storeAt(key(), []);
-      if (before.length) left([...left(), ...before]);
-      const kept = lesson ? storedAt(key(hosted ? "/unsent" : "")) : [];
-      lasting = kept !== null;
-      own = kept ?? [];
+      const before = (hosted && kept?.all()) || [];
+      if (before.length) kept.put([]);
+      if (before.length) unsent.add(...before);
+      own = (hosted ? unsent : kept)?.all() ?? [];
     }
     merge();
     say();
     if (hosted) send();
     return store.events.map(nameOf).join() !== known;
   };
-  const heard = (event) => {
-    if (hosted || !lesson || (event.key !== null && event.key !== key())) return;
-    own = storedAt(key()) ?? own;
+  const heard = ({ key }) => {
+    if (hosted || !kept || (key !== null && key !== `pipetrace/${lesson}`)) return;
+    own = kept.all();
     changed();
   };
   addEventListener("storage", heard);

@@ -4,6 +4,15 @@ import { render } from "./viewer.js";
 
 const GONE =
   "The server of this page cannot be reached: it has ended. What stands here was read before.";
+const MOST = 300;
+
+function toldIn(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
 
 function follow(el) {
   const token = new URLSearchParams(location.search).get("token") ?? "";
@@ -22,16 +31,20 @@ function follow(el) {
   let drawing = 0;
 
   const act = async (name, args) => {
+    const gone = () => {
+      throw new Error(GONE);
+    };
     const answer = await fetch(address("act"), {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ name, arguments: args }),
-    }).catch(() => {
-      throw new Error(GONE);
-    });
-    const told = await answer.json().catch(() => ({ error: GONE }));
-    if (!answer.ok) throw new Error(told.error);
-    return told.blocks;
+    }).catch(gone);
+    const text = await answer.text().catch(gone);
+    const told = toldIn(text);
+    if (answer.ok && told?.blocks) return told.blocks;
+    const said =
+      told?.error ?? `The server answered ${answer.status}: ${text.trim().slice(0, MOST)}`;
+    throw Object.assign(new Error(said), { status: answer.status });
   };
   const merge = (news) => {
     const { sections, order, actions, since, events, ...head } = news;

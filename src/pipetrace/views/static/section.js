@@ -30,7 +30,6 @@ function contextFor(host, view, block, key) {
       context.restore?.();
       context.inner.forEach((each) => each.renew());
     },
-    scored: () => view.count(),
     chosen: (stage) => host.chosen(view, stage),
     drawBlock(nested, name) {
       const inner = contextFor(host, view, nested, `${key}.${name}`);
