@@ -18,20 +18,7 @@ from pipetrace.lessons import select
 from pipetrace.lessons.answering import answer
 from pipetrace.lessons.registry import Template, templates
 from pipetrace.probes.execute import execute
-from pipetrace.records import (
-    Bin,
-    Capture,
-    Classification,
-    Epoch,
-    Evaluation,
-    Fact,
-    Metrics,
-    Model,
-    Op,
-    Prediction,
-    Probe,
-    Question,
-)
+from pipetrace.records import Capture, Epoch, Fact, Metrics, Model, Op, Prediction, Question
 from pipetrace.tracefile import Recording
 
 SEEDS = range(6)
@@ -354,48 +341,6 @@ def test_keys_are_what_the_classification_run_recorded(runs: dict[str, Recording
     assert prediction.truth is not None
     p = prediction.probabilities[int(prediction.truth)]
     assert math.isclose(float(answered("A422", run)), -math.log(p), abs_tol=1e-3)
-
-
-def dropping(*, evaluate: bool) -> Recording:
-    """Train with much dropout, evaluated in eval mode or, as some forget, in train mode."""
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Dropout(0.5), nn.Linear(32, 2))
-    if not evaluate:
-        model.eval = lambda: model.train()  # type: ignore[method-assign]  # the call is missing
-    rows = torch.randn(105, 6)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
-    return train(model, rows, (rows[:, 0] > 0).long(), nn.CrossEntropyLoss(), optimizer)
-
-
-def test_losses_are_compared_in_one_mode_and_of_the_same_weights() -> None:
-    run = dropping(evaluate=True)
-    off = {each.epoch: each.off.loss for each in run.all(Probe)}
-    assert all(each.on.loss != each.off.loss for each in run.all(Probe))
-    held = {each.epoch: each.score.loss for each in run.all(Evaluation)}
-    gaps = {round((held[epoch] or 0) - (off[epoch] or 0), 3) for epoch in (1, 2)}
-    assert {round(float(answered("A424", run, seed)), 3) for seed in range(8)} == gaps
-    (template,) = [each for each in templates() if each.id == "A424"]
-    assert template.draft(dropping(evaluate=False), 0) is None
-
-
-def test_chance_is_not_called_miscalibration() -> None:
-    def evaluated(count: int, right: int, probability: float) -> Recording:
-        bins = (Bin(count=count, probability=probability, share=right / count),)
-        scores = Classification(classes=4, accuracy=0.5, majority=0.4, bins=bins)
-        metrics = Metrics(
-            training=0, epoch=1, evaluation=0, loss="cross_entropy", counted=count,
-            classification=scores,
-        )  # fmt: skip
-        return Recording([metrics], {}, None)
-
-    (template,) = [each for each in templates() if each.id == "A445"]
-    for count, right, probability in ((8, 4, 0.385), (5, 5, 0.9), (40, 26, 0.7), (50, 49, 1.0)):
-        assert template.draft(evaluated(count, right, probability), 0) is None
-        share = right / count
-        error = (probability * (1 - probability) / count) ** 0.5
-        assert abs(share - probability) <= 1.96 * error or probability == 1
-    assert answered("A445", evaluated(200, 100, 0.385)) == "It was too unsure, by 0.115"
-    assert answered("A445", evaluated(200, 100, 0.615)) == "It was too sure, by 0.115"
 
 
 def test_no_question_tells_of_a_loss_without_end(runs: dict[str, Recording]) -> None:
