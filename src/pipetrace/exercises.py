@@ -39,7 +39,7 @@ class Question(Block, frozen=True):
     """A question that the page grades."""
 
     id: str
-    """Permanent id of its template; together with `form` it names this very question."""
+    """Permanent id of its template; with `form` it names one question of one run."""
     level: str
     text: str
     options: tuple[Option, ...]

@@ -20,16 +20,15 @@ from pipetrace.errors import PipetraceError
 
 if TYPE_CHECKING:
     from pipetrace.blocks import Question as Block
+    from pipetrace.lessons.registry import Template
+    from pipetrace.lessons.select import Ask
     from pipetrace.records import Question
+    from pipetrace.tracefile import Recording
 
 Later = Callable[[], int]
-Draw = Callable[[int], Sequence["Question"]]
-"""Draws every question that a run can be asked, by a seed."""
 
 _ENDINGS = {"gift": ".gift.txt", "moodle": ".xml", "qti": ".zip", "qti2": ".zip",
             "anki": ".apkg", "notebook": ".ipynb", "md": ".md"}  # fmt: skip
-_LEVELS = {"easy": 3, "medium": 4, "hard": 3}
-"""How many questions of a level a form has."""
 _MOST = 200
 """The most forms of a class: each takes its own draw of every question."""
 _APART = 1000
@@ -37,7 +36,7 @@ _APART = 1000
 _ONE_DAY = (1980, 1, 1, 0, 0, 0)
 
 
-class _Asked(NamedTuple):
+class _Wanted(NamedTuple):
     """What is written, of what, and where to."""
 
     form: str
@@ -88,47 +87,74 @@ def questions(
         raise click.UsageError("Only text goes to stdout: name a file with --output")
 
     def later() -> int:
-        chosen = _chosen(file)
-        name, draw = _bank(chosen, lesson)
+        run = _asked(file, lesson)
         ending = "-forms" if forms else f"-questions{_ENDINGS[form]}"
-        path = output or chosen[0].with_name(chosen[0].stem + ending)
-        asked = _Asked(form, f"{name}: questions", path, output is not None, key)
+        path = output or run.files[0].with_name(run.files[0].stem + ending)
+        wanted = _Wanted(form, f"{run.name}: questions", path, output is not None, key)
         if forms is not None:
-            return _class(asked, draw, seed, forms)
-        return _whole(asked, draw, seed, count)
+            return _class(wanted, run, seed, forms)
+        return _whole(wanted, run, seed, count)
 
     return later
 
 
-def parallel(draw: Draw, count: int, seed: int) -> list[list[Question]]:
-    """Draw forms of ten questions, no two of which share one that is drawn alike.
+def parallel(
+    candidates: Sequence[Template], ask: Ask, count: int, seed: int,
+    tell: Callable[[object], None] | None = None,
+) -> list[list[Question]]:  # fmt: skip
+    """Draw forms of ten questions: three easy ones, four medium and three hard, in this order.
 
-    Each form has a draw of its own. Of questions without numbers of their own, which every draw
-    words alike, those come first that no form has had.
+    Each form has a draw of its own. Templates that earlier forms used least come first, and a
+    question that reads as one of theirs is left out while there is another of its level. Where a
+    level has too few, its neighbours help out. Nothing is executed before its turn comes.
 
     Args:
-        draw: Returns every question that can be asked, for a seed.
+        candidates: The templates to choose from.
+        ask: Draws one by a seed.
         count: How many forms.
         seed: Of the class.
+        tell: Is told how far it is.
     """
-    from pipetrace.lessons import select
+    from pipetrace.lessons.registry import LEVELS
+    from pipetrace.lessons.select import EXAM
 
     had: Counter[object] = Counter()
+    used: Counter[str] = Counter()
     forms = []
     for number in range(count):
+        if tell is not None:
+            tell(f"form {number + 1} of {count}")
         own = _APART * seed + number
-        every = sorted(draw(own), key=lambda question: had[content(question)])
-        pool: list[Question] = []
-        for level, needed in _LEVELS.items():
-            of_level = [question for question in every if question.level == level]
-            fresh = sum(not had[content(question)] for question in of_level)
-            pool += of_level[: max(needed, fresh)]
-        others = [question for question in every if question not in pool]
-        pool += others[: max(0, sum(_LEVELS.values()) - len(pool))]
-        chosen = select.exam(pool, own)
-        had.update(content(question) for question in chosen)
-        forms.append(chosen)
+        shuffled = Random(f"{own}/form").sample(candidates, len(candidates))
+        form: dict[str, Question] = {}
+        for level, needed in EXAM.items():
+            near = sorted(LEVELS, key=lambda each: abs(LEVELS.index(each) - LEVELS.index(level)))
+            for other in near:
+                rest = [each for each in shuffled if each.level == other and each.id not in form]
+                rest.sort(key=lambda each: used[each.id])
+                drawn = _fresh(rest, ask, own, needed, had)
+                form |= {question.id: question for question in drawn}
+                needed -= len(drawn)
+        had.update(map(content, form.values()))
+        used.update(list(form))
+        forms.append(sorted(form.values(), key=lambda each: LEVELS.index(each.level)))
     return forms
+
+
+def _fresh(
+    candidates: Sequence[Template], ask: Ask, seed: int, needed: int, had: Counter[object]
+) -> list[Question]:
+    """Ask so many, the first ones first; what was had before only where there is nothing else."""
+    fresh: list[Question] = []
+    again: list[Question] = []
+    for template in candidates:
+        if len(fresh) == needed:
+            break
+        question = ask(template, seed)
+        if question is not None:
+            (again if had[content(question)] else fresh).append(question)
+    again.sort(key=lambda question: had[content(question)])
+    return fresh + again[: needed - len(fresh)]
 
 
 def content(question: Question) -> object:
@@ -164,43 +190,62 @@ def _chosen(file: Path | None) -> list[Path]:
     return matching([file]) if file else together(newest(Path("pipetrace-runs")))
 
 
-def _bank(files: Sequence[Path], lesson: str | None) -> tuple[str, Draw]:
-    """Return a run's name, and what draws its questions.
+class _Run(NamedTuple):
+    """A run that is asked, and the lesson that it is asked about."""
+
+    files: Sequence[Path]
+    recording: Recording
+    lesson: str | None
+
+    @property
+    def name(self) -> str:
+        from pipetrace.records import Provenance
+
+        origin = self.recording.first(Provenance)
+        return origin.name if origin else self.files[0].stem
+
+    def require(self, found: Sequence[object]) -> None:
+        """Stop where there is nothing to ask.
+
+        Raises:
+            PipetraceError: there is nothing.
+        """
+        if not found:
+            where = f" of the lesson {self.lesson}" if self.lesson else ""
+            raise PipetraceError(
+                f"{self.files[0]}: this run has no questions{where}. Questions rest on a captured "
+                "forward: record a run in which a model is called."
+            )
+
+
+def _asked(file: Path | None, lesson: str | None) -> _Run:
+    """Return the run that is asked.
 
     Raises:
-        PipetraceError: there is no such lesson.
+        PipetraceError: there is no such lesson, or no such run.
     """
     from pipetrace import api
     from pipetrace.lessons import select
     from pipetrace.lessons.registry import templates
-    from pipetrace.probes.execute import execute
-    from pipetrace.records import Provenance
 
-    lessons = sorted({template.lesson for template in templates()})
+    files = _chosen(file)
+    lessons = sorted({each.lesson for each in templates() if select.FAMILIES})
     if lesson is not None and lesson not in lessons:
         raise PipetraceError(f"--lesson {lesson}: the lessons are {', '.join(lessons)}.")
-    recording = api.load(*files).recording
-    origin = recording.first(Provenance)
-
-    def draw(seed: int) -> Sequence[Question]:
-        found = select.bank(recording, execute, seed=seed, lesson=lesson).questions
-        if not found:
-            where = f" of the lesson {lesson}" if lesson else ""
-            raise PipetraceError(
-                f"{files[0]}: this run has no questions{where}. Questions rest on a captured "
-                "forward: record a run in which a model is called."
-            )
-        return found
-
-    return (origin.name if origin else files[0].stem), draw
+    return _Run(files, api.load(*files).recording, lesson)
 
 
-def _whole(asked: _Asked, draw: Draw, seed: int, count: int | None) -> int:
+def _whole(asked: _Wanted, run: _Run, seed: int, count: int | None) -> int:
+    from pipetrace.lessons import select
+    from pipetrace.lessons.registry import LEVELS
+    from pipetrace.probes.execute import execute
+
     to_stdout = str(asked.path) == "-"
     if asked.named and not to_stdout:
         printing.require_writable(asked.path)
-    order = list(_LEVELS)
-    found = sorted(draw(seed), key=lambda each: (order.index(each.level), each.id))
+    bank = select.bank(run.recording, execute, seed=seed, lesson=run.lesson).questions
+    run.require(bank)
+    found = sorted(bank, key=lambda each: (LEVELS.index(each.level), each.id))
     found = found if count is None else some(found, count, seed)
     written = _write(asked.form, _blocks(found), asked.title, key=asked.key)
     if to_stdout:
@@ -208,16 +253,21 @@ def _whole(asked: _Asked, draw: Draw, seed: int, count: int | None) -> int:
         return 0
     printing.export(asked.path, written, named=asked.named)
     levels = Counter(question.level for question in found)
-    parts = ", ".join(f"{levels[level]} {level}" for level in _LEVELS if levels[level])
+    parts = ", ".join(f"{levels[level]} {level}" for level in LEVELS if levels[level])
     print(f"{asked.path}: {_many(len(found), 'question')} ({parts})", flush=True)
     return 0
 
 
-def _class(asked: _Asked, draw: Draw, seed: int, count: int) -> int:
+def _class(asked: _Wanted, run: _Run, seed: int, count: int) -> int:
+    from pipetrace.lessons import select
+    from pipetrace.probes.execute import execute
     from pipetrace.views.questions import classroom
 
+    candidates, ask = select.asking(run.recording, execute, run.lesson)
     with _place(asked.path, asked.named) as add:
-        made = parallel(draw, count, seed)
+        with printing.progress(False) as tell:
+            made = parallel(candidates, ask, count, seed, tell)
+        run.require(made[0])
         forms = [_blocks(form) for form in made]
         for number, form in enumerate(forms, 1):
             name = classroom.name(number, count)

@@ -12,11 +12,12 @@ import warnings
 import zipfile
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from pipetrace.blocks import Question
 from pipetrace.errors import PipetraceError
-from pipetrace.views.questions import anki
+from pipetrace.views.questions import anki, texts
 
 
 class Package:
@@ -50,7 +51,7 @@ def test_real_questions(real: list[Question], tmp_path: Path) -> None:
     for note, fields, question in zip(found.notes, found.fields, real, strict=True):
         assert note[1] == int(found.model["id"])
         assert note[2].split() == ["pipetrace", question.level]
-        assert fields["Key"] == f"{question.id}-{question.form}"
+        assert fields["Key"] == texts.key(question)
         right = next(option for option in question.options if option.correct)
         assert fields["Options"].count("<p><b>") == len(question.options)
         assert fields["Answer"].count("<p><b>") == 1
@@ -72,6 +73,24 @@ def test_the_same_questions_keep_their_identity(real: list[Question], tmp_path: 
     assert len({note[0] for note in first.notes}) == len(real)
     other = Package(anki.render(real, "Another"), tmp_path)
     assert other.decks != first.decks
+
+
+def test_the_questions_of_another_run_are_other_notes(real: list[Question], tmp_path: Path) -> None:
+    def changed(question: Question, field: str) -> Question:
+        if field != "options":
+            return msgspec.structs.replace(question, **{field: getattr(question, field) + "9"})
+        first, *others = question.options
+        options = (msgspec.structs.replace(first, text=first.text + "9"), *others)
+        return msgspec.structs.replace(question, options=options)
+
+    both = [*real]
+    for field in ("text", "code", "options"):
+        both += [changed(question, field) for question in real]
+    found = Package(anki.render(both, "Both"), tmp_path)
+    assert len({note[0] for note in found.notes}) == 4 * len(real)
+    assert {(texts.key(each).rpartition("-")[0]) for each in both} == {
+        f"{each.id}-{each.form}" for each in real
+    }
 
 
 def test_hostile_texts(hostile: list[Question], words: str, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import torch
 import pipetrace as pt
 from pipetrace.cli import main
 from pipetrace.lessons import select
+from pipetrace.lessons.registry import Template
 from pipetrace.probes.execute import execute
 from pipetrace.records import Choice, Question
 from pipetrace.teaching import content, parallel, some
@@ -119,22 +120,22 @@ def test_forms_in_another_format_without_a_key(run_file: Path, folder: Path) -> 
 
 
 def test_forms_share_no_question_while_there_are_others(run_file: Path) -> None:
-    recording = pt.load(run_file).recording
-    drawn: dict[int, tuple[Question, ...]] = {}
+    candidates, ask = select.asking(pt.load(run_file).recording, execute)
+    executed: list[Question] = []
 
-    def draw(seed: int) -> tuple[Question, ...]:
-        drawn[seed] = select.bank(recording, execute, seed=seed).questions
-        return drawn[seed]
+    def noted(template: Template, seed: int) -> Question | None:
+        question = ask(template, seed)
+        executed.extend([question] if question is not None else [])
+        return question
 
-    forms = parallel(draw, 3, seed=2)
-    assert len(drawn) == 3
-    keys = [(question.id, question.form) for form in forms for question in form]
-    assert len(set(keys)) == len(keys)
-    assert [len(form) for form in forms] == [10, 10, 10]
-    first, second = ({content(each) for each in form} for form in forms[:2])
-    enough = [each for each in drawn[2000] if each.level != "hard"]
-    assert len(enough) >= 20
-    assert not first & second - {content(each) for each in drawn[2000] if each.level == "hard"}
+    forms = parallel(candidates, noted, 6, seed=2)
+    asked = [question for form in forms for question in form]
+    for form in forms:
+        assert [each.level for each in form] == ["easy"] * 3 + ["medium"] * 4 + ["hard"] * 3
+    assert len({content(each) for each in asked}) == len({each.id for each in asked}) == 60
+    assert len(executed) < 90
+    whole = select.bank(pt.load(run_file).recording, execute, seed=2000).questions
+    assert all(question in whole for question in forms[0])
 
 
 def made(id: str, level: str, form: int = 0) -> Question:
@@ -146,17 +147,21 @@ def made(id: str, level: str, form: int = 0) -> Question:
 
 
 def test_where_all_were_asked_they_are_asked_again() -> None:
-    def draw(seed: int) -> list[Question]:
-        levels = {"easy": 6, "medium": 8, "hard": 3}
-        return [made(f"{level}{at}", level, seed) for level, count in levels.items()
-                for at in range(count)]  # fmt: skip
-
-    forms = parallel(draw, 4, seed=0)
+    levels = {"easy": 6, "medium": 8, "hard": 3}
+    candidates = [
+        Template(id=f"{level}{at}", group="quiz", level=level, needs="run", words="",
+                 write=lambda recording, random: None)
+        for level, count in levels.items() for at in range(count)
+    ]  # fmt: skip
+    forms = parallel(candidates, lambda each, seed: made(each.id, each.level, seed), 4, seed=0)
     for form in forms:
         assert Counter(question.level for question in form) == {"easy": 3, "medium": 4, "hard": 3}
     for first in (0, 2):
         pair = [question.id for form in forms[first : first + 2] for question in form]
         assert len({each for each in pair if not each.startswith("hard")}) == 14
+    fewer = [each for each in candidates if each.level != "hard"]
+    (form,) = parallel(fewer, lambda each, seed: made(each.id, each.level, seed), 1, seed=0)
+    assert Counter(question.level for question in form) == {"easy": 3, "medium": 7}
 
 
 def test_some_questions_are_of_all_levels_and_keep_their_order() -> None:

@@ -58,8 +58,11 @@ def test_real_questions(real: list[Question]) -> None:
     found = read(gift.render(real, "The seed"))
     assert len(found) == len(real)
     for entry, question in zip(found, real, strict=True):
-        assert entry["comment"][0] == f"[id:{question.id}-3] [tag:pipetrace] [tag:{question.level}]"
-        assert plain(entry["name"]) == f"{question.id}-3 {question.subject}"
+        assert (
+            entry["comment"][0]
+            == f"[id:{texts.key(question)}] [tag:pipetrace] [tag:{question.level}]"
+        )
+        assert plain(entry["name"]) == texts.name(question)
         assert plain(entry["stem"]).strip() == said(question.text) + question.code.rstrip("\n")
         assert [option["sign"] == "=" for option in entry["options"]] == [
             option.correct for option in question.options

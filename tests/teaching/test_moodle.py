@@ -67,8 +67,8 @@ def test_real_questions(real: list[Question]) -> None:
     assert len(entries) == len(real)
     assert len({entry.findtext("idnumber") for entry in entries}) == len(real)
     for entry, question in zip(entries, real, strict=True):
-        assert entry.findtext("idnumber") == f"{question.id}-{question.form}"
-        assert entry.findtext("name/text") == f"{question.id}-{question.form} {question.subject}"
+        assert entry.findtext("idnumber") == texts.key(question)
+        assert entry.findtext("name/text") == f"{texts.key(question)} {question.subject}"
         stem = shown(entry.find("questiontext"))
         assert question.text.replace("`", "") + question.code.rstrip("\n") == stem
         for answer, option in zip(entry.iter("answer"), question.options, strict=True):

@@ -11,7 +11,7 @@ from nbclient import NotebookClient
 
 from pipetrace.blocks import Option, Question
 from pipetrace.probes.execute import execute
-from pipetrace.views.questions import notebook
+from pipetrace.views.questions import notebook, texts
 
 
 def read(written: str) -> nbformat.NotebookNode:
@@ -59,7 +59,7 @@ def test_it_runs_and_shows_what_was_executed(real: list[Question]) -> None:
     checked = 0
     for question in real:
         for letter, option in zip("ABCDEFGH", question.options, strict=False):
-            cell = cells[f"{question.id}-{question.form}-{letter}"]
+            cell = cells[f"{texts.key(question)}-{letter}"]
             assert option.executed.strip().splitlines()[-1] in cell.source
             if option.raises:
                 assert told(cell).startswith(f"{option.raises}: ")

@@ -206,7 +206,7 @@ def test_real_questions(real: list[Question], version: str) -> None:
     package = Package(written, version)
     assert package.levels == [question.level for question in real]
     for item, question in zip(package.items, real, strict=True):
-        assert item.get("identifier") == f"{question.id}-{question.form}"
+        assert item.get("identifier") == texts.key(question)
         choices = found(item, "simpleChoice", version)
         for choice, option in zip(choices, question.options, strict=True):
             assert shown(choice) == option.text.replace("`", "")

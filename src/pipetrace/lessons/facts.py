@@ -193,8 +193,8 @@ def train_mode_loss_last(recording: Recording) -> str | None:
 
 @fact("gap")
 def gap(recording: Recording) -> str | None:
-    """Held-out loss less the loss on training rows with dropout off, at the last weights."""
-    probe, losses = recording.last(Probe), heldout_losses(recording)
+    """Held-out loss less the loss on training rows, both in eval mode, at the last weights."""
+    probe, losses = recording.last(Probe), heldout_losses(recording, in_eval=True)
     if probe is None or probe.off.loss is None or probe.epoch not in losses:
         return None
     return figure(losses[probe.epoch] - probe.off.loss)

@@ -155,8 +155,13 @@ def shape_text(shape: tuple[int, ...]) -> str:
     return str(shape)
 
 
-def heldout_losses(recording: Recording) -> dict[int, float]:
-    """Return the loss on rows that were not trained on, by epoch, of the first training run."""
+def heldout_losses(recording: Recording, *, in_eval: bool = False) -> dict[int, float]:
+    """Return the loss on rows that were not trained on, by epoch, of the first training run.
+
+    Args:
+        recording: the run.
+        in_eval: whether only evaluations count that were all in eval mode.
+    """
     first = recording.first(Training)
     losses: dict[int, float] = {}
     again = next((e.repeated for e in recording.all(Epoch) if e.repeated is not None), None)
@@ -164,6 +169,8 @@ def heldout_losses(recording: Recording) -> dict[int, float]:
         loss = evaluation.score.loss
         held_out = evaluation.seen == 0.0 and evaluation.epoch > 0
         if first is None or evaluation.training != first.id or not held_out:
+            continue
+        if in_eval and evaluation.mode is not False:
             continue
         if not telling(again, evaluation.score.rows):
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 
 import msgspec
@@ -13,6 +13,9 @@ from pipetrace.lessons.answering import Answers, Execute, Rejection, answer
 from pipetrace.lessons.registry import LEVELS, NEEDS, Template, templates
 from pipetrace.records import Capture, Op, Prediction, Question
 from pipetrace.tracefile import Recording
+
+Ask = Callable[[Template, int], Question | None]
+"""Draws and executes a template by a seed; None where the run cannot be asked."""
 
 FAMILIES = (dropout, batchnorm, anymodel)
 """The lessons whose templates are drawn: importing a family registers them."""
@@ -81,6 +84,29 @@ def bank(
     Random(f"{seed}/bank").shuffle(found)
     drawn.take(len(found), found)
     return drawn.answers()
+
+
+def asking(
+    recording: Recording, execute: Execute, lesson: str | None = None
+) -> tuple[list[Template], Ask]:
+    """Return the templates that `bank` draws, and what draws and executes one of them by a seed.
+
+    Args:
+        recording: the run.
+        execute: `pipetrace.probes.execute.execute`.
+        lesson: as for `bank`.
+    """
+    recording = _of_chosen(recording)
+    if recording.first(Capture) is None:
+        return [], lambda template, seed: None
+    asked = (subject(recording), GENERAL) if lesson is None else (lesson,)
+
+    def ask(template: Template, seed: int) -> Question | None:
+        drawn = _Drawn(recording, execute, seed)
+        drawn.take(1, [template])
+        return next(iter(drawn.answers().questions), None)
+
+    return [template for template in templates() if template.lesson in asked], ask
 
 
 def exam(asked: Sequence[Question], seed: int = 0) -> list[Question]:

@@ -89,6 +89,7 @@ misconceptions(
         "gap-is-mean": "the gap is the mean of two losses.",
         "gap-is-ratio": "a difference and a ratio are the same.",
         "gap-is-sum": "what belongs together is added.",
+        "loop-loss-is-last": "a loop's mean training loss is the loss of the weights it ends with.",
         "difference-turned": "it does not matter which of two losses is taken off.",
         "grad-is-weight": "changing the gradient changes the weight.",
         "grad-is-zeroed": "`zero_grad()` writes zeros.",

@@ -211,47 +211,53 @@ def fall(recording: Recording, random: Random) -> Draft | None:
 
 @question(id="A424", group="quiz", level="easy", needs="run", place="training")
 def gap(recording: Recording, random: Random) -> Draft | None:
-    """How far held-out loss lies from training loss."""
+    """How far held-out loss lies from training loss in the same mode."""
     found = losses(recording)
     if not found:
         return None
     epoch = random.choice(sorted(found))
-    train, held = (round(loss, 4) for loss in found[epoch])
+    now = found[epoch]
+    train, held = round(now.train, 4), round(now.held, 4)
     if max(abs(train), abs(held)) > 1e6 or abs(train - held) < 0.001:
         return None
-    options = three(
-        random,
-        held - train,
-        [
-            Wrong(f"{train} - {held}", train - held, "The training loss is taken off.",
-                  "difference-turned"),
-            Wrong(f"{held} + {train}", held + train, "A gap is a difference.", "gap-is-sum"),
-            Wrong(f"{held} / {train}" if train else "0.0", held / train if train else 0.0,
-                  "This is a ratio.", "gap-is-ratio"),
-            Wrong(f"({held} + {train}) / 2", (held + train) / 2, "This is their mean.",
-                  "gap-is-mean"),
-            Wrong(f"{held} * 1", held, "This is the held-out loss alone.", "gap-is-heldout"),
-        ],
-    )  # fmt: skip
+    wrong = [
+        Wrong(f"{train} - {held}", train - held, "The training loss is taken off.",
+              "difference-turned"),
+        Wrong(f"{held} + {train}", held + train, "A gap is a difference.", "gap-is-sum"),
+        Wrong(f"{held} / {train}" if train else "0.0", held / train if train else 0.0,
+              "This is a ratio.", "gap-is-ratio"),
+        Wrong(f"({held} + {train}) / 2", (held + train) / 2, "This is their mean.", "gap-is-mean"),
+        Wrong(f"{held} * 1", held, "This is the held-out loss alone.", "gap-is-heldout"),
+    ]  # fmt: skip
+    loop = None if now.loop is None else round(now.loop, 4)
+    if loop is not None and abs(loop - train) > 0.001:
+        feedback = "The loop's loss is of other weights, which still changed, and of train mode."
+        wrong.append(Wrong(f"{held} - {loop}", held - loop, feedback, "loop-loss-is-last"))
+    options = three(random, held - train, wrong)
     if options is None:
         return None
+    seen = "" if loop is None else f" (During the epoch the training loop saw {number(loop)}.)"
     return Draft(
-        text="In epoch {epoch} the training loss was {train}; held-out rows had {held}. The gap "
-        "between them, held-out minus training, shows how much worse a model does on new rows. "
-        "How large was it?",
+        text="With the weights at the end of epoch {epoch}, {rows} training rows had the loss "
+        "{train} and held-out rows {held}, both in eval mode.{seen} How far does the held-out loss "
+        "lie above that of the training rows?",
         options=(
             result(
                 f"{held} - {train}",
-                "Above 0, new rows are harder for it. (The training loss is a mean over an epoch "
-                "in which the weights still changed, which alone can make the gap negative.)",
+                "Weights and mode are the same in both, so that the rows alone differ.",
                 correct=True,
                 expected=number(held - train),
             ),
             *options,
         ),
-        given={"epoch": str(epoch), "train": number(train), "held": number(held)},
-        steps=("Held-out minus training: {held} - {train}.", "The gap is {key}."),
+        given={"epoch": str(epoch), "rows": str(now.rows), "train": number(train),
+               "held": number(held), "seen": seen},
+        steps=(
+            "Losses can be compared that differ in one thing: here, in the rows.",
+            "Held-out minus training: {held} - {train} = {key}.",
+            "Below 0, the held-out rows were the easier ones.",
+        ),
         answer="{letter}: {key}",
-        check="The training trace lists both losses.",
-        hint="Which of the two is taken off?",
-    )
+        check="The training trace lists the losses of each epoch.",
+        hint="Which two losses are of the same weights in the same mode?",
+    )  # fmt: skip

@@ -17,6 +17,7 @@ from pipetrace.records import (
     ModulePart,
     Op,
     Prediction,
+    Probe,
     Training,
 )
 from pipetrace.tracefile import Recording
@@ -40,6 +41,16 @@ class Sliding(NamedTuple):
     padding: tuple[int, int]
     dilation: tuple[int, int]
     made: tuple[int, int]
+
+
+class Losses(NamedTuple):
+    """Losses of one epoch: in eval mode after it, and what the training loop saw during it."""
+
+    rows: int
+    """How many of the training rows were measured in eval mode."""
+    train: float
+    held: float
+    loop: float | None
 
 
 def ops(recording: Recording) -> list[Op]:
@@ -138,13 +149,16 @@ def epochs(recording: Recording) -> list[Epoch]:
     ]
 
 
-def losses(recording: Recording) -> dict[int, tuple[float, float]]:
-    """Return the training's and the held-out loss of each epoch that has both."""
-    held = heldout_losses(recording)
+def losses(recording: Recording) -> dict[int, Losses]:
+    """Return the losses of each epoch's last weights, where both were measured in eval mode."""
+    held, first = heldout_losses(recording, in_eval=True), recording.first(Training)
+    loop = {epoch.index: epoch.score.loss for epoch in epochs(recording)}
     return {
-        epoch.index: (epoch.score.loss, held[epoch.index])
-        for epoch in epochs(recording)
-        if epoch.score.loss is not None and epoch.index in held
+        probe.epoch: Losses(probe.off.rows, probe.off.loss, held[probe.epoch], loop[probe.epoch])
+        for probe in recording.all(Probe)
+        if first is not None and probe.training == first.id
+        if probe.epoch in held and probe.epoch in loop
+        if probe.off.loss is not None and math.isfinite(probe.off.loss)
     }
 
 

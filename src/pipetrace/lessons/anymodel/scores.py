@@ -10,7 +10,7 @@ from pipetrace.lessons.anymodel.choosing import Wrong, three
 from pipetrace.lessons.anymodel.reading import classified
 from pipetrace.lessons.drafts import Draft, Option, claim, number, result
 from pipetrace.lessons.registry import question
-from pipetrace.records import Classification, Metrics
+from pipetrace.records import Bin, Classification, Metrics
 from pipetrace.tracefile import Recording
 
 
@@ -162,15 +162,23 @@ def calibration(recording: Recording, random: Random) -> Draft | None:
         for metrics in recording.all(Metrics)
         if metrics.classification is not None and metrics.classification.classes > 2
         for interval in metrics.classification.bins
-        if interval.count >= 5 and abs(interval.probability - interval.share) > 0.02
+        if abs(interval.probability - interval.share) > 0.02 and _chance(interval) < 0.025
     ]
     if not found:
         return None
     epoch, drawn = random.choice(found)
     p, share = round(drawn.probability, 4), round(drawn.share, 4)
-    away, other = round(abs(p - share), 4), round(abs(1 - p - share), 4)
-    if other < 0.001 or abs(away - other) < 0.001:
-        other = round(away + 0.1, 4)
+    away = round(abs(p - share), 4)
+    others = [
+        (round(abs(1 - p - share), 4), "One probability is to be compared with one share.",
+         "calibration-of-rest"),
+        (round(abs(share / p - 1), 4), "This is a ratio to the probability, not a distance.",
+         "gap-is-ratio"),
+        (round((p + share) / 2, 4), "This is the mean of the two.", "gap-is-mean"),
+    ]  # fmt: skip
+    other, words, idea = random.choice(
+        [each for each in others if each[0] > 0.001 and abs(away - each[0]) > 0.001]
+    )
     made = f"sure, right = {p}, {share}\n"
 
     def option(word: str, value: float, feedback: str, belief: str = "") -> Option:
@@ -190,21 +198,21 @@ def calibration(recording: Recording, random: Random) -> Draft | None:
         options=(
             option(right, away, "Probability and share of right ones differ by this much."),
             option(wrong, away, "The two are exchanged.", "calibration-turned"),
-            option(right, other, "One probability is to be compared with one share.",
-                   "calibration-of-rest"),
-            option(wrong, other, "The two are exchanged, and another share was taken.",
-                   "calibration-turned"),
+            option(right, other, words, idea),
+            option(wrong, other, f"The two are exchanged. {words}", "calibration-turned"),
         ),
         given={"when": f"After epoch {epoch}" if epoch else "In an evaluation",
-               "count": str(drawn.count), "p": number(p), "share": number(share)},
+               "count": str(drawn.count), "p": number(p), "share": number(share),
+               "chance": f"{100 * _chance(drawn):.1f} %", "far": "few" if p > share else "many"},
         steps=(
             "A model that says {p} should be right in a share of {p}.",
             "It was right in {share}.",
+            "Were {p} the true share, chance would make so {far} of {count} right in {chance} of "
+            "such samples: it is no likely reason.",
             "{key}.",
         ),
         answer="{letter}: {key}.",
-        check="The calibration chart shows both numbers for each interval of probabilities. With "
-        "{count} predictions the share is a rough one.",
+        check="The calibration chart shows both numbers for each interval of probabilities.",
         hint="Which of the two is larger?",
     )  # fmt: skip
 
@@ -380,6 +388,26 @@ def _of_class(recording: Recording, random: Random, asked: str) -> Draft | None:
         answer="{letter}: {key}",
         check="The metrics of the run list both shares for each class.",
         hint="Does the question begin with true samples, or with predictions?",
+    )
+
+
+def _chance(found: Bin) -> float:
+    """Return how probable a share as far off is where the mean probability is the true share.
+
+    It is the exact tail of the binomial distribution on the side where the share lies; below 2.5 %
+    the mean probability is outside of the share's exact 95 % interval. 1 for more than 100,000.
+
+    >>> round(_chance(Bin(count=8, probability=0.385, share=0.5)), 2)
+    0.37
+    """
+    n, p, right = found.count, found.probability, round(found.count * found.share)
+    if not 0 < n <= 100_000 or not 0 < p < 1:
+        return 1.0
+    tail = range(right, n + 1) if right > n * p else range(right + 1)
+    whole, yes, no = math.lgamma(n + 1), math.log(p), math.log1p(-p)
+    return math.fsum(
+        math.exp(whole - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * yes + (n - k) * no)
+        for k in tail
     )
 
 

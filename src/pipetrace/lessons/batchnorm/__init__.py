@@ -6,8 +6,10 @@ from pipetrace.lessons.batchnorm import (
     facts,
     holding,
     moving,
+    numbers,
     practice,
     repairs,
+    sizes,
     statistics,
 )
 
@@ -17,7 +19,9 @@ __all__ = [
     "facts",
     "holding",
     "moving",
+    "numbers",
     "practice",
     "repairs",
+    "sizes",
     "statistics",
 ]

@@ -83,32 +83,37 @@ def counted(recording: Recording, random: Random) -> Draft | None:
 def two_rows(recording: Recording, random: Random) -> Draft | None:
     """What two rows become in train mode."""
     low, gap = random.choice((1, 3, 10, 200)), random.choice((4, 6, 8, 20, 50))
-    x = f"x = torch.tensor([[{low}.0], [{low + gap}.0]])\n"
+    numbers = random.choice((f"[{low}.0], [{low + gap}.0]", f"[{low + gap}.0], [{low}.0]"))
+    scale = random.choice((1, 2, 3, 5))
+    x = f"x = torch.tensor([{numbers}])\n"
+    made = f"{x}layer = nn.BatchNorm1d(1)\nnn.init.constant_(layer.weight, {scale})\n"
     return Draft(
         text="What does the last line return?",
-        code=f"{x}nn.BatchNorm1d(1)(x)[:, 0]",
+        code=f"{made}layer(x)[:, 0]",
         options=(
             result(
-                f"{x}nn.BatchNorm1d(1)(x)[:, 0]",
-                "Two numbers are one deviation away from their mean, whatever they are.",
+                f"{made}layer(x)[:, 0]",
+                "Two numbers are one deviation away from their mean, whatever they are; the "
+                "learned weight multiplies that.",
                 correct=True,
             ),
             result(
-                f"{x}((x - x.mean()) / x.std())[:, 0]",
+                f"{x}({scale} * (x - x.mean()) / x.std())[:, 0]",
                 "This divides by the deviation with n - 1. The layer divides with n.",
                 misconception="bn-unbiased-output",
             ),
             result(
-                f"{x}(x - x.mean())[:, 0]",
+                f"{x}({scale} * (x - x.mean()))[:, 0]",
                 "The mean was taken out; the deviation is still to be divided by.",
                 misconception="bn-only-centres",
             ),
             result(
-                f"{x}((x - x.min()) / (x.max() - x.min()))[:, 0]",
-                "This brings the numbers into the range 0 to 1; the output has mean 0.",
+                f"{x}({scale} * (x - x.min()) / (x.max() - x.min()))[:, 0]",
+                "This brings the numbers into the range 0 to 1; normalised, their mean is 0.",
                 misconception="bn-min-max",
             ),
         ),
+        given={"scale": str(scale)},
         experiments={
             "mean": f"{x}x.mean()",
             "deviation": f"{x}x.std(correction=0)",
@@ -117,11 +122,11 @@ def two_rows(recording: Recording, random: Random) -> Draft | None:
         steps=(
             "The mean is {mean}; without it {centred} is left.",
             "The variance divides by n = 2, so the deviation is {deviation}.",
-            "{centred} divided by {deviation} is {key}.",
+            "{centred} divided by {deviation}, times the weight {scale}, is {key}.",
             "So it is for every pair: of two rows nothing is left but which one is larger.",
         ),
         answer="{letter}: {key}",
-        check="Change one of the numbers to another: the output stays.",
+        check="Change one of the numbers, but not which one is larger: the output stays.",
         hint="How far is each of two numbers from their mean, in deviations?",
         mistakes=(
             "Dividing by n - 1 in the variance of the output.",
@@ -264,7 +269,7 @@ def images(recording: Recording, random: Random) -> Draft | None:
 @question(id="B306", group="challenge", level="hard", needs="nothing")
 def behind_dropout(recording: Recording, random: Random) -> Draft | None:
     """What batch norm behind dropout makes of rows in eval mode."""
-    p = random.choice((0.19, 0.36, 0.5, 0.64, 0.75, 0.84))
+    p = random.choice((0.19, 0.2, 0.3, 0.36, 0.4, 0.5, 0.6, 0.64, 0.75, 0.84))
     loop = (
         "x = torch.randn(8192, 1)\n"
         "model = nn.Sequential({0})\n"

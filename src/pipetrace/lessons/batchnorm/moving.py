@@ -67,7 +67,7 @@ def running_mean(recording: Recording, random: Random) -> Draft | None:
 @question(id="B204", group="practice", level="medium", needs="nothing")
 def fresh_eval(recording: Recording, random: Random) -> Draft | None:
     """What a new layer in eval mode returns."""
-    start, gap = random.choice((2, 4, 6, 10)), random.choice((2, 4))
+    start, gap = random.choice((2, 3, 4, 6, 10, 15)), random.choice((2, 3, 4))
     x = f"x = torch.tensor([[{start}.0], [{start + gap}.0], [{start + 2 * gap}.0]])\n"
     return Draft(
         text="The layer has never seen a batch. What does the last line return?",

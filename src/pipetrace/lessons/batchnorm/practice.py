@@ -278,41 +278,70 @@ def redundant(recording: Recording, random: Random) -> Draft | None:
         return setup.format(mode=mode, output=output, change=kinds[words])
 
     whole = "norm(linear(x))"
+    trains = random.random() < 0.5
+    in_train, in_eval = moved("norm.train()", whole), moved("norm(linear(x)); norm.eval()", whole)
+    key = (
+        result(
+            in_train,
+            "What a channel is shifted by goes into its mean, and a factor into its deviation: "
+            "both are taken out again.",
+            correct=True,
+        )
+        if trains
+        else result(
+            in_eval,
+            "Eval mode still subtracts and divides by what was gathered before the change.",
+            correct=True,
+        )
+    )
+    other = (
+        result(
+            in_eval,
+            "So much it would be in eval mode, where the statistics were gathered before the "
+            "change.",
+            misconception="bn-scale-passes",
+        )
+        if trains
+        else result(
+            in_train,
+            "So it is in train mode, where the batch's own mean and deviation are taken out.",
+            misconception="bn-eval-uses-batch",
+        )
+    )
     return Draft(
-        text="`linear` is followed by `norm`, a batch norm in train mode. Somebody proposes to "
-        "{words}. By how much does the output for a batch change at most?",
-        code="linear, norm = nn.Linear(4, 3), nn.BatchNorm1d(3)\nx = 5 * torch.randn(64, 4)\n"
+        text="`linear` is followed by `norm`, a batch norm with momentum 1 that has seen this very "
+        "batch in train mode and is {mode} now. Somebody proposes to {words}. By how much does the "
+        "output for the batch change at most?",
+        code="linear, norm = nn.Linear(4, 3), nn.BatchNorm1d(3, momentum=1.0)\n"
+        "x = 5 * torch.randn(64, 4)\nnorm(linear(x))\n"
+        f"norm.{'train' if trains else 'eval'}()\n"
         "before = norm(linear(x))\n...  # the change\n(norm(linear(x)) - before).abs().max()",
         options=(
-            result(
-                moved("norm.train()", whole),
-                "What a channel is shifted by goes into its mean, and a factor into its deviation: "
-                "both are taken out again.",
-                correct=True,
-            ),
+            key,
             result(
                 moved("norm.train()", "linear(x)"),
                 "So much does the output of the linear layer change, in front of the norm.",
                 misconception="bn-bias-needed",
             ),
-            result(
-                moved("norm(linear(x)); norm.eval()", whole),
-                "So much it would be in eval mode, where the statistics were gathered before the "
-                "change.",
-                misconception="bn-scale-passes",
-            ),
+            other,
             result(
                 moved("norm.momentum = 0.1; norm(linear(x)); norm.eval()", whole),
                 "So much it would be in eval mode after a single batch with the usual momentum.",
                 misconception="bn-bias-needed",
             ),
         ),
-        given={"words": words},
+        given={
+            "words": words,
+            "mode": "in train mode" if trains else "in eval mode",
+        },
         experiments={"bias": "nn.Linear(4, 3, bias=False).bias"},
         steps=(
             "A shift of a channel moves its mean by as much, and the mean is subtracted.",
             "A factor multiplies its deviation, and the output is divided by that.",
-            "So nothing of it is left in train mode: {key}.",
+            "So nothing of it is left in train mode: {key}."
+            if trains
+            else "In train mode nothing of it would be left. Eval mode takes out what was gathered "
+            "before the change, so that it shows: {key}.",
             "That is why `bias=False` is usual in front of batch norm: its own bias shifts.",
         ),
         answer="{letter}: {key}",

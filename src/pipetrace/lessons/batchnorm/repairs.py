@@ -166,7 +166,7 @@ def frozen(recording: Recording, random: Random) -> Draft | None:
 @question(id="B307", group="challenge", level="hard", needs="nothing")
 def too_few(recording: Recording, random: Random) -> Draft | None:
     """How far eval mode is off after a few batches."""
-    mean, batches = random.choice((10, 20, 30, 40, 50)), random.choice((2, 3))
+    mean, batches = random.choice((10, 15, 20, 25, 30, 40, 50)), random.choice((2, 3, 4))
     loop = (
         "layer = nn.BatchNorm1d(1{0})\n"
         f"x = torch.tensor([[{mean - 1}.0], [{mean + 1}.0]])\n"

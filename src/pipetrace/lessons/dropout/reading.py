@@ -72,7 +72,7 @@ def told_apart(recording: Recording) -> list[Losses]:
     first = recording.first(Training)
     if first is None or any(item.drawing for item in recording.all(Contrast)):
         return []
-    heldout = heldout_losses(recording)
+    heldout = heldout_losses(recording, in_eval=True)
     found = []
     for probe in recording.all(Probe):
         on, off = probe.on.loss, probe.off.loss

@@ -32,8 +32,9 @@ def render(questions: Sequence[Question], title: str) -> bytes:
     """Write questions as an `.apkg`, a note each.
 
     In front are question, code and options; behind are the right option, the steps, and which idea
-    leads to each of the others. A note is known by its question's template and seed, the deck by
-    its title: importing a newer package updates what is there, and what was learned stays.
+    leads to each of the others. A note is known by its question's template, seed and words, the
+    deck by its title: importing a newer package updates the questions that are there, and what was
+    learned stays; those of another run are added.
 
     Args:
         questions: The questions.

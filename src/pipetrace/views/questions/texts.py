@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pipetrace.blocks import Option, Question
 from pipetrace.views import text
 
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,23}")
 _NEVER = re.compile("[\ufffe\uffff]")
 
 
@@ -47,15 +47,17 @@ def code(value: str) -> str:
 
 
 def key(question: Question) -> str:
-    """Name this very question the same in every export: its template and the seed it was drawn by.
+    """Name this very question the same in every export: template, seed, and what it says.
+
+    A run's own numbers stand in questions, so that template and seed do not tell two runs apart:
+    a digest of text, code and options does.
 
     >>> key(Question(id="D201", level="easy", text="?", options=(), form=3))
-    'D201-3'
+    'D201-3-a7bfb8c3'
     """
-    if _PLAIN.fullmatch(question.id):
-        return f"{question.id}-{question.form}"
-    digest = hashlib.sha256(question.id.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"q{digest[:12]}-{question.form}"
+    said = (question.text, question.code, *(option.text for option in question.options))
+    start = question.id if _PLAIN.fullmatch(question.id) else f"q{_digest(question.id)[:12]}"
+    return f"{start}-{question.form}-{_digest(*said)[:8]}"
 
 
 def name(question: Question) -> str:
@@ -116,6 +118,14 @@ def right(question: Question) -> str:
     """Return the letter of the right option; empty where none is."""
     places = (index for index, option in enumerate(question.options) if option.correct)
     return next((text.letter(index) for index in places), "")
+
+
+def _digest(*words: str) -> str:
+    digest = hashlib.sha256()
+    for word in words:
+        written = word.encode("utf-8", "surrogatepass")
+        digest.update(len(written).to_bytes(8, "big") + written)
+    return digest.hexdigest()
 
 
 def _listed(kind: str, lines: Sequence[str]) -> str:
