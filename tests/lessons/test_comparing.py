@@ -1,4 +1,4 @@
-"""Losses are compared in one mode, and what chance alone may bring is called nothing else."""
+"""Losses are compared in one mode, chance is called nothing else, and draws read differently."""
 
 from __future__ import annotations
 
@@ -92,3 +92,25 @@ def test_chance_is_not_called_miscalibration(count: int, right: int, probability
 def test_what_chance_hardly_brings_is_asked_about():
     assert key(asked("A445", evaluated(200, 100, 0.385))) == "It was too unsure, by 0.115"
     assert key(asked("A445", evaluated(200, 100, 0.615))) == "It was too sure, by 0.115"
+
+
+@pytest.fixture(scope="module")
+def run() -> Recording:
+    return trained(evaluate=True)
+
+
+def draws(id: str, run: Recording) -> list[Question]:
+    return [each for seed in range(40) if (each := asked(id, run, seed)) is not None]
+
+
+@pytest.mark.parametrize("id", ["A104", "A203", "A301", "A302", "D105", "B204", "B306", "B307"])
+def test_a_template_has_eight_draws_at_least(run: Recording, id: str):
+    found = draws(id, run)
+    assert len(found) >= 35
+    said = {(q.text, q.code, frozenset(choice.text for choice in q.choices)) for q in found}
+    assert len(said) >= 8
+
+
+@pytest.mark.parametrize("id", ["D108", "B206", "B303"])
+def test_a_key_is_not_always_the_same_number(run: Recording, id: str):
+    assert len({key(question) for question in draws(id, run)}) > 3

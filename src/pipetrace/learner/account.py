@@ -38,7 +38,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     answers: int
     """All answers, also to questions that had been answered before."""
     first: Share
-    """First answers only, one to each form of a question: the others say what is remembered."""
+    """First answers only, one to each draw (form) of a question."""
     tests: tuple[Ended, ...]
     begun: int
     """Tests that were begun and not ended."""

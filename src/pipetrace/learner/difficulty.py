@@ -20,7 +20,7 @@ ABLE = 1.0
 LEARNING = 0.1
 """The share of the ability's move that never shrinks: the learner learns, a question does not."""
 ENOUGH = 5
-"""First answers to a template, each to other numbers, before its level may change."""
+"""First answers to draws of a template before its level may change."""
 
 
 class _Estimate(msgspec.Struct):
@@ -51,7 +51,8 @@ class Difficulty:
     first: 0.49 and 1 at the beginning, so that one answer moves a difficulty by 0.25 where both
     outcomes were as likely, and about 4 / n later. The ability's gain does not fall below 0.1.
 
-    Only the first answer to each form of a template counts: the second one is remembered.
+    Only the first answer to each draw (form) of a template counts. Another draw has other numbers,
+    or only another order and other wrong options where a template has few.
 
     Sources: G. Rasch, Probabilistic models for some intelligence and attainment tests (1960);
     A. E. Elo, The rating of chessplayers (1978); R. Pelánek, Applications of the Elo rating system
@@ -96,9 +97,10 @@ class Difficulty:
 
 
 def first(answers: Iterable[Answer]) -> list[Answer]:
-    """Return the first answer to each form of each question, in their order.
+    """Return the first answer to each draw (form) of each question, in their order.
 
-    In a test an answer may be changed until its end: there the last one stands for the first.
+    Two draws of one template can read alike: what was said is not kept with an answer. In a
+    test an answer may be changed until its end: there the last one stands for the first.
     """
     seen: dict[tuple[str, str, int], Answer] = {}
     for answer in answers:

@@ -12,6 +12,8 @@ from pipetrace.records import Capture, Model
 from pipetrace.tracefile import Recording
 
 _WORDS = {True: "train", False: "eval"}
+_CALLS = {True: "model.train()", False: "model.eval()"}
+_TOLD = {True: "model.train(True)", False: "model.train(False)"}
 
 
 @question(id="A201", group="quiz", level="easy", needs="run", place="training")
@@ -23,8 +25,10 @@ def modes_of_forwards(recording: Recording, random: Random) -> Draft | None:
     if first is None or second is None:
         return None
 
+    spelled = random.choice((_CALLS, _TOLD, _CALLS | {False: _TOLD[False]}))
+
     def option(training: bool, evaluation: bool) -> Option:
-        calls = (f"model.{_WORDS[training]}()", f"model.{_WORDS[evaluation]}()")
+        calls = (spelled[training], spelled[evaluation])
         correct = (training, evaluation) == (first.training, second.training)
         return result(
             f"model = nn.Linear(2, 1)\n{calls[0]}\ntraining = model.training\n{calls[1]}\n"
@@ -136,6 +140,12 @@ def memory(recording: Recording, random: Random) -> Draft | None:
                         factor=" * 8",
                         belief="bits-for-bytes",
                     ),
+                    option(
+                        "torch.float32",
+                        "This counts Adam's two numbers for each parameter, too.",
+                        factor=" * 3",
+                        belief="adam-is-model",
+                    ),
                 ),
                 3,
             ),
@@ -155,7 +165,9 @@ def call_for_mode(recording: Recording, random: Random) -> Draft | None:
     if capture is None:
         return None
     wanted = capture.training
-    right, other = ("train", "eval") if wanted else ("eval", "train")
+    other = _WORDS[not wanted]
+    right = random.choice((_CALLS, _TOLD))[wanted]
+    turned = random.choice((_CALLS, _TOLD))[not wanted]
 
     def option(call: str, feedback: str, belief: str = "") -> Option:
         return claim(
@@ -170,10 +182,11 @@ def call_for_mode(recording: Recording, random: Random) -> Draft | None:
         text="The first forward of this run met the model in {mode} mode. Which call puts a model "
         "into this mode from the other one?",
         options=(
-            option(f"model.{right}()", f"It sets `model.training` to {wanted}."),
+            option(right, f"It sets `model.training` to {wanted}."),
             *random.sample(
                 (
-                    option(f"model.{other}()", "It sets the other mode.", "mode-of-name"),
+                    option(turned, "It sets the other mode.", "mode-of-name"),
+                    option("torch.no_grad()", "It concerns gradients only.", "grad-is-mode"),
                     option(
                         f"model.requires_grad_({wanted})",
                         "It concerns gradients only.",
@@ -212,7 +225,13 @@ def eval_and_gradients(recording: Recording, random: Random) -> Draft | None:
         text="After `model.eval()`, a forward is made outside of `torch.no_grad()`. What holds?",
         options=(
             claim(
-                "Its output can still be sent backward",
+                random.choice(
+                    (
+                        "Its output can still be sent backward",
+                        "Its output still has a graph behind it",
+                        "Gradients can still be taken of its output",
+                    )
+                ),
                 f"{made}model.eval()\nmodel(rows).requires_grad",
                 "eval() sets a mode; gradients are recorded as before.",
                 correct=True,

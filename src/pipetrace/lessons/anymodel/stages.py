@@ -245,6 +245,40 @@ def probability_of_class(recording: Recording, random: Random) -> Draft | None:
         return None
     best = max(range(count), key=lambda index: scores[index])
     tensor = f"scores = torch.tensor({literal([round(score, 4) for score in scores])})\n"
+    wrong = [
+        result(
+            f"{tensor}(2**scores / (2**scores).sum()).max().item()",
+            "Softmax raises e to each score, not 2.",
+            misconception="softmax-base-two",
+        ),
+        result(
+            f"{tensor}1 - scores.softmax(0).max().item()",
+            "This is the probability of all other classes.",
+            misconception="softmax-of-rest",
+        ),
+        result(
+            f"{tensor}torch.zeros_like(scores).softmax(0).max().item()",
+            "This is what equal scores give.",
+            misconception="uniform",
+        ),
+        result(
+            f"{tensor}scores.softmax(0).min().item()",
+            "This belongs to the smallest score.",
+            misconception="softmax-of-smallest",
+        ),
+        result(
+            f"{tensor}(scores.max() / scores.abs().sum()).item()",
+            "Scores are put through exp first.",
+            misconception="plain-share",
+        ),
+        result(
+            f"{tensor}torch.sigmoid(scores.max()).item()",
+            "The other scores count too.",
+            misconception="sigmoid-for-softmax",
+        ),
+    ]
+    if count == 2:  # what the smallest score gets is then the rest
+        wrong = [each for each in wrong if each.misconception != "softmax-of-smallest"]
     return Draft(
         text="The model gave one sample the scores {scores}. Which probability does softmax give "
         "to the class of the largest score?",
@@ -255,30 +289,7 @@ def probability_of_class(recording: Recording, random: Random) -> Draft | None:
                 correct=True,
                 expected=number(prediction.probabilities[best]),
             ),
-            result(
-                f"{tensor}(scores.max() / scores.abs().sum()).item()",
-                "Scores are put through exp first.",
-                misconception="plain-share",
-            ),
-            result(
-                f"{tensor}torch.sigmoid(scores.max()).item()",
-                "The other scores count too.",
-                misconception="sigmoid-for-softmax",
-            ),
-            random.choice(
-                (
-                    result(
-                        f"{tensor}torch.zeros_like(scores).softmax(0).max().item()",
-                        "This is what equal scores give.",
-                        misconception="uniform",
-                    ),
-                    result(
-                        f"{tensor}scores.softmax(0).min().item()",
-                        "This belongs to the smallest score.",
-                        misconception="softmax-of-smallest",
-                    ),
-                )
-            ),
+            *random.sample(wrong, 3),
         ),
         given={"scores": str([round(score, 4) for score in scores])},
         steps=(

@@ -7,6 +7,7 @@ from pipetrace.lessons.registry import misconceptions
 misconceptions(
     {
         "no-rescale": "dropout only sets elements to zero and leaves the others as they are.",
+        "scale-is-root": "survivors are divided by the root of 1 - p.",
         "scale-inverted": "survivors are multiplied by 1 - p.",
         "p-is-keep": "p is the probability of keeping an element.",
         "p-is-added": "survivors grow by the share p.",

@@ -17,69 +17,81 @@ _LARGE = 100_000
 
 @question(id="D108", group="quiz", level="easy", needs="subject", place="flow")
 def dropped(recording: Recording, random: Random) -> Draft | None:
-    """What becomes of an element that the mask dropped."""
+    """What becomes of an element that the mask dropped, and of one that it kept."""
     places = [
-        (dropping, index)
+        (dropping, gone, kept)
         for dropping in droppings(recording)[:4]
-        for index in speaking(dropping.before)
-        if index < min(len(dropping.mask.row), len(dropping.after)) and not dropping.mask.row[index]
-    ]
+        if 0.001 < dropping.mask.p < 0.999
+        for seen in [
+            [index for index in speaking(dropping.before)
+             if index < min(len(dropping.mask.row), len(dropping.after))]
+        ]
+        for gone in seen if not dropping.mask.row[gone]
+        for kept in seen if dropping.mask.row[kept]
+    ]  # fmt: skip
     if not places:
         return None
-    dropping, index = random.choice(places)
-    p, value = literal(dropping.mask.p), literal(dropping.before[index])
-    drawn = f"outputs = nn.Dropout({p})(torch.full((20000,), {value}))\n"
+    dropping, gone, kept = random.choice(places)
+    turned, p = kept < gone, literal(dropping.mask.p)
+    made = (
+        f"a, b, p = {literal(dropping.before[gone])}, {literal(dropping.before[kept])}, {p}\n"
+        "outputs = nn.Dropout(p)(torch.full((20000,), a))\n"
+        "none, scaled = outputs[outputs == 0][0], outputs[outputs != 0][0]\n"
+        "outputs = nn.Dropout(p)(torch.full((20000,), b))\n"
+        "kept = outputs[outputs != 0][0]\n"
+    )
+
+    def pair(first: str, second: str) -> str:
+        both = f"{second}, {first}" if turned else f"{first}, {second}"
+        return f"{made}torch.tensor([{both}])"
+
     wrong = [
-        result(
-            f"{drawn}outputs[outputs != 0][0].item()",
-            "This is what the element would have become, had the mask kept it.",
-            misconception="dropped-is-scaled",
-        ),
-        result(
-            f"(torch.tensor({value}) * (1 - {p})).item()",
-            "A dropped element is not made smaller, it is gone for this forward.",
-            misconception="dropped-is-shrunk",
-        ),
-        result(
-            f"(torch.tensor({value}) * {p}).item()",
-            "p is the chance of being dropped, not a factor.",
-            misconception="p-is-factor",
-        ),
-        result(
-            f"nn.Dropout({p}).eval()(torch.tensor([{value}]))[0].item()",
-            "This is what eval mode returns; here the stage was in train mode.",
-            misconception="mode-mixed-up",
-        ),
-        result(
-            f"(-torch.tensor({value})).item()",
-            "Nothing in dropout changes a sign.",
-            misconception="dropped-is-flipped",
-        ),
-    ]
-    if math.isclose(dropping.mask.p, 0.5, abs_tol=0.02):
+        result(pair("scaled", "kept"), "Both are shown as if the mask had kept both.",
+               misconception="dropped-is-scaled"),
+        result(pair("a * (1 - p)", "kept"),
+               "A dropped element is not made smaller, it is gone for this forward.",
+               misconception="dropped-is-shrunk"),
+        result(pair("a * p", "kept"), "p is the chance of being dropped, not a factor.",
+               misconception="p-is-factor"),
+        result(pair("-a", "kept"), "Nothing in dropout changes a sign.",
+               misconception="dropped-is-flipped"),
+        result(pair("a", "b"), "This is what eval mode returns; here the stage was in train mode.",
+               misconception="mode-mixed-up"),
+        result(pair("none", "b"), "The one that was kept is multiplied by 1 / (1 - p).",
+               misconception="no-rescale"),
+        result(pair("none", "b * (1 - p)"), "Survivors grow, to make up for what is dropped.",
+               misconception="scale-inverted"),
+    ]  # fmt: skip
+    if dropping.mask.p < 0.02:
+        wrong = wrong[2:5]
+    elif math.isclose(dropping.mask.p, 0.5, abs_tol=0.02):
         wrong.pop(2)
+    first, second = (kept, gone) if turned else (gone, kept)
     return Draft(
-        text="In {forward}, {stage} with p = {p} met the element {value} at position {index} of "
-        "the sample's row (the first one is at 0), and its mask dropped it. What came out?",
+        text="In {forward}, {stage} with p = {p} met the elements {before} at positions {first} "
+        "and {second} of the sample's row (the first one is at 0). Its mask dropped the one at "
+        "{gone} and kept the one at {kept}. What came out?",
         options=(
             result(
-                f"{drawn}outputs[outputs == 0][0].item()",
-                "To drop an element is to put zero in its place.",
+                pair("none", "kept"),
+                "To drop an element is to put zero in its place; the other one is scaled.",
                 correct=True,
-                expected=number(dropping.after[index]),
+                expected=listed((dropping.after[first], dropping.after[second])),
             ),
             *random.sample(wrong, 3),
         ),
-        given=describe(dropping) | {"value": number(dropping.before[index]), "index": str(index)},
+        given=describe(dropping)
+        | {"before": listed((dropping.before[first], dropping.before[second])),
+           "first": str(first), "second": str(second), "gone": str(gone), "kept": str(kept)},
         steps=(
             "The mask holds a 0 where it drops and a 1 where it keeps.",
-            "The element is multiplied by its 0, and the scale {scale} cannot change that.",
-            "So {value} becomes {key}.",
+            "The element at {gone} is multiplied by its 0, and no scale can change that.",
+            "The one at {kept} is multiplied by {scale}: {key}.",
         ),
         answer="{letter}: {key}",
-        check="The data flow shows the row behind the stage: look at position {index}.",
-        hint="What is any number times zero?",
-    )
+        check="The data flow shows the row behind the stage: look at these positions.",
+        hint="What is any number times zero, and what makes up for it?",
+    )  # fmt: skip
 
 
 @question(id="D109", group="quiz", level="easy", needs="subject", place="flow")

@@ -111,11 +111,16 @@ def scale(recording: Recording, random: Random) -> Draft | None:
             "This adds what was lost, as if nothing else changed.",
             misconception="p-is-added",
         ),
+        result(
+            f"(torch.ones(1) / (1 - {p}) ** 0.5).item()",
+            "This factor would keep the mean square. Dropout keeps the mean.",
+            misconception="scale-is-root",
+        ),
     ]
     if math.isclose(dropping.mask.p, 0.5, abs_tol=0.02):
         wrong.pop(2)
     if dropping.mask.p < 0.02:
-        wrong.pop(3)
+        wrong = [each for each in wrong if each.misconception != "p-is-added"]
     return Draft(
         text="In train mode {stage} has p = {p}. By what number does it multiply the elements that "
         "its mask keeps?",
