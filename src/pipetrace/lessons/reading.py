@@ -117,11 +117,11 @@ def name_stage(op: Op) -> str:
     """Name a stage as the user would.
 
     >>> name_stage(Op(capture=0, index=0, function="dropout", module="0", module_type="Dropout"))
-    'the stage `0` (Dropout)'
+    'the module `0` (Dropout)'
     """
     if not op.module:
         return f"the call of `{op.function}` in the model's own forward"
-    return f"the stage `{op.module}` ({op.module_type or op.function})"
+    return f"the module `{op.module}` ({op.module_type or op.function})"
 
 
 def name_forward(capture: Capture) -> str:

@@ -96,6 +96,7 @@ def multiplications(recording: Recording, random: Random) -> Draft | None:
         and op.flops == 2 * math.prod(op.input_shapes[0]) * op.input_shapes[1][0]
         and 0 < op.flops < LIMIT
     ]
+    found = [each for each in found if each[1] > 1]
     if not found:
         return None
     op, rows, inputs, outputs = random.choice(found)

@@ -343,8 +343,8 @@ def _slid(recording: Recording, random: Random, functions: tuple[str, ...]) -> D
         return None
     return Draft(
         text="{stage} slides a window over maps. Along their {side} of {size}, the window covers "
-        "{kernel}, moves by {stride}, and the maps are padded with {padding} at both ends"
-        "{spread}. What is the {side} of the maps that come out?",
+        "{kernel} and moves by {stride}; the padding at each end is {padding}{spread}. What is the "
+        "{side} of the maps that come out?",
         options=(
             result(
                 code(),

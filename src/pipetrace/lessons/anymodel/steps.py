@@ -42,7 +42,7 @@ def steps_of_epoch(recording: Recording, random: Random) -> Draft | None:
         return None
     loader = f"len(torch.utils.data.DataLoader(range({rows}), batch_size={size}))"
     return Draft(
-        text="A loader gave {rows} training rows in batches of {size}, and the optimizer made a "
+        text="There were {rows} training rows, in batches of {size}, and the optimizer made a "
         "step for each batch. How many steps was one epoch?",
         options=(
             result(

@@ -58,8 +58,8 @@ def two_eval_passes(recording: Recording, random: Random) -> Draft | None:
     ]
     return Draft(
         text="One sample went through the trained model in eval mode twice. What did the second "
-        "pass give? (A small model of a dropout stage with p = {p} and a linear stage with {width} "
-        "inputs is executed for each option.)",
+        "pass give? (The options are executed on a model of their own: a dropout with p = {p} "
+        "before a linear layer with {width} inputs.)",
         options=(
             claim(
                 random.choice(
