@@ -21,7 +21,7 @@ assert select.FAMILIES, "importing the choice registers the templates"
 def trained(*, evaluate: bool) -> Recording:
     """Train with much dropout, evaluated in eval mode or, as some forget, in train mode."""
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Dropout(0.5), nn.Linear(32, 2))
+    model = nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Dropout(0.4), nn.Linear(32, 2))
     rows = torch.randn(96, 6)
     targets, loss = (rows[:, 0] > 0).long(), nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
@@ -100,13 +100,13 @@ def run() -> Recording:
 
 
 def draws(id: str, run: Recording) -> list[Question]:
-    return [each for seed in range(40) if (each := asked(id, run, seed)) is not None]
+    return [each for seed in range(30) if (each := asked(id, run, seed)) is not None]
 
 
 @pytest.mark.parametrize("id", ["A104", "A203", "A301", "A302", "D105", "B204", "B306", "B307"])
 def test_a_template_has_eight_draws_at_least(run: Recording, id: str):
     found = draws(id, run)
-    assert len(found) >= 35
+    assert len(found) >= 25
     said = {(q.text, q.code, frozenset(choice.text for choice in q.choices)) for q in found}
     assert len(said) >= 8
 
