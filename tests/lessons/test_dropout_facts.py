@@ -53,7 +53,7 @@ def test_the_mask_is_counted(seed_run: Recording):
     assert told("mask_expected", seed_run) == "192"
     assert told("drop_share", seed_run) == percent((640 - mask.kept) / 640)
     assert (told("p", seed_run), told("scale", seed_run)) == ("0.3", "1.4286")
-    assert told("stage", seed_run) == "the stage `0` (Dropout)"
+    assert told("stage", seed_run) == "the module `0` (Dropout)"
 
 
 def test_a_survivor_was_multiplied_by_the_scale(seed_run: Recording):

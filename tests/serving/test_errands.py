@@ -125,7 +125,7 @@ def test_a_page_offers_the_actions_and_answers_with_blocks(line: Line, tmp_path:
             assert client.post(f"/run/{ids['b']}/act", asked).status == 409
             for wrong, status in (
                 ({"name": "rerun", "arguments": {"p": 2}}, 409),
-                ({"name": "other"}, 400),
+                ({"name": "other"}, 404),
                 ({"name": "rerun", "more": 1}, 400),
                 ("not json", 400),
                 ({"name": "rerun", "arguments": {"p": "x" * 100_000}}, 413),

@@ -122,7 +122,7 @@ class Desk:
         except msgspec.MsgspecError as error:
             return _wrong(f"This is not an action: {error}.", 400)
         if asked.name not in errands.actions:
-            return _wrong(f"There is no action {asked.name!r} here.", 400)
+            return _wrong(f"There is no action {asked.name!r} here.", 404)
         try:
             loop = asyncio.get_running_loop()
             line = self._keeping if asked.name == KEPT else self._asking

@@ -55,9 +55,10 @@ def rules(value: blocks.Exam) -> str:
     >>> rules(blocks.Exam(id="t", title="T", questions=(), forms=((), ()), intervals=()))
     'One of 2 forms. Strong: 8 right, 2 of them hard ones; growing: 6 right; else not yet.'
     """
+    hard = f", {value.hard} of them hard ones" if value.hard else ""
     return (
-        f"One of {len(value.forms)} forms. Strong: {value.strong} right, {value.hard} of them "
-        f"hard ones; growing: {value.growing} right; else not yet."
+        f"One of {len(value.forms)} forms. Strong: {value.strong} right{hard}; "
+        f"growing: {value.growing} right; else not yet."
     )
 
 
