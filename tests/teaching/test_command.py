@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 import pipetrace as pt
 from pipetrace.cli import main
 from pipetrace.lessons import select
-from pipetrace.lessons.registry import Template
+from pipetrace.lessons.registry import Template, templates
 from pipetrace.probes.execute import execute
 from pipetrace.records import Choice, Question
 from pipetrace.teaching import content, parallel, some
@@ -198,11 +199,12 @@ def test_what_cannot_be_done_is_said(
     assert "there is no such run file" in refused(capsys, "missing*.pipetrace")
 
 
-def test_a_run_without_a_forward_has_no_questions(
+def test_a_run_without_a_forward_is_asked_about_torch_alone(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pt.record(folder / "bare.pipetrace"):
         torch.ones(2)
-    assert "has no questions" in refused(capsys, "bare.pipetrace")
-    assert "has no questions" in refused(capsys, "bare.pipetrace", "--forms", "2", "-o", "class")
-    assert not (folder / "class").exists()
+    assert main(["questions", "bare.pipetrace", "--to", "md", "-o", "bare.md"]) == 0
+    asked = set(re.findall(r"\b[A-Z]\d{3}(?=-)", (folder / "bare.md").read_text("utf-8")))
+    rest = {each.id: each.needs for each in templates()}
+    assert {rest[name] for name in asked} <= {"nothing"}
