@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from pipetrace.errors import PipetraceError
+from pipetrace.errors import ArgumentsError, PipetraceError
 from pipetrace.learned import Event, Review, Sitting
 from pipetrace.learner import keeping
 
@@ -54,11 +54,11 @@ class Log:
         """Add an event; when this returns, it is on the disk.
 
         Raises:
-            PipetraceError: it is no event that could have happened, or it cannot be written: then
-                nothing of it is in the file.
+            ArgumentsError: it is no event that could have happened.
+            PipetraceError: it cannot be written: then nothing of it is in the file.
         """
         if not _possible(event):
-            raise PipetraceError(
+            raise ArgumentsError(
                 f"{event}: this cannot have happened. `at` is a time in milliseconds between 1970 "
                 "and 3000; the rating of a card is 1, 2, 3 or 4; a test has no more right answers "
                 "than questions."
