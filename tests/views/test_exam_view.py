@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from playwright.sync_api import expect
 
 from pipetrace import blocks
 from pipetrace.blocks import Page
@@ -176,4 +177,4 @@ def test_an_answer_in_a_test_is_no_answer_outside_of_it(lesson: Open):
     tab = lesson(on_page(asked, EXAM))
     tab.get_by_role("button", name="Begin").click()
     sit(tab, 0, set())
-    assert "None answered yet" in tab.locator(".score").inner_text()
+    expect(tab.locator(".score")).to_contain_text("None answered yet")

@@ -57,7 +57,7 @@ def test_modes_by_keyboard_alone(lesson: Open):
 def test_the_address_opens_the_right_mode(lesson: Open):
     tab = lesson(hash="#flow/head.relu")
     assert mode(tab) == "Trace"
-    assert "ReLU()" in tab.locator(".halves .stage h3").inner_text()
+    expect(tab.locator(".halves .stage h3")).to_contain_text("ReLU()")
     go_to(tab, "Checks")
     assert tab.evaluate("location.hash") == "#code"
     tab.reload()
@@ -104,7 +104,7 @@ def test_a_wrong_answer_leads_to_its_place_and_back(lesson: Open):
     settle(tab)
     assert mode(tab) == "Trace"
     assert tab.evaluate("location.hash") == "#flow/0"
-    assert "Dropout(0.3)" in tab.locator(".halves .stage h3").inner_text()
+    expect(tab.locator(".halves .stage h3")).to_contain_text("Dropout(0.3)")
     tab.go_back()
     settle(tab)
     assert mode(tab) == "Practice"
@@ -137,7 +137,7 @@ def test_answers_survive_a_reload_and_the_first_one_counts(lesson: Open):
     first.get_by_role("button", name="Check").click()
     for _ in range(2):
         assert first.get_by_role("status").inner_text() == "✓ D is right."
-        assert "0 of 1 right" in tab.locator(".score").inner_text()
+        expect(tab.locator(".score")).to_contain_text("0 of 1 right")
         assert tab.locator(".tally:not(:empty)").inner_text() == "0/1"
         tab.reload()
         settle(tab)
@@ -156,7 +156,7 @@ def test_two_tabs_tell_each_other(lesson: Open):
         status = two.locator(".question").nth(place).get_by_role("status")
         expect(status).to_contain_text(name[0])
     assert len(kept(tab)) == 2
-    assert "1 of 2 right" in tab.locator(".score").inner_text()
+    expect(tab.locator(".score")).to_contain_text("1 of 2 right")
     assert "1 of 2 right" in other.locator(".score").inner_text()
 
 
@@ -172,7 +172,7 @@ def test_answers_are_forgotten_when_asked_twice(lesson: Open):
     tab.get_by_role("button", name="Forget them all").click()
     assert kept(tab) == []
     assert tab.locator(".question").first.get_by_role("status").inner_text() == ""
-    assert "None answered yet" in tab.locator(".score").inner_text()
+    expect(tab.locator(".score")).to_contain_text("None answered yet")
 
 
 def test_a_frame_without_storage_keeps_answers_while_it_is_open(browser: Any):
@@ -200,7 +200,7 @@ def test_a_full_storage_loses_nothing_while_the_page_is_open(lesson: Open):
     assert tab.locator(".kept").inner_text().startswith("Your answers are kept in this browser")
     tab.get_by_role("button", name="Begin").click()
     sit(tab, 0, set(range(10)))
-    assert "10 of 10 right" in tab.locator(".exam").inner_text()
+    expect(tab.locator(".exam")).to_contain_text("10 of 10 right")
     assert (
         tab.locator(".kept")
         .inner_text()
@@ -210,10 +210,10 @@ def test_a_full_storage_loses_nothing_while_the_page_is_open(lesson: Open):
     )
     assert len(kept(tab)) == 1
     go_to(tab, "Practice")
-    assert "1 of 1 right" in tab.locator(".score").inner_text()
+    expect(tab.locator(".score")).to_contain_text("1 of 1 right")
     tab.get_by_role("button", name="Forget my answers").click()
     tab.get_by_role("button", name="Forget them all").click()
-    assert "None answered yet" in tab.locator(".score").inner_text()
+    expect(tab.locator(".score")).to_contain_text("None answered yet")
 
 
 def test_what_could_not_be_stored_is_stored_when_there_is_room(lesson: Open):
@@ -226,7 +226,7 @@ def test_what_could_not_be_stored_is_stored_when_there_is_room(lesson: Open):
     tab.evaluate("localStorage.removeItem('full')")
     tab.get_by_role("radio", name="B ones and zeros").check()
     tab.get_by_role("button", name="Check").click()
-    assert "kept in this browser only" in tab.locator(".kept").inner_text()
+    expect(tab.locator(".kept")).to_contain_text("kept in this browser only")
     assert [answer.question for answer in kept(tab)] == ["scale", "mode"]
 
 
@@ -236,7 +236,7 @@ def test_what_was_answered_before_comes_with_the_page(lesson: Open):
     page = msgspec.structs.replace(demo.lesson(), events=(answer,))
     tab = lesson(page, hash="#quiz")
     assert tab.get_by_text("D is right.").is_visible()
-    assert "1 of 1 right" in tab.locator(".score").inner_text()
+    expect(tab.locator(".score")).to_contain_text("1 of 1 right")
 
 
 @pytest.mark.parametrize("width", [1200, 360])
