@@ -48,7 +48,7 @@ x
 
 ## review
 !cards
-```python demo=wrong raises=ValueError
+```python demo=wrong raises=ValueError if=run.p
 nn.Dropout(30)
 ```
 """
@@ -81,7 +81,7 @@ def test_everything_that_may_be_written(tmp_path: Path):
     )
     assert third.parts == (
         Include(line=26, kind="cards"),
-        Demo(line=27, id="wrong", code="nn.Dropout(30)", raises="ValueError"),
+        Demo(line=27, id="wrong", code="nn.Dropout(30)", raises="ValueError", needs="run.p"),
     )
 
 
@@ -89,6 +89,7 @@ def test_facts_are_named_wherever_they_stand(tmp_path: Path):
     found = list(names(parse(written(tmp_path, TEXT))))
     assert found == [
         (4, "run.p"), (6, "study.few.low"), (11, "study.few.verdict"), (16, "run.rows"),
+        (27, "run.p"),
     ]  # fmt: skip
     assert filled("{run.rows} rows", {"run.rows": "{run.p}"}) == "{run.p} rows"
     assert filled("{run.rows} rows", {}) is None

@@ -83,6 +83,8 @@ class Demo(Part, frozen=True):
     hidden: bool = False
     raises: str = ""
     """The type of the exception that it raises on purpose."""
+    needs: str = ""
+    """A fact that the run must have for it to be shown."""
 
 
 class Include(Part, frozen=True):
@@ -177,6 +179,8 @@ def names(passages: tuple[Passage, ...]) -> Iterator[tuple[int, str]]:
     for part in (part for passage in passages for part in passage.parts):
         if isinstance(part, Paragraph) and part.condition is not None:
             yield part.line, part.condition.name
+        if isinstance(part, Demo) and part.needs:
+            yield part.line, part.needs
         for text in texts(part):
             yield from ((part.line, name) for name in NAME.findall(text))
 
@@ -252,8 +256,10 @@ def _part(path: Path, line: int, kind: str, text: str) -> AnyPart:
         if given is None:
             raise _wrong(path, line, "code needs a name: write ```python demo=NAME.")
         raises = re.search(r"raises=(\w+)", kind)
+        needs = re.search(r"if=([a-z0-9_.]+)", kind)
         return Demo(line=line, id=given.group(1), code=text, hidden=" hidden" in kind,
-                    raises=raises.group(1) if raises else "")  # fmt: skip
+                    raises=raises.group(1) if raises else "",
+                    needs=needs.group(1) if needs else "")  # fmt: skip
     if kind == "include":
         word, _, name = text.partition(" ")
         if word not in (*PLACED, "section", "study"):

@@ -31,7 +31,7 @@ def blocks(taught: Taught, passage: Passage, facts: Mapping[str, str]) -> list[A
             case Grid():
                 made += _grid(part, facts)
             case Demo():
-                made += _demo(taught, part)
+                made += _demo(taught, part, facts)
             case Include(kind="study"):
                 made += studies.comparison(taught, part.name)
             case Include():
@@ -52,9 +52,9 @@ def _grid(part: Grid, facts: Mapping[str, str]) -> Iterator[AnyBlock]:
         yield Table(heads=tuple(Head(label=label) for label in part.heads), rows=tuple(told))
 
 
-def _demo(taught: Taught, part: Demo) -> Iterator[AnyBlock]:
+def _demo(taught: Taught, part: Demo, facts: Mapping[str, str]) -> Iterator[AnyBlock]:
     outcome = taught.demos.get(part.id)
-    if part.hidden or outcome is None:
+    if part.hidden or outcome is None or (part.needs and part.needs not in facts):
         return
     yield Code(text=part.code)
     said = outcome_text(outcome)
