@@ -40,7 +40,11 @@ def test_real_questions(real: list[Question]) -> None:
 
 def test_the_key_can_be_left_out(real: list[Question]) -> None:
     whole, bare = sheet.render(real, "Seed"), sheet.render(real, "Seed", key=False)
-    assert whole.startswith(bare.rstrip("\n"))
+    head, _, rest = bare.partition("\n\n")
+    line, _, rest = rest.partition("\n\n")
+    assert line.startswith("Name: ")
+    assert line.endswith(f"of {len(real)}")
+    assert whole.startswith(f"{head}\n\n{rest}".rstrip("\n"))
     assert "✓" not in bare
     assert "Final answer" not in bare
 

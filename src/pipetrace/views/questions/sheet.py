@@ -20,6 +20,8 @@ def render(questions: Sequence[Question], title: str, *, key: bool = True) -> st
         key: Whether the key follows.
     """
     parts = [f"# {escaped(title)}"]
+    # Without its key it is handed out.
+    parts += [] if key else [f"Name: {'.' * 40} Date: {'.' * 15} Right: ..... of {len(questions)}"]
     parts += [markdown.block(question, number) for number, question in enumerate(questions, 1)]
     if key and questions:
         parts += ["## Answers", *solutions(questions)]
