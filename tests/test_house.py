@@ -233,6 +233,15 @@ def test_readers_of_a_run_leave_torch_alone():
     assert python(program) == "[]"
 
 
+def test_a_page_is_told_without_the_lessons():
+    """Hundreds of templates: who shows a run does not wait for them."""
+    program = "import sys, pipetrace.story.page, pipetrace.views.terminal; print(sorted(name for "
+    program += (
+        "name in sys.modules if name.startswith('pipetrace.lessons.') and name.count('.') > 2))"
+    )
+    assert python(program) == "[]"
+
+
 def test_every_command_and_option_has_help():
     bare = [
         f"{words} {parameter.name}"

@@ -115,8 +115,7 @@ def parallel(
         seed: Of the class.
         tell: Is told how far it is.
     """
-    from pipetrace.lessons.registry import LEVELS
-    from pipetrace.lessons.select import EXAM
+    from pipetrace.lessons.registry import EXAM, LEVELS
 
     had: Counter[object] = Counter()
     used: Counter[str] = Counter()

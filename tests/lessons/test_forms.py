@@ -8,7 +8,8 @@ from collections import Counter
 import pytest
 
 from pipetrace.lessons.answering import LETTERS
-from pipetrace.lessons.select import EXAM, bank, exam, exams
+from pipetrace.lessons.registry import EXAM
+from pipetrace.lessons.select import bank, exam, exams
 from pipetrace.probes.execute import execute
 from pipetrace.records import Question
 from pipetrace.tracefile import Recording

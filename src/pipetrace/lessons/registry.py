@@ -16,6 +16,8 @@ Write = Callable[[Recording, Random], Draft | None]
 
 GROUPS = ("quiz", "practice", "challenge")
 LEVELS = ("easy", "medium", "hard")
+EXAM = {"easy": 3, "medium": 4, "hard": 3}
+"""Questions of a test, by level."""
 
 
 class Template(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ import msgspec
 
 from pipetrace.lessons import anymodel, batchnorm, dropout
 from pipetrace.lessons.answering import Answers, Execute, Rejection, answer
-from pipetrace.lessons.registry import LEVELS, NEEDS, Template, templates
+from pipetrace.lessons.registry import EXAM, LEVELS, NEEDS, Template, templates
 from pipetrace.records import Capture, Op, Prediction, Question
 from pipetrace.tracefile import Recording
 
@@ -24,7 +24,6 @@ GENERAL = "anymodel"
 
 QUIZ = 3
 PRACTICE = {"easy": 2, "medium": 2, "hard": 1}
-EXAM = {"easy": 3, "medium": 4, "hard": 3}
 _ATTEMPTS = 3
 """Draws of one template before another takes its place."""
 _APART = 1_000_003

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from pipetrace.blocks import Exam, Option
 from pipetrace.blocks import Question as QuestionBlock
 from pipetrace.learner import verdict
-from pipetrace.lessons import select
-from pipetrace.lessons.registry import LEVELS
+from pipetrace.lessons.registry import EXAM, LEVELS
 from pipetrace.records import Choice, Op, Question
 from pipetrace.story.registry import Content, section
 from pipetrace.tracefile import Recording
@@ -58,7 +57,7 @@ def exam(id: str, forms: Sequence[Sequence[Question]]) -> Exam | None:
         id: Names the test in what is recorded of it.
         forms: The questions of each form.
     """
-    whole = [form for form in forms if len(form) == sum(select.EXAM.values())]
+    whole = [form for form in forms if len(form) == sum(EXAM.values())]
     if not whole:
         return None
     asked = list({(each.id, each.form): each for form in whole for each in form}.values())

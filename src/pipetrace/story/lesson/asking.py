@@ -8,7 +8,7 @@ from pipetrace.blocks import AnyBlock, Card, Cards
 from pipetrace.lessons import select
 from pipetrace.lessons.answering import outcome_text
 from pipetrace.lessons.content import filled
-from pipetrace.lessons.registry import LEVELS
+from pipetrace.lessons.registry import EXAM, LEVELS
 from pipetrace.lessons.taught import Taught
 from pipetrace.records import Question
 from pipetrace.story import questions
@@ -34,7 +34,7 @@ def exam(taught: Taught) -> tuple[AnyBlock, ...]:
     # The quiz of the run's own page stands in mode Practice, too.
     shown |= {each.id for each in taught.recording.all(Question) if each.group == "quiz"}
     left = [each for each in taught.bank if each.id not in shown]
-    count = max(1, min(FORMS, len(left) // sum(select.EXAM.values())))
+    count = max(1, min(FORMS, len(left) // sum(EXAM.values())))
     forms = select.exams(left, count, taught.seed)
     # Of another draw the same form has other questions: a test that was begun goes on in its own.
     made = questions.exam(f"{taught.lesson.id}-{taught.seed}", forms)
