@@ -122,7 +122,9 @@ def test_a_fact_that_raises_is_an_error_of_the_lesson(tmp_path: Path, code: str,
     import sys
 
     try:
-        tutor = tutor_of(tmp_path, **modules)
+        # An id of its own: modules of another lesson of this name may be loaded already.
+        about = ABOUT.replace('id = "mine"', 'id = "raising"')
+        tutor = tutor_of(tmp_path, **{"lesson.toml": about}, **modules)
         with pytest.raises(LessonError) as caught:
             tutor.first()
         assert said.replace("}}", "}") in str(caught.value)
@@ -132,7 +134,7 @@ def test_a_fact_that_raises_is_an_error_of_the_lesson(tmp_path: Path, code: str,
         assert "The page could not be made" in source.message(0)
     finally:
         facts._facts.pop("mine_fact", None)
-        for name in [name for name in sys.modules if name.startswith("pipetrace_lessons.mine")]:
+        for name in [name for name in sys.modules if name.startswith("pipetrace_lessons.raising")]:
             del sys.modules[name]
 
 
