@@ -390,9 +390,9 @@ def _paragraph(error: click.ClickException) -> str:
 
 def _chosen(files: Sequence[Path]) -> list[Path]:
     """Return the files that were named, patterns filled in; else the newest run, of all ranks."""
-    from pipetrace.naming import matching, newest, together
+    from pipetrace.naming import asked
 
-    return matching(files) if files else together(newest(Path(_FOLDER)))
+    return asked(files, Path(_FOLDER))
 
 
 def _widths(text: str) -> tuple[int, ...]:

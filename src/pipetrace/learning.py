@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 Later = Callable[[], int]
 _FOLDER = "pipetrace-runs"
 _TICK = 0.05
-_DAY = 86_400_000
 _GRACE = 300.0
 """Seconds after the last reader after which a page that no terminal can end is served no more: who
 reads another tab for a while comes back."""
@@ -127,11 +126,11 @@ def quiz(file: Path | None, test: bool) -> Later:
 
         from pipetrace import api
         from pipetrace.blocks import Exam, Question
-        from pipetrace.naming import newest
+        from pipetrace.naming import asked
         from pipetrace.tutoring.notes import Notes
         from pipetrace.views import quiz as asking
 
-        page = api.load(file or newest(Path(_FOLDER))).page()
+        page = api.load(*asked([file] if file else [], Path(_FOLDER))[:1]).page()
         blocks = [block for section in page.sections for block in section.blocks]
         exams = [block for block in blocks if isinstance(block, Exam)]
         questions = [block for block in blocks if isinstance(block, Question)]
@@ -191,15 +190,16 @@ def _tutor(name: str, file: Path | None, out: Path, seed: int | None) -> Tutor:
 def _seed(events: list[Event], lesson: str) -> int:
     """Return the seed of a test that was begun within a day and not ended, else another one."""
     from pipetrace.learned import Sitting
+    from pipetrace.learner.schedule import DAY
+    from pipetrace.tutoring.notes import now
 
-    now = time.time_ns() // 1_000_000
     sittings = [event for event in events if isinstance(event, Sitting)]
     ended = {each.sitting for each in sittings if each.verdict}
     for each in reversed(sittings):
         word = each.sitting.removeprefix(f"{lesson}-").partition("-")[0]
-        if each.sitting not in ended and now - each.at < _DAY and word.isdecimal():
+        if each.sitting not in ended and now() - each.at < DAY and word.isdecimal():
             return int(word) % 2**32
-    return now % 2**32
+    return now() % 2**32
 
 
 def _in_terminal(tutor: Tutor, mode: str) -> int:

@@ -124,6 +124,19 @@ def matching(paths: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
+def asked(paths: Sequence[Path], folder: Path) -> list[Path]:
+    """Return the files that were named, patterns filled in; else the newest run, of all ranks.
+
+    Args:
+        paths: What was named.
+        folder: Where the newest run is looked for.
+
+    Raises:
+        RunFileError: a pattern has no match, or there is no run yet.
+    """
+    return matching(paths) if paths else together(newest(folder))
+
+
 def _stems(name: str) -> Iterator[str]:
     """Yield the names of runs that a file takes: its own, and that of its launch."""
     if found := _TAKEN.fullmatch(name):

@@ -30,7 +30,7 @@ Later = Callable[[], int]
 _ENDINGS = {"gift": ".gift.txt", "moodle": ".xml", "qti": ".zip", "qti2": ".zip",
             "anki": ".apkg", "notebook": ".ipynb", "md": ".md"}  # fmt: skip
 _MOST = 200
-"""The most forms of a class: each takes its own draw of every question."""
+"""The most forms of a class."""
 _APART = 1000
 """Seeds between two classes, so that one does not get the other's questions."""
 _ONE_DAY = (1980, 1, 1, 0, 0, 0)
@@ -183,12 +183,6 @@ def some(questions: Sequence[Question], count: int, seed: int) -> list[Question]
     return [questions[place] for place in sorted(place for *_, place in sorted(turns)[:count])]
 
 
-def _chosen(file: Path | None) -> list[Path]:
-    from pipetrace.naming import matching, newest, together
-
-    return matching([file]) if file else together(newest(Path("pipetrace-runs")))
-
-
 class _Run(NamedTuple):
     """A run that is asked, and the lesson that it is asked about."""
 
@@ -226,8 +220,9 @@ def _asked(file: Path | None, lesson: str | None) -> _Run:
     from pipetrace import api
     from pipetrace.lessons import select
     from pipetrace.lessons.registry import templates
+    from pipetrace.naming import asked
 
-    files = _chosen(file)
+    files = asked([file] if file else [], Path("pipetrace-runs"))
     lessons = sorted({each.lesson for each in templates() if select.FAMILIES})
     if lesson is not None and lesson not in lessons:
         raise PipetraceError(f"--lesson {lesson}: the lessons are {', '.join(lessons)}.")

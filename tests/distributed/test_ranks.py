@@ -33,6 +33,8 @@ from pipetrace.story.ranks import ranks
 from pipetrace.tracefile import Recording, load
 
 HERE = Path(__file__).parent / "scripts"
+FREE = 0.25
+"""Seconds that the probes of the first epochs may take: `_FREE` of `training/strands.py`."""
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32" or not torch.distributed.is_gloo_available(), reason="needs gloo"
 )
@@ -130,16 +132,19 @@ def test_replicas_are_watched_replayed_and_compared(tmp_path: Path):
         others = {p.capture for p in recording.all(Prediction) if p.role != "chosen"}
         receipts = [item.receipt for item in recording.all(Capture) if item.id not in others]
         assert all(receipt is not None and receipt.equal for receipt in receipts)
-        # On a machine that is busy probes are made more rarely, and checksums with them.
-        assert 1 <= len(recording.all(Checksum)) <= len(recording.all(Probe)) <= 3
         assert recording.first(Prediction)
         ended = recording.last(Ended)
         assert ended is not None
+        # All of the first epochs are looked at, but where a busy machine made that take too long.
+        if ended.costs["probes"] < FREE / 2:
+            assert len(recording.all(Probe)) == len(recording.all(Checksum)) == 3
+        assert 1 <= len(recording.all(Checksum)) <= len(recording.all(Probe)) <= 3
         assert ended.status == "finished"
     first, other = (recording.all(Epoch)[0].score.loss for recording in found)
     assert first != other
     sums = [{each.epoch: repr(each) for each in recording.all(Checksum)} for recording in found]
     both = set(sums[0]) & set(sums[1])
+    assert 1 in both
     assert [sums[0][epoch] for epoch in both] == [sums[1][epoch] for epoch in both]
     files = [recording.path for recording in found if recording.path is not None]
     section = told(files[::-1])

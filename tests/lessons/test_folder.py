@@ -145,7 +145,7 @@ def test_the_interval_is_that_of_a_paired_t_test():
         known = stats.ttest_rel(ones, others).confidence_interval(0.95)
         reach = (known.high - known.low) / 2
         low, high = compared(ones, others).interval
-        assert (high - low) / 2 == pytest.approx(reach, rel=0.05)
+        assert (high - low) / 2 == pytest.approx(reach, rel=2e-4)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from pipetrace.lessons.answering import LETTERS
 from pipetrace.lessons.registry import EXAM
-from pipetrace.lessons.select import bank, exam, exams
+from pipetrace.lessons.select import bank, exams
 from pipetrace.probes.execute import execute
 from pipetrace.records import Question
 from pipetrace.tracefile import Recording
@@ -27,7 +27,7 @@ def banks(seed_run: Recording) -> list[tuple[Question, ...]]:
 
 @pytest.fixture(scope="module")
 def tests(banks: list[tuple[Question, ...]]) -> list[list[Question]]:
-    return [exam(asked, form) for asked in banks for form in range(FORMS)]
+    return [exams(asked, 1, form)[0] for asked in banks for form in range(FORMS)]
 
 
 def key(question: Question) -> int:

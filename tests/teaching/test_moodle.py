@@ -74,7 +74,9 @@ def test_real_questions(real: list[Question]) -> None:
         for answer, option in zip(entry.iter("answer"), question.options, strict=True):
             assert (answer.get("fraction") == "100") == option.correct
             assert shown(answer) == option.text.replace("`", "")
-            assert option.feedback.split("`")[0].strip()[:40] in shown(answer.find("feedback"))
+            told, line = shown(answer.find("feedback")), option.executed.splitlines()[0]
+            assert option.feedback.split("`")[0].strip()[:40] in told
+            assert (line in told) == (line in option.feedback)
         assert shown(entry.find("hint")) == question.hint.replace("`", "")
         assert [tag.text for tag in entry.iterfind("tags/tag/text")] == [
             "pipetrace",

@@ -220,7 +220,9 @@ def test_real_questions(real: list[Question], version: str) -> None:
         letters = [choice.get("identifier") for choice in choices]
         assert list(feedback) == [*letters, "solution"]
         for letter, option in zip(letters, question.options, strict=True):
+            line = option.executed.splitlines()[0]
             assert re.findall(r"[A-Za-z]{4,}", option.feedback)[0] in feedback[letter]
+            assert (line in feedback[letter]) == (line in option.feedback)
             assert (question.hint.replace("`", "") in feedback[letter]) != option.correct
         assert all(step.replace("`", "") in feedback["solution"] for step in question.steps)
 

@@ -191,7 +191,15 @@ def _imported(folder: Path, id: str) -> None:
         importlib.import_module(f"pipetrace.lessons.{folder.name}")
         return
     start, name = folder / "__init__.py", f"{_OWN}.{id}"
-    if not start.is_file() or name in sys.modules:
+    if not start.is_file():
+        return
+    known = sys.modules.get(name)
+    if known is not None:
+        if known.__file__ != str(start):
+            raise LessonError(
+                f"{folder}: a lesson called {id!r} was loaded from {known.__file__} already. "
+                "Give one of them another id."
+            )
         return
     spec = importlib.util.spec_from_file_location(
         name, start, submodule_search_locations=[str(folder)]

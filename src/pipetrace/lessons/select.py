@@ -72,14 +72,8 @@ def bank(
             be asked.
     """
     recording = _of_chosen(recording)
-    asked = (subject(recording), GENERAL) if lesson is None else (lesson,)
     drawn = _Drawn(recording, execute, seed)
-    bare = recording.first(Capture) is None
-    found = [
-        template
-        for template in templates()
-        if template.lesson in asked and not (bare and template.needs != NEEDS[-1])
-    ]
+    found = _candidates(recording, lesson)
     Random(f"{seed}/bank").shuffle(found)
     drawn.take(len(found), found)
     return drawn.answers()
@@ -96,32 +90,25 @@ def asking(
         lesson: as for `bank`.
     """
     recording = _of_chosen(recording)
-    if recording.first(Capture) is None:
-        return [], lambda template, seed: None
-    asked = (subject(recording), GENERAL) if lesson is None else (lesson,)
 
     def ask(template: Template, seed: int) -> Question | None:
         drawn = _Drawn(recording, execute, seed)
         drawn.take(1, [template])
         return next(iter(drawn.answers().questions), None)
 
-    return [template for template in templates() if template.lesson in asked], ask
-
-
-def exam(asked: Sequence[Question], seed: int = 0) -> list[Question]:
-    """Choose a test of ten from a bank: three easy ones, four medium and three hard, in this order.
-
-    Where a level has too few, its neighbours help out.
-
-    Args:
-        asked: the questions to choose from.
-        seed: another seed is a parallel form.
-    """
-    return exams(asked, 1, seed)[0]
+    return _candidates(recording, lesson), ask
 
 
 def exams(asked: Sequence[Question], count: int, seed: int = 0) -> list[list[Question]]:
-    """Choose several tests from a bank; two share a question only once the bank is used up.
+    """Choose tests of ten from a bank: three easy questions, four medium and three hard.
+
+    Two share a question only once the bank is used up. Where a level has too few, its neighbours
+    help out.
+
+    Args:
+        asked: the questions to choose from.
+        count: how many tests.
+        seed: of the choice.
 
     >>> exams([], 2)
     [[], []]
@@ -178,7 +165,8 @@ class _Drawn:
             for question in self._ask(template):
                 self._used.add(template.id)
                 count -= 1
-                self._questions.append(_grouped(question, group or question.group))
+                of_group = msgspec.structs.replace(question, group=group or question.group)
+                self._questions.append(of_group)
 
     def answers(self) -> Answers:
         return Answers(questions=tuple(self._questions), rejections=tuple(self._rejections))
@@ -196,8 +184,15 @@ class _Drawn:
         return ()
 
 
-def _grouped(question: Question, group: str) -> Question:
-    return msgspec.structs.replace(question, group=group)
+def _candidates(recording: Recording, lesson: str | None) -> list[Template]:
+    """Return the templates of a lesson, or of the run's subject and of any run."""
+    asked = (subject(recording), GENERAL) if lesson is None else (lesson,)
+    bare = recording.first(Capture) is None
+    return [
+        template
+        for template in templates()
+        if template.lesson in asked and not (bare and template.needs != NEEDS[-1])
+    ]
 
 
 def _of_chosen(recording: Recording) -> Recording:

@@ -31,7 +31,6 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     comparison: Comparison
     with_: tuple[Curves, ...]
     without: tuple[Curves, ...]
-    seconds: float = 0.0
 
     def last(self, curves: tuple[Curves, ...]) -> list[float]:
         """Return what each seed measured at its last epoch."""
@@ -55,8 +54,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
         if not self.finite:
             return math.nan, math.nan
         free = len(differences) - 1
-        # Beyond the table by the first terms of its expansion in 1/free, exact to three decimals.
-        reach = _T[free - 1] if free <= len(_T) else _NORMAL + (_NORMAL**3 + _NORMAL) / (4 * free)
+        reach = _T[free - 1] if free <= len(_T) else _beyond(free)
         mean = statistics.fmean(differences)
         variance = math.fsum((each - mean) * (each - mean) for each in differences) / free
         half = reach * math.sqrt(variance / len(differences))
@@ -150,6 +148,18 @@ class Taught(msgspec.Struct, frozen=True, kw_only=True):
         for measured in self.measured:
             found |= measured.facts()
         return found | dict(_outcomes("demo", self.demos))
+
+
+def _beyond(free: int) -> float:
+    """Return what follows the table: the first terms of its expansion in 1/free.
+
+    Source: M. Abramowitz, I. A. Stegun, Handbook of Mathematical Functions (1964), 26.7.5.
+
+    >>> round(_beyond(31), 3), round(_beyond(100), 3)
+    (2.039, 1.984)
+    """
+    z = _NORMAL
+    return z + (z**3 + z) / (4 * free) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
 
 
 def _mean(values: Sequence[float]) -> float:

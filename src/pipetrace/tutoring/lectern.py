@@ -64,7 +64,7 @@ class Lectern:
         page = self._tutor.page()
         for section in (each for each in page.sections if each.mode == mode):
             told = tuple(each for each in section.blocks if not isinstance(each, _ASKING))
-            self._print(page, replace(section, blocks=told))
+            self._print(replace(section, blocks=told))
             self._ask(section.blocks)
 
     def _wait(self, mode: str) -> None:
@@ -76,7 +76,7 @@ class Lectern:
             if next(self._rest, self._rest) is self._rest:
                 return
 
-    def _print(self, page: Page, section: Section) -> None:
+    def _print(self, section: Section) -> None:
         shown = Page(title="", subtitle="", sections=(section,))
         self._console.print(terminal.render(shown))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import runpy
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,6 @@ class Trainer:
 
     def compared(self, comparison: Comparison) -> Iterator[Measured | None]:
         """Train both arms for every seed; yield None between, and what was measured at the end."""
-        started = time.perf_counter()
         usual = self.study.settings(self.study.start())
         arms: tuple[list[Curves], list[Curves]] = ([], [])
         for seed in range(comparison.seeds):
@@ -41,8 +39,7 @@ class Trainer:
                 self._require(curves[-1], comparison.measure)
                 yield None
         yield Measured(
-            comparison=comparison, with_=tuple(arms[0]), without=tuple(arms[1]),
-            seconds=time.perf_counter() - started,
+            comparison=comparison, with_=tuple(arms[0]), without=tuple(arms[1])
         )  # fmt: skip
 
     def tried(self, choices: tuple[int, ...], seed: int = 0) -> Tried:

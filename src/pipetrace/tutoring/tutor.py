@@ -153,7 +153,7 @@ class Tutor:
                 for each in self._in_turn("experiment", map(trainer.tried, (choices,))):
                     tried.append(each)
                     yield
-            self.taught = replace(self.taught, tried=tuple(tried))
+            self._renew(tried=tuple(tried))
             if tried and (tried[0].reached or not any(each.reached for each in tried)):
                 wrong = (
                     "the first choice reaches it" if tried[0].reached else "no choice reaches it"
